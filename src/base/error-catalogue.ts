@@ -6,7 +6,7 @@
  * ABORTED is retried at a higher level only; an unknown outcome is never
  * retried blindly.
  */
-import { ErrorReason } from "../../gen/kvix/v1/kvix_pb.js";
+import type { ErrorReason } from "../../gen/kvix/v1/kvix_pb.js";
 
 /** The name of a reason: the proto's enum value without its prefix. */
 export type Reason = Exclude<keyof typeof ErrorReason, "UNSPECIFIED">;

@@ -1,5 +1,5 @@
 /** The one error that kvix throws on purpose. Match on `reason`; messages may change. */
-import { errorCatalogue, type ErrorRow, type Outcome, type Reason } from "./error-catalogue.js";
+import { type ErrorRow, errorCatalogue, type Outcome, type Reason } from "./error-catalogue.js";
 
 /** What an error message says beyond its reason, as data. Never a key or a value. */
 export type ErrorMetadata = Readonly<Record<string, string | number>>;

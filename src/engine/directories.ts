@@ -1,0 +1,170 @@
+/**
+ * Taking possession of a store's directories: made, locked, and known to belong
+ * together, before anything in them is believed.
+ */
+import { create } from "@bufbuild/protobuf";
+import { type Manifest, ManifestSchema } from "../../gen/kvix/v1/kvix_pb.js";
+import { KvixError } from "../base/kvix-error.js";
+import { STORE_ID_BYTES } from "../base/limits.js";
+import { parseSegmentFileName } from "../format/segment-name.js";
+import type { DirectoryEntry, FileLock } from "../host/file-system.js";
+import type { Host } from "../host/host.js";
+import {
+  dataPath,
+  FileName,
+  isStoreFileName,
+  type StoreDirectories,
+  segmentPath,
+  TEMPORARY_SUFFIX,
+} from "../storage/layout.js";
+import { loadManifest, ManifestFile } from "../storage/manifest-file.js";
+import { readStoreMark, writeStoreMark } from "../storage/store-mark.js";
+import type { StoreOptions } from "./options.js";
+
+/** The directories of a store that this process holds. */
+export interface HeldDirectories {
+  readonly directories: StoreDirectories;
+  readonly locks: readonly FileLock[];
+}
+
+/** Makes and locks both directories. Throws STORE_LOCKED, LOCK_UNAVAILABLE, OPEN_FAILED. */
+export async function holdDirectories(host: Host, options: StoreOptions): Promise<HeldDirectories> {
+  const directories = { data: options.dataDir, segments: options.segmentDir };
+  const locks: FileLock[] = [];
+  const paths = new Set([
+    dataPath(directories, FileName.lock),
+    segmentPath(directories, FileName.lock),
+  ]);
+  try {
+    await host.files.makeDirectory(directories.data);
+    await host.files.makeDirectory(directories.segments);
+    for (const path of paths) {
+      const lock = await host.files.lock(path);
+      if (lock === undefined) {
+        throw new KvixError("STORE_LOCKED", path, { metadata: { file: path } });
+      }
+      locks.push(lock);
+    }
+  } catch (error) {
+    for (const lock of locks) await lock.release();
+    throw openFailed(error);
+  }
+  return { directories, locks };
+}
+
+/** What is not a KvixError at opening is the file system's refusal. */
+export function openFailed(error: unknown): KvixError {
+  if (error instanceof KvixError) return error;
+  const detail = error instanceof Error ? error.message : String(error);
+  return new KvixError("OPEN_FAILED", detail, { cause: error });
+}
+
+/**
+ * The manifest of the store, of a new one if the directories hold none. Throws
+ * MANIFEST_DAMAGED, FORMAT_TOO_NEW, STORE_MISMATCH.
+ */
+export async function openManifest(
+  host: Host,
+  directories: StoreDirectories,
+  options: StoreOptions,
+): Promise<ManifestFile> {
+  const verdict = await loadManifest(host.files, directories);
+  if (verdict?.kind === "manifest") {
+    await requireSameStore(host, directories, verdict.manifest);
+    return new ManifestFile(host.files, directories, verdict.manifest, true);
+  }
+  if (verdict?.kind === "too-new") {
+    throw new KvixError("FORMAT_TOO_NEW", `format version ${verdict.formatVersion}`, {
+      metadata: { format_version: verdict.formatVersion },
+    });
+  }
+  const why = verdict === undefined ? "MANIFEST is missing" : `MANIFEST is damaged: ${verdict.why}`;
+  const isEmpty = verdict === undefined && !(await holdsStore(host, directories));
+  if (!isEmpty) throw manifestDamaged(directories, why);
+  return createManifest(host, directories, options);
+}
+
+function manifestDamaged(directories: StoreDirectories, why: string): KvixError {
+  const path = dataPath(directories, FileName.manifest);
+  return new KvixError(
+    "MANIFEST_DAMAGED",
+    `${why} in ${directories.data}; nothing was changed. To rebuild it from the segments: ` +
+      `kvix repair --data-dir ${directories.data} --segment-dir ${directories.segments}`,
+    { metadata: { file: path } },
+  );
+}
+
+async function holdsStore(host: Host, directories: StoreDirectories): Promise<boolean> {
+  const data = await host.files.list(directories.data);
+  if (data.some((entry) => isStoreFileName(entry.name))) return true;
+  const segments = await host.files.list(directories.segments);
+  return [...data, ...segments].some((entry) => parseSegmentFileName(entry.name) !== undefined);
+}
+
+async function createManifest(
+  host: Host,
+  directories: StoreDirectories,
+  options: StoreOptions,
+): Promise<ManifestFile> {
+  const storeId = host.entropy.bytes(STORE_ID_BYTES);
+  await writeStoreMark(host.files, directories, storeId);
+  const first = create(ManifestSchema, {
+    storeId: new Uint8Array(storeId),
+    versionMark: 1n,
+    segmentPrefix: options.segmentPrefix,
+  });
+  const manifest = new ManifestFile(host.files, directories, first, false);
+  await manifest.change(() => undefined);
+  return manifest;
+}
+
+async function requireSameStore(
+  host: Host,
+  directories: StoreDirectories,
+  manifest: Manifest,
+): Promise<void> {
+  const mark = await readStoreMark(host.files, directories);
+  if (mark !== undefined) {
+    if (Buffer.compare(mark, manifest.storeId) === 0) return;
+    throw new KvixError("STORE_MISMATCH", directories.segments);
+  }
+  // Without its mark the directory must at least show one of the segments: an empty one is
+  // more likely a disk that is not mounted than a store that lost everything.
+  const entries = await host.files.list(directories.segments);
+  const present = new Set(entries.map((entry) => entry.name));
+  const isShown = manifest.segments.some((segment) =>
+    Array.from(present).some((name) => {
+      const parsed = parseSegmentFileName(name);
+      return parsed?.timestampNs === segment.timestamp && parsed.id === segment.id;
+    }),
+  );
+  if (!isShown) {
+    throw new KvixError("STORE_MISMATCH", `${directories.segments} bears no mark of the store`);
+  }
+  host.log.warn({ directory: directories.segments }, "the segment directory has lost its mark");
+}
+
+/** Files that are not the store's: reported, kept (V9). Ids that they bear are not given again. */
+export interface StrayFiles {
+  readonly names: readonly string[];
+  readonly ids: ReadonlySet<number>;
+}
+
+/** Looks for files in the segment directory that the manifest does not know. */
+export function findStrayFiles(
+  entries: readonly DirectoryEntry[],
+  manifest: Readonly<Manifest>,
+): StrayFiles {
+  const known = new Set(manifest.segments.map((segment) => segment.timestamp));
+  const names: string[] = [];
+  const ids = new Set<number>();
+  const ours = new Set<string>([...Object.values(FileName)]);
+  for (const { name } of entries) {
+    if (ours.has(name) || name.endsWith(TEMPORARY_SUFFIX)) continue;
+    const parsed = parseSegmentFileName(name);
+    if (parsed !== undefined && known.has(parsed.timestampNs)) continue;
+    names.push(name);
+    if (parsed !== undefined) ids.add(parsed.id);
+  }
+  return { names, ids };
+}

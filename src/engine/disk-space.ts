@@ -1,0 +1,167 @@
+/**
+ * Free space, and what is kept back of it.
+ *
+ *   enough  --below the watermark, or ENOSPC-->  full: only deletes are written
+ *   full    --above it, and the reserve restored-->  enough
+ *
+ * The reserve is a file of real zeros, large enough for one rotation and two
+ * manifests. A hard ENOSPC releases it, so that the deletes which are to free
+ * space can be logged; it is restored before anything else is written again.
+ */
+import { errorCode, type FileSystem } from "../host/file-system.js";
+import type { Clock, Log as HostLog } from "../host/host.js";
+import { removeIfThere, writeDurableFile } from "../storage/file-tools.js";
+
+/** Bytes that a rotation may take beside the manifest: a new file, its directory entry, a hint. */
+const ROTATION_BYTES = 1024 * 1024;
+/** The disk is asked again after so many appended bytes, or this much time. */
+const CHECK_BYTES = 1024 * 1024;
+const CHECK_INTERVAL_MS = 250;
+
+/** What the watch over free space works with. */
+export interface DiskSpaceContext {
+  readonly files: FileSystem;
+  readonly clock: Clock;
+  readonly log: HostLog;
+  /** The directory whose disk is watched: the segments'. */
+  readonly directory: string;
+  /** Where the reserve lies, on the same disk. */
+  readonly reservePath: string;
+  readonly reserveBytes: number;
+  /** Live bytes of the segment that is cheapest to compact. */
+  readonly cheapestVictimBytes: () => number;
+  /** The size of a manifest. */
+  readonly manifestBytes: () => number;
+}
+
+/** Whether an error says that the disk, or the owner's share of it, is full. */
+export function isDiskFull(error: unknown): boolean {
+  const code = errorCode(error);
+  return code === "ENOSPC" || code === "EDQUOT";
+}
+
+/** Watches free space and keeps the reserve. */
+export class DiskSpace {
+  readonly #context: DiskSpaceContext;
+  #freeBytes: number;
+  #isFull = false;
+  #hasReserve = false;
+  #restoring: Promise<void> | undefined;
+  #appendedBytes = 0;
+  #checkedAtMs: number;
+
+  constructor(context: DiskSpaceContext) {
+    this.#context = context;
+    this.#freeBytes = context.files.freeBytes(context.directory);
+    this.#checkedAtMs = context.clock.monotonicMs();
+  }
+
+  get freeBytes(): number {
+    return this.#freeBytes;
+  }
+
+  /** Below this much free space only deletes are written. */
+  get watermarkBytes(): number {
+    const { reserveBytes, cheapestVictimBytes } = this.#context;
+    return reserveBytes === 0 ? 0 : reserveBytes + cheapestVictimBytes();
+  }
+
+  /** Whether only deletes may be written now; `pendingBytes` wait for the disk already. */
+  isFullFor(pendingBytes: number): boolean {
+    const { clock } = this.#context;
+    const isDue =
+      this.#appendedBytes >= CHECK_BYTES ||
+      clock.monotonicMs() - this.#checkedAtMs >= CHECK_INTERVAL_MS;
+    if (isDue) this.check();
+    return (
+      this.#isFull || this.#freeBytes - pendingBytes - this.#appendedBytes < this.watermarkBytes
+    );
+  }
+
+  /** Whether the store is in its full state. */
+  get isFull(): boolean {
+    return this.#isFull;
+  }
+
+  /** Takes note of bytes written. */
+  appended(bytes: number): void {
+    this.#appendedBytes += bytes;
+  }
+
+  /** Asks the disk, and changes state. */
+  check(): void {
+    const { files, clock, directory, log } = this.#context;
+    this.#freeBytes = files.freeBytes(directory);
+    this.#appendedBytes = 0;
+    this.#checkedAtMs = clock.monotonicMs();
+    const isBelow = this.#freeBytes < this.watermarkBytes;
+    if (isBelow && !this.#isFull) {
+      this.#isFull = true;
+      log.warn(
+        { freeBytes: this.#freeBytes, watermarkBytes: this.watermarkBytes },
+        "disk space is short: only deletes are written",
+      );
+    } else if (!isBelow && this.#isFull) {
+      this.#restoring ??= this.#recover();
+    }
+  }
+
+  /** To be called on a hard ENOSPC: gives the reserve back to the disk. */
+  async exhausted(): Promise<void> {
+    const { files, log, reservePath } = this.#context;
+    this.#isFull = true;
+    await this.#restoring;
+    if (this.#hasReserve) {
+      this.#hasReserve = false;
+      await removeIfThere(files, reservePath);
+    }
+    log.warn({}, "the disk is full: only deletes are written");
+    this.#freeBytes = files.freeBytes(this.#context.directory);
+    this.#checkedAtMs = this.#context.clock.monotonicMs();
+  }
+
+  /** Makes the reserve if it is not there; never throws, a store without one still works. */
+  async keepReserve(): Promise<boolean> {
+    const { files, reservePath, manifestBytes } = this.#context;
+    if (this.#hasReserve || this.#context.reserveBytes === 0) return true;
+    const bytes = ROTATION_BYTES + 2 * (manifestBytes() + 4096);
+    try {
+      if (await hasLength(files, reservePath, bytes)) {
+        this.#hasReserve = true;
+        return true;
+      }
+      const zeros = new Uint8Array(bytes);
+      const sync = await writeDurableFile(files, reservePath, zeros);
+      await sync();
+      this.#hasReserve = true;
+      return true;
+    } catch (err) {
+      this.#context.log.warn({ err }, "the disk-space reserve could not be made");
+      await removeIfThere(files, reservePath).catch(() => undefined);
+      return false;
+    }
+  }
+
+  async #recover(): Promise<void> {
+    if (await this.keepReserve()) {
+      this.#isFull = false;
+      this.#context.log.info({ freeBytes: this.#freeBytes }, "there is disk space again");
+    }
+    this.#restoring = undefined;
+  }
+}
+
+/** Whether there is a file of at least this length. */
+async function hasLength(files: FileSystem, path: string, bytes: number): Promise<boolean> {
+  try {
+    const file = await files.open(path, "read");
+    try {
+      return (await file.size()) >= bytes;
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return false;
+    throw error;
+  }
+}

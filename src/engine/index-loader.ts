@@ -1,0 +1,92 @@
+/**
+ * Fills the keydir at opening. Entries may come in any order, from hints and
+ * from frames: the highest version of a key wins (V5). Tombstones stay in the
+ * keydir until all is loaded, so that they hide older values whichever comes
+ * first; then they leave.
+ */
+import { KvixError } from "../base/kvix-error.js";
+import type { Segment } from "../storage/segment.js";
+import type { SegmentSet } from "../storage/segment-set.js";
+import { type Keydir, NO_ENTRY } from "./keydir/keydir.js";
+
+/** Marks a tombstone while loading: an expiry that no record can have. */
+const TOMBSTONE_MARK = 2 ** 48 - 1;
+
+/** An entry to load; the key is a slice of `source`. */
+export interface LoadedEntry {
+  readonly source: Uint8Array;
+  readonly keyStart: number;
+  readonly keyEnd: number;
+  readonly offset: number;
+  readonly length: number;
+  readonly version: number;
+  readonly expiresAtMs: number;
+  readonly isTombstone: boolean;
+}
+
+/** Collects entries into a keydir. */
+export class IndexLoader {
+  readonly #keydir: Keydir;
+  readonly #segments: SegmentSet;
+  readonly #bytesMax: number;
+  #tombstones = 0;
+  #entries = 0;
+  #overflowed = false;
+
+  constructor(keydir: Keydir, segments: SegmentSet, bytesMax: number) {
+    this.#keydir = keydir;
+    this.#segments = segments;
+    this.#bytesMax = bytesMax;
+  }
+
+  /** How many entries were offered. */
+  get entries(): number {
+    return this.#entries;
+  }
+
+  load(segment: Segment, entry: LoadedEntry): void {
+    this.#entries += 1;
+    segment.coverVersion(entry.version);
+    const keydir = this.#keydir;
+    const { source, keyStart, keyEnd, version } = entry;
+    const known = keydir.findIn(source, keyStart, keyEnd);
+    if (known !== NO_ENTRY) {
+      if (keydir.versionOf(known) >= version) return;
+      if (keydir.expiresAtMsOf(known) === TOMBSTONE_MARK) this.#tombstones -= 1;
+      else this.#segments.at(keydir.segmentOf(known)).liveBytes -= keydir.lengthOf(known);
+    }
+    const { isTombstone, length } = entry;
+    const expiresAtMs = isTombstone ? TOMBSTONE_MARK : entry.expiresAtMs;
+    keydir.put(
+      source,
+      keyStart,
+      keyEnd,
+      segment.name.id,
+      entry.offset,
+      length,
+      expiresAtMs,
+      version,
+    );
+    if (isTombstone) this.#tombstones += 1;
+    else segment.liveBytes += length;
+    if (keydir.bytes > this.#bytesMax) this.#overflowed = true;
+  }
+
+  /** Drops the tombstones. Throws INDEX_LIMIT_TOO_SMALL, with the figure, if all do not fit. */
+  finish(): void {
+    const keydir = this.#keydir;
+    const needed = keydir.bytes;
+    if (this.#tombstones > 0) {
+      keydir.forEach((entry) => {
+        if (keydir.expiresAtMsOf(entry) === TOMBSTONE_MARK) keydir.remove(entry);
+      });
+    }
+    if (this.#overflowed) {
+      throw new KvixError(
+        "INDEX_LIMIT_TOO_SMALL",
+        `${keydir.count} keys need ${needed} bytes; indexBytesMax is ${this.#bytesMax}`,
+        { metadata: { needed_bytes: needed, limit_bytes: this.#bytesMax, keys: keydir.count } },
+      );
+    }
+  }
+}

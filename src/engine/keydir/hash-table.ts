@@ -1,0 +1,147 @@
+/**
+ * The hash: from a key's hash to its entry number, growing by linear hashing.
+ *
+ * There are P partitions, 2^L <= P < 2^(L+1). A hash belongs to partition
+ * h mod 2^(L+1), or h mod 2^L where there is no such partition yet. To grow,
+ * partition P - 2^L is split and its other half becomes partition P; to shrink,
+ * the last partition is joined to the one it came from.
+ *
+ * Invariants
+ *   1. P stays between entries / 1,024 and entries / 512, but for the steps due.
+ *   2. A key is in its partition or in the collision list, never in both.
+ *   3. One call lays out one partition anew (split and join: two), not more.
+ *
+ * A partition has room for 2,760 entries, sixteen standard deviations above
+ * what chance can bring. Keys beyond it have hashes made to collide; they go to
+ * the collision list, where they are found by their bytes (I7).
+ */
+import type { CollisionList } from "./collision-list.js";
+import { NO_ENTRY } from "./entry-table.js";
+import { BLOCK_ENTRIES, HashPartitions, PARTITION_BLOCKS_MAX } from "./hash-partitions.js";
+import type { KeyTable } from "./key-table.js";
+import type { StepMeter } from "./step-meter.js";
+
+/** Entries for each partition, on the average, above which the next one is split. */
+const SPLIT_ABOVE = 1024;
+/** And below which the last one is joined. */
+const JOIN_BELOW = 512;
+const PARTITION_ENTRIES_MAX = PARTITION_BLOCKS_MAX * BLOCK_ENTRIES;
+
+/** Where a key's entry is found. */
+export class HashTable {
+  readonly #partitions: HashPartitions;
+  readonly #collisions: CollisionList;
+  /** L of the above. */
+  #level = 0;
+  #count = 0;
+
+  constructor(keys: KeyTable, collisions: CollisionList, meter: StepMeter) {
+    this.#partitions = new HashPartitions(keys, meter);
+    this.#collisions = collisions;
+    this.#partitions.add();
+  }
+
+  /** Bytes allocated. */
+  get bytes(): number {
+    return this.#partitions.bytes;
+  }
+
+  /** Bytes that `entries` more would allocate at most. */
+  bytesFor(entries: number): number {
+    // A split leaves at most one block more than its entries need.
+    const splits = Math.ceil(entries / SPLIT_ABOVE) + 1;
+    return this.#partitions.bytesFor(Math.ceil(entries / BLOCK_ENTRIES) + splits + 1, splits);
+  }
+
+  /** The entry of the key `source[start, end)` with this hash, or NO_ENTRY. */
+  find(hash: number, source: Uint8Array, start: number, end: number): number {
+    const entry = this.#partitions.find(this.#partitionOf(hash), hash, source, start, end);
+    if (entry !== NO_ENTRY || this.#collisions.count === 0) return entry;
+    return this.#collisions.find(source, start, end);
+  }
+
+  /** Adds an entry whose key is not there yet. */
+  insert(hash: number, entry: number): void {
+    const partition = this.#partitionOf(hash);
+    const blocks = this.#partitions.blocksOf(partition);
+    if (this.#partitions.entriesOf(partition) >= blocks * BLOCK_ENTRIES) {
+      if (blocks === PARTITION_BLOCKS_MAX) {
+        this.#collisions.insert(entry);
+        return;
+      }
+      this.#resize(partition, blocks + 1);
+    }
+    this.#partitions.place(partition, hash, (entry + 1) | 0);
+    this.#count++;
+  }
+
+  /** Takes an entry out; its key must still be readable. */
+  remove(hash: number, entry: number): void {
+    const partition = this.#partitionOf(hash);
+    if (!this.#partitions.remove(partition, hash, entry)) {
+      this.#collisions.remove(entry);
+      return;
+    }
+    this.#count--;
+    const entries = this.#partitions.entriesOf(partition);
+    const blocks = this.#partitions.blocksOf(partition);
+    if (entries === 0 || entries <= (blocks - 2) * BLOCK_ENTRIES) {
+      this.#resize(partition, blocksFor(entries));
+    }
+  }
+
+  /** Splits or joins one partition if that is due; whether it was. */
+  step(): boolean {
+    const partitions = this.#partitions.count;
+    if (this.#count > partitions * SPLIT_ABOVE) return this.#split();
+    return partitions > 1 && this.#count < partitions * JOIN_BELOW && this.#join();
+  }
+
+  /** Gives back what is held in reserve. */
+  trim(): void {
+    this.#partitions.trim();
+  }
+
+  #partitionOf(hash: number): number {
+    const partition = hash & ((2 << this.#level) - 1);
+    return partition < this.#partitions.count ? partition : partition & ((1 << this.#level) - 1);
+  }
+
+  #resize(partition: number, blocks: number): void {
+    const end = this.#partitions.drain(partition, 0);
+    this.#partitions.layOut(partition, blocks, end, 0, 0);
+  }
+
+  #split(): boolean {
+    const added = this.#partitions.count;
+    const source = added - (1 << this.#level);
+    const end = this.#partitions.drain(source, 0);
+    const drained = this.#partitions.drained;
+    let moving = 0;
+    for (let at = 0; at < end; at += 2) moving += (drained[at]! >>> this.#level) & 1;
+    this.#partitions.add();
+    const bit = 1 << this.#level;
+    this.#partitions.layOut(source, blocksFor(end / 2 - moving), end, bit, 0);
+    this.#partitions.layOut(added, blocksFor(moving), end, bit, bit);
+    if (added + 1 === 2 << this.#level) this.#level++;
+    return true;
+  }
+
+  #join(): boolean {
+    const removed = this.#partitions.count - 1;
+    const level = removed + 1 === 1 << this.#level ? this.#level - 1 : this.#level;
+    const target = removed - (1 << level);
+    const entries = this.#partitions.entriesOf(target) + this.#partitions.entriesOf(removed);
+    if (entries > PARTITION_ENTRIES_MAX) return false;
+    this.#level = level;
+    let end = this.#partitions.drain(target, 0);
+    end = this.#partitions.drain(removed, end);
+    this.#partitions.dropLast();
+    this.#partitions.layOut(target, blocksFor(entries), end, 0, 0);
+    return true;
+  }
+}
+
+function blocksFor(entries: number): number {
+  return Math.ceil(entries / BLOCK_ENTRIES);
+}

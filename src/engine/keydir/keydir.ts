@@ -1,0 +1,217 @@
+/**
+ * The keydir: every key in memory, and where its newest record lies.
+ *
+ *     key bytes --hash--> HashTable --entry number--> EntryTable --> key cell
+ *
+ * An entry number stays with its key until the key is removed. All bytes lie in
+ * shared pages of fixed size; nothing is allocated per key or per look-up.
+ *
+ * No call touches more than 64 KiB of index pages on top of the caller's own
+ * key (StepMeter asserts it): what growth needs is done in steps, by the writes
+ * that cause it and by maintain().
+ */
+import { KvixError } from "../../base/kvix-error.js";
+import { ArenaEvacuation } from "./arena-evacuation.js";
+import { CollisionList } from "./collision-list.js";
+import { NO_ENTRY } from "./entry-table.js";
+import { ExpirySweep } from "./expiry-sweep.js";
+import { HashTable } from "./hash-table.js";
+import { KeyTable } from "./key-table.js";
+import { KeyedHash } from "./keyed-hash.js";
+import { StepMeter } from "./step-meter.js";
+
+export { NO_ENTRY } from "./entry-table.js";
+
+const KEY_BYTES_MAX = 65_535;
+
+/** How a keydir is made. */
+export interface KeydirOptions {
+  /** 16 secret random bytes: the hash's seed. */
+  readonly seed: Uint8Array;
+  /** The bytes that the caller lets the index have; only told back. Infinity by default. */
+  readonly bytesMax?: number;
+  /** Instead of the keyed hash: for tests that force collisions. 32 bits. */
+  readonly hash?: (key: Uint8Array) => number;
+}
+
+/** The index of a store. */
+export class Keydir {
+  /** The limit given at construction, in bytes. */
+  readonly bytesMax: number;
+  readonly #meter = new StepMeter();
+  readonly #keys = new KeyTable();
+  readonly #entries = this.#keys.entries;
+  readonly #arena = this.#keys.arena;
+  readonly #collisions = new CollisionList(this.#keys, this.#meter);
+  readonly #table = new HashTable(this.#keys, this.#collisions, this.#meter);
+  readonly #sweep = new ExpirySweep(this.#entries);
+  readonly #evacuation: ArenaEvacuation;
+  readonly #hash: KeyedHash;
+  readonly #forcedHash: ((key: Uint8Array) => number) | undefined;
+
+  constructor(options: KeydirOptions) {
+    this.bytesMax = options.bytesMax ?? Number.POSITIVE_INFINITY;
+    this.#hash = new KeyedHash(options.seed);
+    this.#forcedHash = options.hash;
+    this.#evacuation = new ArenaEvacuation(this.#keys, this.#meter, (source, start, end) =>
+      this.findIn(source, start, end),
+    );
+  }
+
+  /** Entries. */
+  get count(): number {
+    return this.#entries.count;
+  }
+
+  /** Entries with an expiry. */
+  get expiring(): number {
+    return this.#entries.expiring;
+  }
+
+  /** Bytes allocated. */
+  get bytes(): number {
+    return this.#entries.bytes + this.#arena.bytes + this.#table.bytes + this.#collisions.bytes;
+  }
+
+  /** The most bytes of index pages that one call has touched; never above 65,536. */
+  get worstStepBytes(): number {
+    return this.#meter.worstBytes;
+  }
+
+  /** The entry of `key`, or NO_ENTRY. */
+  find(key: Uint8Array): number {
+    return this.findIn(key, 0, key.length);
+  }
+
+  /** The entry of the key `source[start, end)`, or NO_ENTRY. */
+  findIn(source: Uint8Array, start: number, end: number): number {
+    return this.#table.find(this.#hashOf(source, start, end), source, start, end);
+  }
+
+  /** The slot number of the segment, 0..65,535. */
+  segmentOf(entry: number): number {
+    return this.#entries.segmentOf(entry);
+  }
+
+  /** The offset of the frame in its segment, in bytes, below 2^32. */
+  offsetOf(entry: number): number {
+    return this.#entries.offsetOf(entry);
+  }
+
+  /** The length of the frame in bytes, below 2^32. */
+  lengthOf(entry: number): number {
+    return this.#entries.lengthOf(entry);
+  }
+
+  /** When the record expires, in Unix milliseconds; 0: never. */
+  expiresAtMsOf(entry: number): number {
+    return this.#entries.expiresAtMsOf(entry);
+  }
+
+  /** The record's version, at most 2^48 - 1. */
+  versionOf(entry: number): number {
+    return this.#entries.versionOf(entry);
+  }
+
+  /** The length of the key in bytes. */
+  keyLengthOf(entry: number): number {
+    return this.#keys.lengthOf(entry);
+  }
+
+  /** A copy of the key. */
+  keyOf(entry: number): Uint8Array {
+    const start = this.#keys.startOf(entry);
+    return new Uint8Array(
+      this.#keys.bytesOf(entry).subarray(start, start + this.#keys.lengthOf(entry)),
+    );
+  }
+
+  /**
+   * Inserts the key `source[start, end)` or overwrites its entry in place, and
+   * answers the entry. Throws KEY_EMPTY, KEY_TOO_LARGE; INDEX_FULL at 2^32 - 8,192
+   * entries. Numbers outside what the accessors promise are the caller's defect.
+   */
+  put(
+    source: Uint8Array,
+    start: number,
+    end: number,
+    segment: number,
+    offset: number,
+    length: number,
+    expiresAtMs: number,
+    version: number,
+  ): number {
+    if (end <= start) throw new KvixError("KEY_EMPTY");
+    if (end - start > KEY_BYTES_MAX) throw new KvixError("KEY_TOO_LARGE");
+    const hash = this.#hashOf(source, start, end);
+    let entry = this.#table.find(hash, source, start, end);
+    if (entry === NO_ENTRY) entry = this.#insert(hash, source, start, end);
+    this.#entries.write(entry, segment, offset, length, expiresAtMs, version);
+    return entry;
+  }
+
+  /** Removes an entry. Its number may be that of another key afterwards. */
+  remove(entry: number): void {
+    this.#meter.begin();
+    const bytes = this.#keys.bytesOf(entry);
+    const start = this.#keys.startOf(entry);
+    const hash = this.#hashOf(bytes, start, start + this.#keys.lengthOf(entry));
+    this.#table.remove(hash, entry);
+    this.#arena.release(this.#entries.keyPageOf(entry), this.#entries.keyOffsetOf(entry));
+    this.#entries.retire(entry);
+    this.#entries.free(entry);
+    if (this.#meter.bytes === 0) this.#table.step();
+  }
+
+  /**
+   * The most bytes that inserting one more key of this length may allocate; or
+   * `keys` more keys of together `keyBytes`.
+   */
+  bytesFor(keyBytes: number, keys = 1): number {
+    return (
+      this.#entries.bytesFor(keys) +
+      this.#arena.bytesFor(keyBytes, keys) +
+      this.#table.bytesFor(keys)
+    );
+  }
+
+  /**
+   * Visits up to `limit` entries with 0 < expiry <= `nowMs`, and answers whether
+   * more may be due. Looks at 16,384 entries at most; reads no key. The visitor
+   * may remove what it is shown.
+   */
+  soonestDue(nowMs: number, limit: number, visit: (entry: number) => void): boolean {
+    return this.#sweep.visitDue(nowMs, limit, visit);
+  }
+
+  /** One bounded step of upkeep; true while there is more to do. */
+  maintain(): boolean {
+    this.#meter.begin();
+    if (this.#table.step() || this.#evacuation.step()) return true;
+    if (this.#entries.count === 0) {
+      this.#entries.trim();
+      this.#table.trim();
+      this.#arena.trim();
+    }
+    return false;
+  }
+
+  /** Visits every entry in the order of entry numbers; the visitor may remove any. */
+  forEach(visit: (entry: number) => void): void {
+    this.#entries.forEach(visit);
+  }
+
+  #hashOf(source: Uint8Array, start: number, end: number): number {
+    if (this.#forcedHash === undefined) return this.#hash.of(source, start, end);
+    return this.#forcedHash(source.subarray(start, end)) | 0;
+  }
+
+  #insert(hash: number, source: Uint8Array, start: number, end: number): number {
+    this.#meter.begin();
+    this.#arena.append(source, start, end);
+    const entry = this.#entries.allocate(this.#arena.page, this.#arena.offset);
+    this.#table.insert(hash, entry);
+    if (this.#meter.bytes === 0) this.#table.step();
+    return entry;
+  }
+}

@@ -1,0 +1,290 @@
+/**
+ * The store on this machine's disk: the parts of the engine, put together.
+ *
+ *   reads:   keydir -> record reader
+ *   writes:  write queue -> log -> publisher
+ *   beside:  expiry sweep, hint keeper
+ */
+import { KvixError } from "../base/kvix-error.js";
+import { BATCH_MUTATIONS_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX } from "../base/limits.js";
+import { FRAME_HEADER_BYTES } from "../format/frame.js";
+import type { FileLock } from "../host/file-system.js";
+import type { Host } from "../host/host.js";
+import type { SegmentSet } from "../storage/segment-set.js";
+import { hasExpired, keyTextOf } from "./accepted-state.js";
+import type { DamageRegister } from "./damage.js";
+import type { DiskSpace } from "./disk-space.js";
+import type { HintKeeper } from "./hint-keeper.js";
+import { type Keydir, NO_ENTRY } from "./keydir/keydir.js";
+import type { Latch } from "./latch.js";
+import type { Log } from "./log.js";
+import type { StoreOptions } from "./options.js";
+import type { Publisher } from "./publisher.js";
+import type { RecordReader } from "./record-reader.js";
+import { requireExpiry, requireVersion } from "./request-rules.js";
+import type {
+  BatchResult,
+  DeleteResult,
+  Expiry,
+  KeyFacts,
+  Mutation,
+  SetResult,
+  Store,
+  StoredRecord,
+  WriteOptions,
+} from "./store.js";
+import type { OpenStats, StoreStats } from "./store-stats.js";
+import type { Sweep } from "./sweep.js";
+import type { Versions } from "./versions.js";
+import { WriteOp, type WriteRequest, type WriteResult } from "./write-op.js";
+import type { WriteQueue } from "./write-queue.js";
+
+/** What an operation counts for beside its key and value: its objects, and its frame. */
+const OP_OVERHEAD_BYTES = 256;
+
+/** The parts of an open store. */
+export interface StoreParts {
+  readonly host: Host;
+  readonly options: StoreOptions;
+  readonly locks: readonly FileLock[];
+  readonly keydir: Keydir;
+  readonly segments: SegmentSet;
+  readonly reader: RecordReader;
+  readonly damage: DamageRegister;
+  readonly latch: Latch;
+  readonly versions: Versions;
+  readonly publisher: Publisher;
+  readonly log: Log;
+  readonly queue: WriteQueue;
+  readonly space: DiskSpace;
+  readonly hints: HintKeeper;
+  readonly openStats: OpenStats;
+  readonly newestTimestampMs: number;
+  /** Made with the function that submits the sweep's writes. */
+  readonly sweepWith: (expire: (key: Uint8Array, version: number) => Promise<void>) => Sweep;
+}
+
+const NOTHING: Promise<undefined> = Promise.resolve(undefined);
+
+/** A store in two directories of this machine. */
+export class LocalStore implements Store {
+  readonly #parts: StoreParts;
+  readonly #sweep: Sweep;
+  #closing: Promise<void> | undefined;
+
+  constructor(parts: StoreParts) {
+    this.#parts = parts;
+    this.#sweep = parts.sweepWith((key, version) => this.#expire(key, version));
+    this.#sweep.start();
+  }
+
+  get version(): number {
+    return this.#parts.publisher.version;
+  }
+
+  get(key: Uint8Array): Promise<StoredRecord | undefined> {
+    try {
+      this.#requireOpen();
+      requireKey(key);
+      const { keydir, segments, reader } = this.#parts;
+      const entry = keydir.find(key);
+      if (entry === NO_ENTRY || this.#isHidden(entry)) return NOTHING;
+      const segment = segments.at(keydir.segmentOf(entry));
+      const offset = keydir.offsetOf(entry);
+      const length = keydir.lengthOf(entry);
+      return Promise.resolve(reader.read(segment, offset, length, key, keydir.versionOf(entry)));
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  exists(key: Uint8Array): KeyFacts | undefined {
+    this.#requireOpen();
+    requireKey(key);
+    const { keydir } = this.#parts;
+    const entry = keydir.find(key);
+    if (entry === NO_ENTRY || this.#isHidden(entry)) return undefined;
+    return {
+      version: keydir.versionOf(entry),
+      expiresAtMs: keydir.expiresAtMsOf(entry),
+      recordBytes: keydir.lengthOf(entry) - FRAME_HEADER_BYTES,
+    };
+  }
+
+  async set(
+    key: Uint8Array,
+    value: Uint8Array,
+    expiry: Expiry,
+    options: WriteOptions = {},
+  ): Promise<SetResult> {
+    requireKey(key);
+    requireValue(value);
+    requireExpiry(expiry);
+    requireVersion(options.condition);
+    const { condition, returnPrevious = false } = options;
+    const request = { kind: "set", key, value, expiry, condition, returnPrevious } as const;
+    return (await this.#submit(request, key.length + value.length, options)) as SetResult;
+  }
+
+  async delete(key: Uint8Array, options: WriteOptions = {}): Promise<DeleteResult> {
+    requireKey(key);
+    requireVersion(options.condition);
+    const { condition, returnPrevious = false } = options;
+    const request = { kind: "delete", key, condition, returnPrevious } as const;
+    return (await this.#submit(request, key.length, options)) as DeleteResult;
+  }
+
+  async batch(
+    mutations: readonly Mutation[],
+    options: Pick<WriteOptions, "durability" | "signal"> = {},
+  ): Promise<BatchResult> {
+    const bytes = requireMutations(mutations);
+    return (await this.#submit({ kind: "batch", mutations }, bytes, options)) as BatchResult;
+  }
+
+  /** Resolves when everything acknowledged so far is durable. */
+  flush(): Promise<void> {
+    this.#requireOpen();
+    return this.#parts.queue.flush();
+  }
+
+  /** Resolves when all hints are written. */
+  hintsWritten(): Promise<void> {
+    return this.#parts.hints.idle();
+  }
+
+  stats(): StoreStats {
+    const { publisher, queue, keydir, segments, space, log, hints, damage } = this.#parts;
+    const { bytes, liveBytes } = segments.sums();
+    return {
+      version: publisher.version,
+      durableVersion: queue.durableVersion,
+      keys: keydir.count,
+      liveBytes,
+      deadBytes: bytes - liveBytes,
+      segments: segments.count,
+      indexBytes: keydir.bytes,
+      freeBytes: space.freeBytes,
+      inFlightBytes: queue.inFlightBytes,
+      waitingCalls: queue.waitingCalls,
+      syncs: log.syncs,
+      groups: queue.groups,
+      bytesAppended: log.bytesAppended,
+      expired: this.#sweep.expired,
+      sweepPausedBecause: this.#sweep.pausedBecause,
+      hintsMissing: hints.missing,
+      condition: this.#condition(),
+      damage: damage.toStats(),
+      open: this.#parts.openStats,
+    };
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #condition(): StoreStats["condition"] {
+    const { damage, latch, space } = this.#parts;
+    const reasons: string[] = [];
+    if (damage.count > 0) reasons.push(`${damage.count} damaged ranges are known`);
+    if (latch.why !== undefined) reasons.push(`${latch.why}; restart the store`);
+    if (space.isFull) reasons.push(`only ${space.freeBytes} bytes of disk are free`);
+    return {
+      degraded: damage.count > 0,
+      latched: latch.isClosed,
+      full: space.isFull,
+      reasons,
+    };
+  }
+
+  #isHidden(entry: number): boolean {
+    const expiresAtMs = this.#parts.keydir.expiresAtMsOf(entry);
+    return expiresAtMs !== 0 && hasExpired(expiresAtMs, this.#parts.host.clock.wallMs());
+  }
+
+  #requireOpen(): void {
+    if (this.#closing !== undefined) throw new KvixError("STORE_CLOSING");
+  }
+
+  #submit(
+    request: WriteRequest,
+    bytes: number,
+    options: Pick<WriteOptions, "durability" | "signal">,
+  ): Promise<WriteResult> {
+    this.#requireOpen();
+    const durability = options.durability ?? this.#parts.options.durability;
+    const op = new WriteOp(request, durability, bytes + OP_OVERHEAD_BYTES);
+    return this.#parts.queue.submit(op, options.signal);
+  }
+
+  async #expire(key: Uint8Array, version: number): Promise<void> {
+    const op = new WriteOp({ kind: "expire", key, version }, "buffered", key.length);
+    await this.#parts.queue.submit(op).catch(() => undefined);
+  }
+
+  async #close(): Promise<void> {
+    const { queue, hints, log, latch, segments, locks, versions, host } = this.#parts;
+    const failures: unknown[] = [];
+    const attempt = async (step: () => Promise<void>): Promise<void> => {
+      await step().catch((error: unknown) => failures.push(error));
+    };
+    await attempt(() => this.#sweep.stop());
+    await attempt(() => queue.close());
+    await attempt(() => hints.stop());
+    const newestMs = Math.max(this.#parts.newestTimestampMs, host.clock.wallMs());
+    await attempt(() => log.markClean(versions.last, newestMs));
+    for (const segment of segments) await attempt(async () => segment.file?.close());
+    for (const lock of locks) await attempt(() => lock.release());
+    if (latch.isClosed) throw latch.uncertain();
+    if (failures.length > 0) throw failures[0];
+  }
+}
+
+function requireKey(key: Uint8Array): void {
+  if (key.length === 0) throw new KvixError("KEY_EMPTY");
+  if (key.length > KEY_BYTES_MAX) {
+    throw new KvixError("KEY_TOO_LARGE", `${key.length} bytes`, {
+      metadata: { key_bytes: key.length },
+    });
+  }
+}
+
+function requireValue(value: Uint8Array): void {
+  if (value.length > VALUE_BYTES_MAX) {
+    throw new KvixError("VALUE_TOO_LARGE", `${value.length} bytes`, {
+      metadata: { value_bytes: value.length },
+    });
+  }
+}
+
+function requireMutations(mutations: readonly Mutation[]): number {
+  if (mutations.length === 0 || mutations.length > BATCH_MUTATIONS_MAX) {
+    throw new KvixError(
+      "BATCH_TOO_LARGE",
+      `${mutations.length} mutations; 1 to ${BATCH_MUTATIONS_MAX}`,
+    );
+  }
+  const keys = new Set<string>();
+  let bytes = 0;
+  for (const mutation of mutations) {
+    requireKey(mutation.key);
+    bytes += mutation.key.length;
+    if (mutation.kind === "set") {
+      requireValue(mutation.value);
+      if (mutation.expiry !== undefined) requireExpiry(mutation.expiry);
+      bytes += mutation.value.length;
+    }
+    keys.add(keyTextOf(mutation.key));
+  }
+  if (keys.size < mutations.length) {
+    throw new KvixError("FIELD_INVALID", "mutations name the same key twice", {
+      metadata: { field: "mutations" },
+    });
+  }
+  return bytes;
+}

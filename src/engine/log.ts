@@ -1,0 +1,403 @@
+/**
+ * The log: the one segment that is appended to, and the chain of sealed ones
+ * behind it.
+ *
+ *   write a group -> sync -> write the next group -> sync -> ...
+ *
+ * Invariants
+ *  1. While a sync runs nothing is written; a group never spans segments.
+ *  2. The first frame after a sync carries BARRIER: all before it is durable.
+ *  3. Before the first append of a session one manifest change withdraws the
+ *     clean mark and reserves versions.
+ *  4. Rotation: sync the old; create the new and sync the directory; one
+ *     manifest change seals the old and activates the new; then the append.
+ *  5. A failed append is cut back and the cut synced; if that is not possible,
+ *     or a sync fails, the latch closes.
+ *
+ * It knows nothing of keys and of who waits; the write queue does.
+ */
+import { create } from "@bufbuild/protobuf";
+import {
+  CleanMarkSchema,
+  type Manifest,
+  SegmentSchema,
+  SegmentState,
+  VersionRangeSchema,
+} from "../../gen/kvix/v1/kvix_pb.js";
+import { KvixError } from "../base/kvix-error.js";
+import { crc32 } from "../format/checksum.js";
+import type { File } from "../host/file-system.js";
+import type { Host } from "../host/host.js";
+import type { StoreDirectories } from "../storage/layout.js";
+import { type ManifestFile, ManifestUncertainError } from "../storage/manifest-file.js";
+import { Segment, SegmentName } from "../storage/segment.js";
+import type { SegmentSet } from "../storage/segment-set.js";
+import type { DamageRegister } from "./damage.js";
+import { type DiskSpace, isDiskFull } from "./disk-space.js";
+import type { Latch } from "./latch.js";
+import type { Versions } from "./versions.js";
+
+/** Larger pieces are written off the event loop. */
+const SYNC_WRITE_BYTES_MAX = 256 * 1024;
+/** Lost version ranges beyond this many are joined at the old end. */
+const LOST_RANGES_MAX = 1024;
+
+/** What the log works with. */
+export interface LogContext {
+  readonly host: Host;
+  readonly directories: StoreDirectories;
+  readonly manifest: ManifestFile;
+  readonly segments: SegmentSet;
+  readonly versions: Versions;
+  readonly latch: Latch;
+  readonly space: DiskSpace;
+  readonly damage: DamageRegister;
+  readonly segmentPrefix: string;
+  readonly segmentBytesMax: number;
+  /** Whether some file in the segment directory bears this id, though no live segment does. */
+  readonly isIdTaken: (id: number) => boolean;
+  /** Called with every segment that was sealed. */
+  readonly onSealed: (segment: Segment) => void;
+}
+
+/** What recovery leaves to the log. */
+export interface LogStart {
+  /** The active segment; undefined: there is none yet. */
+  readonly active: Segment | undefined;
+  /** The active segment is to be sealed before the first append: its end is missing. */
+  readonly sealFirst: boolean;
+  /** Versions that may have been used before a crash and are not in the log. */
+  readonly lostRange: { readonly first: number; readonly last: number } | undefined;
+}
+
+/** A log that is ready for a group. */
+export interface LogReadiness {
+  readonly segment: Segment;
+  /** How many bytes the group may have. */
+  readonly room: number;
+}
+
+/** The writing end of a store. */
+export class Log {
+  readonly #context: LogContext;
+  readonly #lostRange: LogStart["lostRange"];
+  #active: Segment | undefined;
+  #sealFirst: boolean;
+  #begun = false;
+  #syncedLength: number;
+  /** A new segment's file that is made but not yet in the manifest. */
+  #prepared: { name: SegmentName; file: File } | undefined;
+  #reservation: Promise<void> | undefined;
+  syncs = 0;
+  bytesAppended = 0;
+
+  constructor(context: LogContext, start: LogStart) {
+    this.#context = context;
+    this.#active = start.active;
+    this.#sealFirst = start.sealFirst;
+    this.#lostRange = start.lostRange;
+    this.#syncedLength = start.active?.length ?? 0;
+  }
+
+  /** Whether bytes are written that no sync has covered. */
+  get isDirty(): boolean {
+    return this.#active !== undefined && this.#active.length > this.#syncedLength;
+  }
+
+  /** Whether anything was, or may have been, appended since the store was opened. */
+  get hasBegun(): boolean {
+    return this.#begun;
+  }
+
+  /**
+   * Makes ready to append a group of at least `bytes`, whose newest version is
+   * `lastVersion`: begins the session, reserves versions, rotates. Answers the
+   * active segment and how many bytes the group may have.
+   */
+  async prepare(bytes: number, lastVersion: number): Promise<LogReadiness> {
+    const { versions, segmentBytesMax } = this.#context;
+    if (!this.#begun) await this.#begin(lastVersion);
+    if (!versions.isReserved(lastVersion)) await this.#reserve(lastVersion);
+    else if (versions.isRunningLow) this.#reserveSoon(lastVersion);
+    const active = this.#requireActive();
+    if (active.length > 0 && active.length + bytes > segmentBytesMax) await this.#rotate();
+    const segment = this.#requireActive();
+    const left = segmentBytesMax - segment.length;
+    return { segment, room: segment.length === 0 ? Math.max(left, bytes) : left };
+  }
+
+  /** Whether the next frame written is to carry BARRIER. */
+  get nextIsBarrier(): boolean {
+    return !this.isDirty;
+  }
+
+  /**
+   * Appends sealed frames to the active segment. On failure the log is as it
+   * was before, cut and synced, or the latch is closed; the error says which.
+   */
+  async append(pieces: readonly Uint8Array[]): Promise<void> {
+    const segment = this.#requireActive();
+    const file = requireFile(segment);
+    const start = segment.length;
+    let position = start;
+    let checksum = segment.checksum;
+    try {
+      for (const piece of pieces) {
+        if (piece.length <= SYNC_WRITE_BYTES_MAX) file.writeSync(piece, position);
+        else await file.write(piece, position);
+        position += piece.length;
+        checksum = crc32(piece, checksum);
+      }
+    } catch (cause) {
+      await this.#cut(file, start, cause);
+      throw await this.#writeFailed(cause);
+    }
+    segment.length = position;
+    segment.checksum = checksum;
+    this.bytesAppended += position - start;
+    this.#context.space.appended(position - start);
+  }
+
+  /** Makes everything written durable. Closes the latch and throws if that fails. */
+  async sync(): Promise<void> {
+    const segment = this.#active;
+    if (segment === undefined || !this.isDirty) return;
+    const { length } = segment;
+    try {
+      await requireFile(segment).syncData();
+    } catch (cause) {
+      this.#context.latch.close(`a sync of ${segment.name.fileName} failed`, cause);
+      throw this.#context.latch.uncertain();
+    }
+    this.#syncedLength = length;
+    this.syncs += 1;
+  }
+
+  /**
+   * Marks the close as clean, if anything was written and nothing is in doubt.
+   * Everything must be synced.
+   */
+  async markClean(lastVersion: number, newestTimestampMs: number): Promise<void> {
+    const { latch } = this.#context;
+    await this.#reservation;
+    if (!this.#begun || latch.isClosed) return;
+    await this.#change((draft) => {
+      this.#putDamage(draft);
+      draft.clean = create(CleanMarkSchema, {
+        syncedLength: BigInt(this.#active?.length ?? 0),
+        syncedChecksum: this.#active?.checksum ?? 0,
+        lastVersion: BigInt(lastVersion),
+        newestTimestamp: BigInt(newestTimestampMs) * 1_000_000n,
+      });
+    });
+  }
+
+  /** Saves damage found since the last manifest change; only once the session has begun. */
+  async saveDamage(): Promise<void> {
+    const { damage, latch } = this.#context;
+    if (!this.#begun || latch.isClosed || !damage.hasUnsaved) return;
+    await this.#change((draft) => this.#putDamage(draft));
+  }
+
+  #requireActive(): Segment {
+    if (this.#active === undefined) throw new Error("the log has no active segment");
+    return this.#active;
+  }
+
+  async #begin(lastVersion: number): Promise<void> {
+    const { space, versions } = this.#context;
+    const mark = versions.nextMark(lastVersion);
+    const isNew = this.#active === undefined || this.#sealFirst;
+    const next = isNew ? await this.#prepareSegment() : undefined;
+    const old = this.#active;
+    await this.#change((draft) => {
+      delete draft.clean;
+      draft.versionMark = BigInt(mark);
+      if (this.#lostRange !== undefined) addLostRange(draft, this.#lostRange);
+      this.#putDamage(draft);
+      if (next === undefined) return;
+      if (old !== undefined) sealInManifest(draft, old);
+      addToManifest(draft, next.name);
+    });
+    versions.reservedTo(mark);
+    this.#sealFirst = false;
+    this.#begun = true;
+    if (next !== undefined) this.#activate(next, old);
+    await space.keepReserve();
+  }
+
+  async #rotate(): Promise<void> {
+    await this.sync();
+    const next = await this.#prepareSegment();
+    const old = this.#requireActive();
+    await this.#change((draft) => {
+      sealInManifest(draft, old);
+      addToManifest(draft, next.name);
+      this.#putDamage(draft);
+    });
+    this.#activate(next, old);
+  }
+
+  /** Makes the file of the next segment, once: a rotation that failed later takes it up again. */
+  async #prepareSegment(): Promise<{ name: SegmentName; file: File }> {
+    if (this.#prepared !== undefined) return this.#prepared;
+    const { host, directories, manifest, segments, latch, isIdTaken } = this.#context;
+    const { segmentId, segmentTimestamp, storeId, segments: listed } = manifest.current;
+    const id = segments.freeId(listed.length === 0 ? -1 : segmentId, isIdTaken);
+    if (id === undefined) throw new KvixError("SEGMENTS_EXHAUSTED");
+    const now = BigInt(host.clock.wallMs()) * 1_000_000n;
+    const timestampNs = now > segmentTimestamp ? now : segmentTimestamp + 1n;
+    const name = new SegmentName(
+      directories,
+      storeId,
+      this.#context.segmentPrefix,
+      id,
+      timestampNs,
+    );
+    let file: File;
+    try {
+      file = await host.files.open(name.path, "create");
+    } catch (cause) {
+      throw await this.#writeFailed(cause);
+    }
+    this.#prepared = { name, file };
+    try {
+      await host.files.syncDirectory(directories.segments);
+    } catch (cause) {
+      latch.close(`a sync of the directory of ${name.fileName} failed`, cause);
+      throw latch.readOnly();
+    }
+    return this.#prepared;
+  }
+
+  #activate(next: { name: SegmentName; file: File }, old: Segment | undefined): void {
+    const { segments, onSealed } = this.#context;
+    this.#prepared = undefined;
+    const segment = new Segment(next.name, next.file, false);
+    segments.add(segment);
+    this.#active = segment;
+    this.#syncedLength = 0;
+    if (old === undefined) return;
+    old.isSealed = true;
+    if (old.file !== undefined) onSealed(old);
+  }
+
+  #reserveSoon(lastVersion: number): void {
+    this.#reservation ??= this.#reserve(lastVersion)
+      .catch((err: unknown) => {
+        // The next group asks again, and fails if it must.
+        this.#context.host.log.warn({ err }, "versions could not be reserved ahead");
+      })
+      .finally(() => {
+        this.#reservation = undefined;
+      });
+  }
+
+  async #reserve(lastVersion: number): Promise<void> {
+    const { versions } = this.#context;
+    const mark = versions.nextMark(lastVersion);
+    await this.#change((draft) => {
+      if (BigInt(mark) > draft.versionMark) draft.versionMark = BigInt(mark);
+    });
+    versions.reservedTo(mark);
+  }
+
+  #putDamage(draft: Manifest): void {
+    const { damage } = this.#context;
+    if (!damage.hasUnsaved) return;
+    draft.damagedRanges = damage.toMessages();
+    // A change that cannot be read can never be told to a watcher.
+    for (const { versions } of draft.damagedRanges) {
+      if (versions !== undefined && versions.last > draft.historyFloor) {
+        draft.historyFloor = versions.last;
+      }
+    }
+  }
+
+  async #change(edit: (draft: Manifest) => void): Promise<void> {
+    const { manifest, latch, damage } = this.#context;
+    const ranges = damage.count;
+    try {
+      await manifest.change(edit);
+    } catch (cause) {
+      if (!(cause instanceof ManifestUncertainError)) throw await this.#writeFailed(cause);
+      latch.close("a change of the manifest failed", cause);
+      throw latch.readOnly();
+    }
+    if (damage.count === ranges) damage.markSaved();
+  }
+
+  /** Takes a failed append back, durably; closes the latch if that is not possible. */
+  async #cut(file: File, length: number, cause: unknown): Promise<void> {
+    const { latch } = this.#context;
+    try {
+      await file.truncate(length);
+      await file.syncData();
+      this.#syncedLength = length;
+    } catch (error) {
+      latch.close("a failed append could not be taken back", { cause, error });
+      throw latch.uncertain();
+    }
+  }
+
+  async #writeFailed(cause: unknown): Promise<KvixError> {
+    if (cause instanceof KvixError) return cause;
+    if (!isDiskFull(cause)) return new KvixError("WRITE_FAILED", "", { cause });
+    await this.#context.space.exhausted().catch(() => undefined);
+    return new KvixError("NO_SPACE", "", { cause });
+  }
+}
+
+function requireFile(segment: Segment): File {
+  if (segment.file === undefined) throw new Error("the active segment has no file");
+  return segment.file;
+}
+
+function sealInManifest(draft: Manifest, segment: Segment): void {
+  const index = draft.segments.findIndex((each) => each.timestamp === segment.name.timestampNs);
+  const listed = draft.segments[index];
+  if (listed === undefined) throw new Error("the active segment is not in the manifest");
+  draft.segments[index] = create(SegmentSchema, {
+    ...listed,
+    state: SegmentState.SEALED,
+    length: BigInt(segment.length),
+    checksum: segment.checksum,
+    lowestVersion: BigInt(segment.lowestVersion),
+    highestVersion: BigInt(segment.highestVersion),
+  });
+}
+
+function addToManifest(draft: Manifest, name: SegmentName): void {
+  draft.segments.push(
+    create(SegmentSchema, {
+      id: name.id,
+      timestamp: name.timestampNs,
+      state: SegmentState.ACTIVE,
+      prefix: name.prefix,
+    }),
+  );
+  draft.segmentId = name.id;
+  draft.segmentTimestamp = name.timestampNs;
+}
+
+function addLostRange(draft: Manifest, range: { first: number; last: number }): void {
+  if (range.last < range.first) return;
+  const known = draft.lostRanges.at(-1);
+  if (
+    known !== undefined &&
+    known.first <= BigInt(range.first) &&
+    known.last >= BigInt(range.last)
+  ) {
+    return;
+  }
+  draft.lostRanges.push(
+    create(VersionRangeSchema, { first: BigInt(range.first), last: BigInt(range.last) }),
+  );
+  while (draft.lostRanges.length > LOST_RANGES_MAX) {
+    const [oldest, second] = draft.lostRanges.splice(0, 2);
+    if (oldest === undefined || second === undefined) break;
+    draft.lostRanges.unshift(
+      create(VersionRangeSchema, { first: oldest.first, last: second.last }),
+    );
+  }
+}

@@ -1,0 +1,174 @@
+/**
+ * Opening a store: hold the directories, read the manifest, recover the index,
+ * and put the engine together. If any of it fails, everything is let go again
+ * and the opening can be tried anew.
+ */
+import type { Host } from "../host/host.js";
+import { FileName, type StoreDirectories, segmentPath } from "../storage/layout.js";
+import type { ManifestFile } from "../storage/manifest-file.js";
+import type { SegmentSet } from "../storage/segment-set.js";
+import { AcceptedState } from "./accepted-state.js";
+import { Answerer } from "./answerer.js";
+import { DamageRegister } from "./damage.js";
+import { findStrayFiles, holdDirectories, openFailed, openManifest } from "./directories.js";
+import { DiskSpace } from "./disk-space.js";
+import { Evaluator } from "./evaluator.js";
+import { HintKeeper } from "./hint-keeper.js";
+import { Keydir } from "./keydir/keydir.js";
+import { Latch } from "./latch.js";
+import { LocalStore, type StoreParts } from "./local-store.js";
+import { Log } from "./log.js";
+import { resolveStoreOptions, type StoreOptions, type StoreOptionsInput } from "./options.js";
+import { Publisher } from "./publisher.js";
+import { RecordReader } from "./record-reader.js";
+import { type Recovered, recover } from "./recovery.js";
+import { Staging } from "./staging.js";
+import { Sweep } from "./sweep.js";
+import { Versions } from "./versions.js";
+import { WriteQueue } from "./write-queue.js";
+
+/** How many bytes of secret the index is seeded with, so that nobody can aim for collisions. */
+const SEED_BYTES = 16;
+
+/**
+ * Opens the store in `dataDir`, or makes one. Throws OPTION_INVALID,
+ * STORE_LOCKED, LOCK_UNAVAILABLE, FORMAT_TOO_NEW, STORE_MISMATCH,
+ * MANIFEST_DAMAGED, STORE_DAMAGED, INDEX_LIMIT_TOO_SMALL, OPEN_FAILED.
+ */
+export async function openStore(input: StoreOptionsInput, host: Host): Promise<LocalStore> {
+  const options = resolveStoreOptions(input);
+  const { directories, locks } = await holdDirectories(host, options);
+  try {
+    const manifest = await openManifest(host, directories, options);
+    const keydir = new Keydir({ seed: host.entropy.bytes(SEED_BYTES) });
+    const damage = new DamageRegister();
+    const found = await recover({ host, directories, manifest, keydir, damage, options });
+    const entries = await host.files.list(directories.segments);
+    const stray = findStrayFiles(entries, manifest.current);
+    if (stray.names.length > 0) {
+      host.log.warn({ files: stray.names }, "files that are not the store's are left alone");
+    }
+    const world = { host, options, directories, manifest, keydir, damage, found };
+    const parts = assemble(world, stray.ids);
+    const openStats = found.progress.toStats(stray.names);
+    return new LocalStore({ ...parts, locks, openStats });
+  } catch (error) {
+    for (const lock of locks) await lock.release();
+    throw openFailed(error);
+  }
+}
+
+/** What opening has gathered. */
+interface OpenedWorld {
+  readonly host: Host;
+  readonly options: StoreOptions;
+  readonly directories: StoreDirectories;
+  readonly manifest: ManifestFile;
+  readonly keydir: Keydir;
+  readonly damage: DamageRegister;
+  readonly found: Recovered;
+}
+
+function assemble(
+  world: OpenedWorld,
+  takenIds: ReadonlySet<number>,
+): Omit<StoreParts, "locks" | "openStats"> {
+  const { host, options, directories, manifest, keydir, damage, found } = world;
+  const { segments } = found;
+  const { clock, log: hostLog } = host;
+  const latch = new Latch(hostLog);
+  const versions = new Versions(found.nextVersion, Number(manifest.current.versionMark));
+  const publisher = new Publisher(keydir, segments, versions.last);
+  const reader = new RecordReader(clock, damage);
+  const hintContext = { host, directories, storeId: manifest.current.storeId, keydir, damage };
+  const hints = new HintKeeper(hintContext);
+  const space = diskSpace(world);
+  const log = new Log(
+    {
+      host,
+      directories,
+      manifest,
+      segments,
+      versions,
+      latch,
+      space,
+      damage,
+      segmentPrefix: options.segmentPrefix,
+      segmentBytesMax: options.segmentBytesMax,
+      isIdTaken: (id) => takenIds.has(id),
+      onSealed: (segment) => hints.add(segment),
+    },
+    found,
+  );
+  const staging = new Staging(options.segmentBytesMax);
+  const state = new AcceptedState(keydir);
+  const { indexBytesMax, inFlightBytesMax, flushIntervalMs, trustClock } = options;
+  const evaluator = new Evaluator({
+    keydir,
+    state,
+    staging,
+    versions,
+    space,
+    indexBytesMax,
+    wallMs: () => clock.wallMs(),
+    stagedBytes: () => queue.inFlightBytes,
+  });
+  const answerer = new Answerer(segments, reader);
+  const queue = new WriteQueue({
+    clock,
+    hostLog,
+    log,
+    latch,
+    staging,
+    state,
+    evaluator,
+    versions,
+    publisher,
+    answerer,
+    inFlightBytesMax,
+    flushIntervalMs,
+  });
+  for (const segment of found.withoutHint) hints.add(segment);
+  const { newestTimestampMs } = found;
+  const isIdle = (): boolean => queue.waitingCalls === 0 && !latch.isClosed;
+  const sweepContext = { clock, log: hostLog, keydir, trustClock, newestTimestampMs, isIdle };
+  return {
+    host,
+    options,
+    keydir,
+    segments,
+    reader,
+    damage,
+    latch,
+    versions,
+    publisher,
+    log,
+    queue,
+    space,
+    hints,
+    newestTimestampMs,
+    sweepWith: (expire) => new Sweep({ ...sweepContext, expire }),
+  };
+}
+
+function diskSpace({ host, options, directories, manifest, found }: OpenedWorld): DiskSpace {
+  return new DiskSpace({
+    files: host.files,
+    clock: host.clock,
+    log: host.log,
+    directory: directories.segments,
+    reservePath: segmentPath(directories, FileName.reserve),
+    reserveBytes: options.diskReserveBytes,
+    cheapestVictimBytes: () => cheapestVictimBytes(found.segments),
+    manifestBytes: () => manifest.bytes,
+  });
+}
+
+/** Live bytes of the sealed segment that a compaction would copy least of. */
+function cheapestVictimBytes(segments: SegmentSet): number {
+  let cheapest = Number.POSITIVE_INFINITY;
+  for (const segment of segments) {
+    if (segment.isSealed && segment.liveBytes < cheapest) cheapest = segment.liveBytes;
+  }
+  return Number.isFinite(cheapest) ? cheapest : 0;
+}

@@ -1,0 +1,43 @@
+/** Publication: what is written, and durable if it must be, becomes visible to readers. */
+import type { SegmentSet } from "../storage/segment-set.js";
+import { type Keydir, NO_ENTRY } from "./keydir/keydir.js";
+import type { PendingEntry } from "./write-op.js";
+
+/** Moves entries into the keydir in version order, and keeps the sums of live bytes. */
+export class Publisher {
+  readonly #keydir: Keydir;
+  readonly #segments: SegmentSet;
+  #version: number;
+
+  constructor(keydir: Keydir, segments: SegmentSet, version: number) {
+    this.#keydir = keydir;
+    this.#segments = segments;
+    this.#version = version;
+  }
+
+  /** The newest published version. */
+  get version(): number {
+    return this.#version;
+  }
+
+  publish(entry: PendingEntry): void {
+    const { segment, chunk, keyStart, keyEnd, length, version } = entry;
+    if (segment === undefined) throw new Error("an entry is published before it is written");
+    if (version <= this.#version) throw new Error("publication out of version order");
+    const keydir = this.#keydir;
+    const known = keydir.findIn(chunk.bytes, keyStart, keyEnd);
+    if (known !== NO_ENTRY) {
+      this.#segments.at(keydir.segmentOf(known)).liveBytes -= keydir.lengthOf(known);
+    }
+    if (entry.isTombstone) {
+      if (known !== NO_ENTRY) keydir.remove(known);
+    } else {
+      const { id } = segment.name;
+      const { offset, expiresAtMs } = entry;
+      keydir.put(chunk.bytes, keyStart, keyEnd, id, offset, length, expiresAtMs, version);
+      segment.liveBytes += length;
+    }
+    segment.coverVersion(version);
+    this.#version = version;
+  }
+}

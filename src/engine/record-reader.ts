@@ -1,0 +1,189 @@
+/**
+ * From a place in a segment to a verified record: one read, one checksum, and
+ * the key and version that the index promised. Whatever does not match is
+ * DATA_LOSS, never "not found" (V13).
+ *
+ * Small reads are synchronous: from the page cache they take 2 us, through the
+ * thread pool 5 to 60. A read that proves slow (a cold disk) moves the next
+ * ones to the pool, so that the event loop does not wait for the disk.
+ */
+import { KvixError } from "../base/kvix-error.js";
+import { crc32 } from "../format/checksum.js";
+import { FRAME_HEADER_BYTES } from "../format/frame.js";
+import { newRecordFields, parseRecord } from "../format/record.js";
+import type { File } from "../host/file-system.js";
+import type { Clock } from "../host/host.js";
+import type { Segment } from "../storage/segment.js";
+import type { DamageRegister } from "./damage.js";
+import type { StoredRecord } from "./store.js";
+
+/** Larger records are read off the event loop. */
+const SYNC_READ_BYTES_MAX = 64 * 1024;
+/** A synchronous read that took longer than this came from the disk, not from the page cache. */
+const SLOW_READ_MS = 1;
+/** How many reads go to the thread pool after a slow one. */
+const POOL_READS = 64;
+/** One synchronous read in so many is timed. */
+const TIMED_READ_INTERVAL = 16;
+
+/** A record whose fields lie in the bytes of its frame. */
+class VerifiedRecord implements StoredRecord {
+  readonly #frame: Uint8Array;
+  readonly #valueStart: number;
+  readonly #valueEnd: number;
+  readonly version: number;
+  readonly updatedAtMs: number;
+  readonly expiresAtMs: number;
+
+  constructor(frame: Uint8Array, parsed: typeof fields) {
+    this.#frame = frame;
+    this.#valueStart = parsed.valueStart;
+    this.#valueEnd = parsed.valueEnd;
+    this.version = parsed.version;
+    this.updatedAtMs = parsed.updatedAtMs;
+    this.expiresAtMs = parsed.expiresAtMs;
+  }
+
+  get payload(): Uint8Array {
+    return this.#frame.subarray(FRAME_HEADER_BYTES);
+  }
+
+  get value(): Uint8Array {
+    return this.#frame.subarray(this.#valueStart, this.#valueEnd);
+  }
+}
+
+const fields = newRecordFields();
+
+/** Reads records of the segments of a store. */
+export class RecordReader {
+  readonly #clock: Clock;
+  readonly #damage: DamageRegister;
+  #poolReads = 0;
+  #untilTimed = 0;
+
+  constructor(clock: Clock, damage: DamageRegister) {
+    this.#clock = clock;
+    this.#damage = damage;
+  }
+
+  /**
+   * The record of `key` and `version` whose frame lies at `offset`; a promise
+   * only if it is read off the event loop.
+   */
+  read(
+    segment: Segment,
+    offset: number,
+    length: number,
+    key: Uint8Array | undefined,
+    version: number,
+  ): StoredRecord | Promise<StoredRecord> {
+    const { file } = segment;
+    if (file === undefined) throw this.#corrupt(segment, offset, length, version);
+    if (length > SYNC_READ_BYTES_MAX || this.#poolReads > 0) {
+      return this.#readInPool(file, segment, offset, length, key, version);
+    }
+    const frame = allocate(length);
+    let read: number;
+    try {
+      read =
+        this.#untilTimed > 0 ? file.readSync(frame, offset) : this.#timedRead(file, frame, offset);
+      this.#untilTimed -= 1;
+    } catch (cause) {
+      throw readFailed(segment, offset, cause);
+    }
+    return this.#verify(frame, read, segment, offset, key, version);
+  }
+
+  #timedRead(file: File, frame: Uint8Array, offset: number): number {
+    this.#untilTimed = TIMED_READ_INTERVAL;
+    const startMs = this.#clock.monotonicMs();
+    const read = file.readSync(frame, offset);
+    if (this.#clock.monotonicMs() - startMs > SLOW_READ_MS) this.#poolReads = POOL_READS;
+    return read;
+  }
+
+  async #readInPool(
+    file: File,
+    segment: Segment,
+    offset: number,
+    length: number,
+    key: Uint8Array | undefined,
+    version: number,
+  ): Promise<StoredRecord> {
+    if (this.#poolReads > 0) this.#poolReads -= 1;
+    const frame = allocate(length);
+    let read: number;
+    try {
+      read = await file.read(frame, offset);
+    } catch (cause) {
+      throw readFailed(segment, offset, cause);
+    }
+    return this.#verify(frame, read, segment, offset, key, version);
+  }
+
+  #verify(
+    frame: Uint8Array,
+    read: number,
+    segment: Segment,
+    offset: number,
+    key: Uint8Array | undefined,
+    version: number,
+  ): StoredRecord {
+    const isSound =
+      read === frame.length &&
+      littleEndian(frame, 0) === crc32(frame.subarray(4), segment.name.salt) &&
+      littleEndian(frame, 4) === frame.length - FRAME_HEADER_BYTES &&
+      parseRecord(frame, FRAME_HEADER_BYTES, frame.length, fields) &&
+      fields.version === version &&
+      (key === undefined || isSlice(key, frame, fields.keyStart, fields.keyEnd));
+    if (!isSound) throw this.#corrupt(segment, offset, frame.length, version);
+    return new VerifiedRecord(frame, fields);
+  }
+
+  #corrupt(segment: Segment, offset: number, length: number, version: number): KvixError {
+    this.#damage.add({
+      segment: segment.name,
+      offset,
+      length,
+      firstVersion: version,
+      lastVersion: version,
+      keysUnknown: false,
+    });
+    const file = segment.name.fileName;
+    return new KvixError("RECORD_CORRUPT", `${file} at ${offset}, ${length} bytes`, {
+      metadata: { file, offset, length, version },
+    });
+  }
+}
+
+/** Small frames share a page of the pool; a large one must not keep a page of others alive. */
+function allocate(length: number): Uint8Array {
+  return length <= 1024 ? Buffer.allocUnsafe(length) : Buffer.allocUnsafeSlow(length);
+}
+
+function littleEndian(bytes: Uint8Array, at: number): number {
+  return (
+    ((bytes[at] as number) |
+      ((bytes[at + 1] as number) << 8) |
+      ((bytes[at + 2] as number) << 16) |
+      ((bytes[at + 3] as number) << 24)) >>>
+    0
+  );
+}
+
+function isSlice(key: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean {
+  if (end - start !== key.length) return false;
+  for (let index = 0; index < key.length; index += 1) {
+    if (bytes[start + index] !== key[index]) return false;
+  }
+  return true;
+}
+
+function readFailed(segment: Segment, offset: number, cause: unknown): KvixError {
+  const file = segment.name.fileName;
+  return new KvixError("READ_FAILED", `${file} at ${offset}`, {
+    cause,
+    metadata: { file, offset },
+  });
+}

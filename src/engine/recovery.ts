@@ -1,0 +1,329 @@
+/**
+ * From the bytes on disk to an index: what a store is after it was opened is a
+ * function of them alone (V8).
+ *
+ *   manifest -> every sealed segment, by its hint if that is sound, else by its
+ *   frames -> the active segment, by its frames -> torn tail cut, last group
+ *   written again and synced
+ *
+ * Nothing is changed on disk before all of it is read and, under "strict",
+ * found sound. What is changed then is the tail of the active segment alone:
+ * after a crash the page cache may show frames that a failed sync has lost, so
+ * they are written again and synced before anyone sees them.
+ */
+import { type Segment as ListedSegment, SegmentState } from "../../gen/kvix/v1/kvix_pb.js";
+import { KvixError } from "../base/kvix-error.js";
+import { HintFlag } from "../format/hint-layout.js";
+import type { HintBlock } from "../format/hint-reader.js";
+import { errorCode, type File } from "../host/file-system.js";
+import type { Host } from "../host/host.js";
+import { loadHint } from "../storage/hint-file.js";
+import type { StoreDirectories } from "../storage/layout.js";
+import type { ManifestFile } from "../storage/manifest-file.js";
+import { Segment, SegmentName } from "../storage/segment.js";
+import { checksumOf } from "../storage/segment-scan.js";
+import { SegmentSet } from "../storage/segment-set.js";
+import { type DamageRegister, damageFromMessage } from "./damage.js";
+import { IndexLoader } from "./index-loader.js";
+import type { Keydir } from "./keydir/keydir.js";
+import { OpenProgress } from "./open-progress.js";
+import type { StoreOptions } from "./options.js";
+import { type SegmentFindings, SegmentReader } from "./segment-recovery.js";
+
+/** How much of the tail is copied at a time. */
+const COPY_BYTES = 1024 * 1024;
+const NS_PER_MS = 1_000_000n;
+
+/** What recovery works with. */
+export interface RecoveryContext {
+  readonly host: Host;
+  readonly directories: StoreDirectories;
+  readonly manifest: ManifestFile;
+  readonly keydir: Keydir;
+  readonly damage: DamageRegister;
+  readonly options: StoreOptions;
+}
+
+/** What recovery found. */
+export interface Recovered {
+  readonly segments: SegmentSet;
+  readonly active: Segment | undefined;
+  readonly sealFirst: boolean;
+  /** The first version that may be given. */
+  readonly nextVersion: number;
+  readonly lostRange: { readonly first: number; readonly last: number } | undefined;
+  readonly newestTimestampMs: number;
+  /** Sealed segments without a sound hint. */
+  readonly withoutHint: readonly Segment[];
+  readonly progress: OpenProgress;
+}
+
+/** Reads a store into `keydir`. Throws FORMAT_TOO_NEW, STORE_DAMAGED, INDEX_LIMIT_TOO_SMALL. */
+export async function recover(context: RecoveryContext): Promise<Recovered> {
+  return await new Recovery(context).run();
+}
+
+class Recovery {
+  readonly #context: RecoveryContext;
+  readonly #segments = new SegmentSet();
+  readonly #loader: IndexLoader;
+  readonly #withoutHint: Segment[] = [];
+  readonly #progress: OpenProgress;
+  #newestTimestampMs = 0;
+  #highestVersion = 0;
+
+  constructor(context: RecoveryContext) {
+    this.#context = context;
+    const { keydir, options, host, manifest } = context;
+    this.#loader = new IndexLoader(keydir, this.#segments, options.indexBytesMax);
+    this.#progress = new OpenProgress(host, manifest.current.segments.length);
+  }
+
+  async run(): Promise<Recovered> {
+    try {
+      return await this.#run();
+    } catch (error) {
+      for (const segment of this.#segments) await segment.file?.close();
+      throw error;
+    }
+  }
+
+  async #run(): Promise<Recovered> {
+    const { manifest, damage, options } = this.#context;
+    let active: Segment | undefined;
+    for (const listed of manifest.current.segments) {
+      const isLive =
+        listed.state === SegmentState.ACTIVE ||
+        listed.state === SegmentState.SEALED ||
+        listed.state === SegmentState.COMPACTED;
+      if (!isLive) continue;
+      const segment = await this.#open(listed);
+      this.#segments.add(segment);
+      this.#rememberDamage(segment);
+      if (listed.state === SegmentState.ACTIVE) active = segment;
+      else await this.#readSealed(segment);
+      this.#progress.entries = this.#loader.entries;
+      this.#progress.segmentDone();
+    }
+    const tail = active === undefined ? undefined : await this.#readActive(active);
+    this.#progress.entries = this.#loader.entries;
+    this.#loader.finish();
+    this.#progress.wasClean = manifest.current.clean !== undefined;
+    if (options.recovery === "strict" && damage.count > 0) throw this.#refusal();
+    if (active !== undefined && tail !== undefined) await this.#mendTail(active, tail);
+    return this.#result(active, tail);
+  }
+
+  #result(active: Segment | undefined, tail: ActiveTail | undefined): Recovered {
+    const { clean, versionMark } = this.#context.manifest.current;
+    const mark = Number(versionMark);
+    const cleanTimestampMs = Number((clean?.newestTimestamp ?? 0n) / NS_PER_MS);
+    const nextVersion =
+      clean === undefined
+        ? Math.max(mark, this.#highestVersion + 1)
+        : Math.max(Number(clean.lastVersion), this.#highestVersion) + 1;
+    const isLost = clean === undefined && nextVersion > this.#highestVersion + 1;
+    return {
+      segments: this.#segments,
+      active,
+      sealFirst: tail?.sealFirst ?? false,
+      nextVersion,
+      lostRange: isLost ? { first: this.#highestVersion + 1, last: nextVersion - 1 } : undefined,
+      newestTimestampMs: Math.max(this.#newestTimestampMs, cleanTimestampMs),
+      withoutHint: this.#withoutHint,
+      progress: this.#progress,
+    };
+  }
+
+  async #open(listed: ListedSegment): Promise<Segment> {
+    const { host, directories, manifest } = this.#context;
+    const { storeId } = manifest.current;
+    const { id, timestamp, prefix, state } = listed;
+    const name = new SegmentName(directories, storeId, prefix, id, timestamp);
+    const isActive = state === SegmentState.ACTIVE;
+    let file: File | undefined;
+    try {
+      file = await host.files.open(name.path, isActive ? "write" : "read");
+    } catch (error) {
+      if (errorCode(error) !== "ENOENT") throw error;
+    }
+    const segment = new Segment(name, file, !isActive);
+    if (!isActive) {
+      segment.length = Number(listed.length);
+      segment.checksum = listed.checksum;
+      segment.lowestVersion = Number(listed.lowestVersion);
+      segment.highestVersion = Number(listed.highestVersion);
+      this.#highestVersion = Math.max(this.#highestVersion, segment.highestVersion);
+    }
+    return segment;
+  }
+
+  #rememberDamage(segment: Segment): void {
+    const { manifest, damage } = this.#context;
+    for (const range of manifest.current.damagedRanges) {
+      if (range.segmentTimestamp !== segment.name.timestampNs) continue;
+      damage.add(damageFromMessage(range, segment.name), true);
+    }
+  }
+
+  async #readSealed(segment: Segment): Promise<void> {
+    const { host, manifest, damage } = this.#context;
+    const { storeId } = manifest.current;
+    const fileLength = (await segment.file?.size()) ?? 0;
+    const hint = await loadHint(host.files, storeId, segment, (block) =>
+      this.#loadBlock(segment, block),
+    );
+    if (fileLength < segment.length) {
+      this.#missing(segment, fileLength, hint.kind !== "loaded");
+    }
+    if (hint.kind === "loaded") {
+      for (const range of hint.summary.damagedRanges) {
+        damage.add(damageFromMessage(range, segment.name));
+      }
+      const newestMs = Number(hint.summary.newestTimestamp / NS_PER_MS);
+      this.#newestTimestampMs = Math.max(this.#newestTimestampMs, newestMs);
+      this.#progress.segmentsFromHints += 1;
+      return;
+    }
+    if (hint.kind === "doubtful") {
+      const file = segment.name.hintName;
+      host.log.warn({ file, why: hint.why }, "a hint is ignored and will be written anew");
+    }
+    if (segment.file === undefined) return;
+    const findings = await this.#readFrames(segment, {
+      fileLength: Math.min(fileLength, segment.length),
+      syncedLength: Math.min(fileLength, segment.length),
+      versionCeiling: segment.highestVersion + 1,
+    });
+    this.#newestTimestampMs = Math.max(this.#newestTimestampMs, findings.newestTimestampMs);
+    this.#withoutHint.push(segment);
+  }
+
+  #loadBlock(segment: Segment, block: HintBlock): void {
+    let keyStart = 0;
+    for (let index = 0; index < block.count; index += 1) {
+      const keyEnd = keyStart + (block.keyLengths[index] as number);
+      this.#loader.load(segment, {
+        source: block.keys,
+        keyStart,
+        keyEnd,
+        offset: block.offsets[index] as number,
+        length: block.lengths[index] as number,
+        version:
+          (block.versionsHigh[index] as number) * 2 ** 32 + (block.versionsLow[index] as number),
+        expiresAtMs:
+          (block.expiriesHigh[index] as number) * 2 ** 32 + (block.expiriesLow[index] as number),
+        isTombstone: ((block.flags[index] as number) & HintFlag.TOMBSTONE) !== 0,
+      });
+      keyStart = keyEnd;
+    }
+  }
+
+  async #readFrames(
+    segment: Segment,
+    range: { fileLength: number; syncedLength: number; versionCeiling: number },
+  ): Promise<SegmentFindings> {
+    const { damage } = this.#context;
+    const findings = await new SegmentReader({ segment, ...range }, this.#loader, damage).read();
+    this.#progress.segmentsScanned += 1;
+    this.#progress.bytesScanned += range.fileLength;
+    return findings;
+  }
+
+  /** The end of a segment is not there; with a sound hint at least its keys are known. */
+  #missing(segment: Segment, fileLength: number, keysUnknown: boolean): void {
+    this.#context.damage.add({
+      segment: segment.name,
+      offset: fileLength,
+      length: segment.length - fileLength,
+      firstVersion: segment.lowestVersion,
+      lastVersion: segment.highestVersion,
+      keysUnknown,
+    });
+  }
+
+  async #readActive(segment: Segment): Promise<ActiveTail> {
+    const { manifest, damage } = this.#context;
+    const { clean, versionMark } = manifest.current;
+    const syncedLength = Number(clean?.syncedLength ?? 0n);
+    const versionCeiling =
+      clean === undefined ? Number(versionMark) : Number(clean.lastVersion) + 1;
+    const fileLength = (await segment.file?.size()) ?? 0;
+    if (segment.file === undefined || fileLength < syncedLength) {
+      damage.add({
+        segment: segment.name,
+        offset: fileLength,
+        length: Math.max(syncedLength - fileLength, 1),
+        firstVersion: this.#highestVersion + 1,
+        lastVersion: versionCeiling - 1,
+        keysUnknown: true,
+      });
+    }
+    if (segment.file === undefined) return { fileLength: 0, length: 0, from: 0, sealFirst: true };
+    const findings = await this.#readFrames(segment, {
+      fileLength,
+      syncedLength: Math.min(syncedLength, fileLength),
+      versionCeiling,
+    });
+    this.#highestVersion = Math.max(this.#highestVersion, findings.highestVersion);
+    this.#newestTimestampMs = Math.max(this.#newestTimestampMs, findings.newestTimestampMs);
+    const { length, lastBarrier } = findings;
+    const from = clean === undefined ? lastBarrier : length;
+    return { fileLength, length, from, sealFirst: fileLength < syncedLength };
+  }
+
+  /** Cuts what is torn, writes the last group again, and syncs all of it. */
+  async #mendTail(segment: Segment, tail: ActiveTail): Promise<void> {
+    const { file } = segment;
+    const { clean } = this.#context.manifest.current;
+    segment.length = tail.length;
+    if (file === undefined) return;
+    const isUntouched = clean !== undefined && tail.length === tail.fileLength;
+    if (!isUntouched) await this.#rewrite(file, tail);
+    const isAsClosed = clean !== undefined && BigInt(tail.length) === clean.syncedLength;
+    segment.checksum = isAsClosed ? clean.syncedChecksum : await checksumOf(file, tail.length);
+  }
+
+  async #rewrite(file: File, tail: ActiveTail): Promise<void> {
+    const { host, directories } = this.#context;
+    const copy = new Uint8Array(Math.min(COPY_BYTES, Math.max(tail.length - tail.from, 1)));
+    for (let position = tail.from; position < tail.length; ) {
+      const piece = copy.subarray(0, Math.min(copy.length, tail.length - position));
+      const read = await file.read(piece, position);
+      if (read === 0) throw new Error(`${file.path} has become shorter while it was read`);
+      await file.write(piece.subarray(0, read), position);
+      position += read;
+    }
+    if (tail.fileLength > tail.length) await file.truncate(tail.length);
+    await file.syncData();
+    await host.files.syncDirectory(directories.segments);
+    this.#progress.bytesWrittenAgain += tail.length - tail.from;
+    this.#progress.tornBytesCut += tail.fileLength - tail.length;
+    if (tail.fileLength > tail.length) {
+      const bytes = tail.fileLength - tail.length;
+      host.log.warn({ bytes, file: file.path }, "a torn tail was cut: writes nobody was told of");
+    }
+  }
+
+  #refusal(): KvixError {
+    const places = this.#context.damage
+      .toStats()
+      .slice(0, 8)
+      .map(({ file, offset, length, firstVersion, lastVersion }) => {
+        return `${file} at ${offset}, ${length} bytes, versions ${firstVersion} to ${lastVersion}`;
+      });
+    return new KvixError("STORE_DAMAGED", places.join("; "), {
+      metadata: { damaged_ranges: this.#context.damage.count },
+    });
+  }
+}
+
+/** What is to be done about the end of the active segment. */
+interface ActiveTail {
+  readonly fileLength: number;
+  /** Where the sound part ends. */
+  readonly length: number;
+  /** From here to `length` is written again. */
+  readonly from: number;
+  readonly sealFirst: boolean;
+}

@@ -1,0 +1,111 @@
+/**
+ * Frames on their way to the log, encoded at acceptance into chunks that are
+ * written as they lie. What depends on the segment (checksum, BARRIER) is
+ * filled in when the chunk is written, because only then is the segment known.
+ *
+ * A chunk never exceeds the segment limit unless it holds a single frame, so a
+ * chunk always fits an empty segment or is the one frame that has a segment of
+ * its own.
+ */
+import { sealFrame } from "../format/frame.js";
+import type { WriteOp } from "./write-op.js";
+
+/** A chunk large enough that a write costs little per frame, small enough to be copied in no time. */
+const CHUNK_BYTES = 256 * 1024;
+/** How many idle chunks are kept for reuse. */
+const SPARE_CHUNKS_MAX = 4;
+
+/** Frames that are written with one call. */
+export class StagedChunk {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  used = 0;
+  /** The newest version in it; 0: none. */
+  lastVersion = 0;
+  ops: WriteOp[] = [];
+
+  constructor(capacity: number) {
+    this.bytes = new Uint8Array(capacity);
+    this.view = new DataView(this.bytes.buffer);
+  }
+
+  /** Fills in what depends on the segment. */
+  seal(salt: number, firstIsBarrier: boolean): void {
+    let isBarrier = firstIsBarrier;
+    for (const op of this.ops) {
+      if (op.frameBytes === 0) continue;
+      if (op.request.kind === "batch") this.#sealMembers(op, salt);
+      sealFrame(this.bytes, this.view, op.at, op.frameBytes, salt, isBarrier);
+      isBarrier = false;
+    }
+  }
+
+  #sealMembers(op: WriteOp, salt: number): void {
+    for (const entry of op.entries) {
+      sealFrame(this.bytes, this.view, entry.at, entry.length, salt, false);
+    }
+  }
+}
+
+/** The chunks that wait for the log, oldest first; the last one still takes frames. */
+export class Staging {
+  readonly #capacity: number;
+  #chunks: StagedChunk[] = [];
+  #spare: StagedChunk[] = [];
+
+  /** Chunks stay below `segmentBytesMax`, a single frame apart. */
+  constructor(segmentBytesMax: number) {
+    this.#capacity = Math.min(CHUNK_BYTES, segmentBytesMax);
+  }
+
+  get isEmpty(): boolean {
+    return this.#chunks.length === 0;
+  }
+
+  /** The newest version that waits; 0: nothing that waits has one. */
+  get lastVersion(): number {
+    for (let index = this.#chunks.length - 1; index >= 0; index -= 1) {
+      const version = this.#chunks[index]?.lastVersion ?? 0;
+      if (version > 0) return version;
+    }
+    return 0;
+  }
+
+  /** The oldest chunk, or undefined. */
+  get first(): StagedChunk | undefined {
+    return this.#chunks[0];
+  }
+
+  /** The chunk in which the next `frameBytes` bytes go. */
+  chunkFor(frameBytes: number): StagedChunk {
+    const last = this.#chunks.at(-1);
+    if (last !== undefined && last.used + frameBytes <= this.#capacity) return last;
+    const chunk =
+      frameBytes > this.#capacity
+        ? new StagedChunk(frameBytes)
+        : (this.#spare.pop() ?? new StagedChunk(this.#capacity));
+    this.#chunks.push(chunk);
+    return chunk;
+  }
+
+  /** Takes the oldest chunk out. */
+  take(): StagedChunk | undefined {
+    return this.#chunks.shift();
+  }
+
+  /** Takes all chunks out. */
+  takeAll(): StagedChunk[] {
+    const all = this.#chunks;
+    this.#chunks = [];
+    return all;
+  }
+
+  /** Gives a chunk back whose frames are published or given up. */
+  recycle(chunk: StagedChunk): void {
+    if (chunk.bytes.length !== this.#capacity || this.#spare.length >= SPARE_CHUNKS_MAX) return;
+    chunk.used = 0;
+    chunk.lastVersion = 0;
+    chunk.ops = [];
+    this.#spare.push(chunk);
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * Calls that wait because too many bytes are in flight: first come, first
+ * served, bounded in calls and in bytes. A caller may give up while it waits,
+ * and only then.
+ */
+import { KvixError } from "../base/kvix-error.js";
+import type { WriteOp } from "./write-op.js";
+
+/** How many calls may wait. */
+export const WAITING_CALLS_MAX = 200_000;
+/** How many bytes of keys and values they may hold together. */
+export const WAITING_BYTES_MAX = 1024 * 1024 * 1024;
+
+interface Place {
+  readonly op: WriteOp;
+  hasLeft: boolean;
+  readonly unlisten: () => void;
+}
+
+/** A queue of operations that are not accepted yet. */
+export class WaitingLine {
+  #places: Place[] = [];
+  #head = 0;
+  #count = 0;
+  #bytes = 0;
+
+  /** How many wait. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** The one that has waited longest. */
+  get first(): WriteOp | undefined {
+    for (;;) {
+      const place = this.#places[this.#head];
+      if (place === undefined || !place.hasLeft) return place?.op;
+      this.#head += 1;
+    }
+  }
+
+  /** Lets an operation wait; `onAbort` is called if it gives up. Rejects it if the line is full. */
+  add(op: WriteOp, signal: AbortSignal | undefined, onAbort: () => void): void {
+    if (this.#count >= WAITING_CALLS_MAX || this.#bytes + op.costBytes > WAITING_BYTES_MAX) {
+      op.reject(
+        new KvixError("OVERLOADED", `${this.#count} calls wait`, {
+          metadata: { waiting_calls: this.#count, waiting_bytes: this.#bytes },
+        }),
+      );
+      return;
+    }
+    const leave = (): void => {
+      if (place.hasLeft) return;
+      this.#remove(place);
+      onAbort();
+    };
+    const place: Place = {
+      op,
+      hasLeft: false,
+      unlisten: () => signal?.removeEventListener("abort", leave),
+    };
+    signal?.addEventListener("abort", leave);
+    this.#places.push(place);
+    this.#count += 1;
+    this.#bytes += op.costBytes;
+  }
+
+  /** Takes the first out of the line. */
+  take(): WriteOp | undefined {
+    if (this.first === undefined) {
+      this.#places = [];
+      this.#head = 0;
+      return undefined;
+    }
+    const place = this.#places[this.#head] as Place;
+    this.#head += 1;
+    this.#remove(place);
+    if (this.#head > 1024 && this.#head * 2 > this.#places.length) {
+      this.#places = this.#places.slice(this.#head);
+      this.#head = 0;
+    }
+    return place.op;
+  }
+
+  #remove(place: Place): void {
+    place.hasLeft = true;
+    place.unlisten();
+    this.#count -= 1;
+    this.#bytes -= place.op.costBytes;
+  }
+}

@@ -1,0 +1,402 @@
+/**
+ * The one queue that every mutation passes.
+ *
+ *   submit -> [waiting] -> accept (evaluate, version, encode) -> staged
+ *     -> group: written with one append -> synced, if anyone asked for it
+ *     -> published in version order -> answered
+ *
+ * Group commit: all that is accepted while a sync is under way makes the next
+ * group. A BUFFERED write is published once its group is written, up to the
+ * first write of the group that waits for the sync; from there on all wait, so
+ * that publication is a prefix of version order (V14). A SYNC answer that
+ * depends on what is not durable yet waits like a write, though it appends
+ * nothing.
+ *
+ * Invariants
+ *  1. Nothing is acknowledged as durable before its sync has returned (V1).
+ *  2. A failed append is cut back before anything of it is answered; what was
+ *     accepted on top of it is evaluated again.
+ *  3. Bytes in flight and calls waiting are bounded (V11).
+ */
+import { KvixError } from "../base/kvix-error.js";
+import type { Clock, Log as HostLog } from "../host/host.js";
+import type { AcceptedState } from "./accepted-state.js";
+import type { Answerer } from "./answerer.js";
+import type { Evaluator } from "./evaluator.js";
+import type { Latch } from "./latch.js";
+import type { Log, LogReadiness } from "./log.js";
+import type { Publisher } from "./publisher.js";
+import type { StagedChunk, Staging } from "./staging.js";
+import type { Versions } from "./versions.js";
+import { WaitingLine } from "./waiting-line.js";
+import type { WriteOp, WriteResult } from "./write-op.js";
+
+/** A group is closed when it has this many bytes. */
+const GROUP_BYTES_MAX = 8 * 1024 * 1024;
+
+/** What the queue works with. */
+export interface WriteQueueContext {
+  readonly clock: Clock;
+  readonly hostLog: HostLog;
+  readonly log: Log;
+  readonly latch: Latch;
+  readonly staging: Staging;
+  readonly state: AcceptedState;
+  readonly evaluator: Evaluator;
+  readonly versions: Versions;
+  readonly publisher: Publisher;
+  readonly answerer: Answerer;
+  readonly inFlightBytesMax: number;
+  readonly flushIntervalMs: number;
+}
+
+/** A group under way. */
+interface Group {
+  readonly chunks: readonly StagedChunk[];
+  readonly ops: readonly WriteOp[];
+  readonly bytes: number;
+  readonly lastVersion: number;
+}
+
+/** Takes mutations in, one after the other, and sees them through. */
+export class WriteQueue {
+  readonly #context: WriteQueueContext;
+  readonly #waiting = new WaitingLine();
+  readonly #flushTimer = new AbortController();
+  #inFlightBytes = 0;
+  #isRunning = false;
+  #isFlushArmed = false;
+  #syncAsked = false;
+  #isClosed = false;
+  #idle: (() => void)[] = [];
+  #durableVersion: number;
+  #writtenVersion: number;
+  groups = 0;
+
+  constructor(context: WriteQueueContext) {
+    this.#context = context;
+    this.#durableVersion = context.versions.last;
+    this.#writtenVersion = context.versions.last;
+  }
+
+  get inFlightBytes(): number {
+    return this.#inFlightBytes;
+  }
+
+  get waitingCalls(): number {
+    return this.#waiting.count;
+  }
+
+  /** All versions up to this one are durable. */
+  get durableVersion(): number {
+    return this.#durableVersion;
+  }
+
+  /** Sees an operation through; rejects with a KvixError. */
+  submit(op: WriteOp, signal?: AbortSignal): Promise<WriteResult> {
+    return new Promise((resolve, reject) => {
+      op.resolve = resolve;
+      op.reject = reject;
+      if (this.#isClosed) return reject(new KvixError("STORE_CLOSING"));
+      if (this.#context.latch.isClosed) return reject(this.#context.latch.readOnly());
+      if (signal?.aborted === true) return reject(cancelled(signal));
+      if (this.#hasRoomFor(op)) return this.#accept(op);
+      this.#waiting.add(op, signal, () => reject(cancelled(signal)));
+    });
+  }
+
+  /** Resolves when everything written up to now is durable. */
+  async flush(): Promise<void> {
+    if (this.#context.log.isDirty || this.#isRunning) {
+      this.#syncAsked = true;
+      this.#kick();
+    }
+    await this.#untilIdle();
+    if (this.#context.latch.isClosed) throw this.#context.latch.uncertain();
+  }
+
+  /** Takes nothing more in, and resolves when all that was taken in is answered and synced. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#flushTimer.abort();
+    this.#syncAsked = true;
+    this.#kick();
+    await this.#untilIdle();
+  }
+
+  #hasRoomFor(op: WriteOp): boolean {
+    if (this.#waiting.count > 0) return false;
+    return this.#inFlightBytes === 0 || this.#fits(op);
+  }
+
+  #fits(op: WriteOp): boolean {
+    return this.#inFlightBytes + op.costBytes <= this.#context.inFlightBytesMax;
+  }
+
+  #accept(op: WriteOp): void {
+    const { evaluator, staging } = this.#context;
+    try {
+      evaluator.evaluate(op);
+    } catch (error) {
+      op.reject(error);
+      return;
+    }
+    if (op.frameBytes === 0 && !this.#mustWait(op)) {
+      this.#context.answerer.answer(op);
+      return;
+    }
+    const chunk = op.entries[0]?.chunk ?? staging.chunkFor(0);
+    chunk.ops.push(op);
+    this.#inFlightBytes += op.costBytes;
+    this.#kick();
+  }
+
+  /** Whether an answer that appends nothing tells of what is not published, or not durable. */
+  #mustWait(op: WriteOp): boolean {
+    if (op.request.kind === "expire") return false;
+    if (op.dependsOn > this.#context.publisher.version) return true;
+    return op.durability === "sync" && op.dependsOn > this.#durableVersion;
+  }
+
+  #kick(): void {
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    this.#context.clock.soon(() => {
+      this.#run().catch((error: unknown) => {
+        this.#context.latch.close("the write queue met a defect", error);
+        this.#failEverything();
+        this.#rest();
+      });
+    });
+  }
+
+  async #run(): Promise<void> {
+    const { staging, latch, log } = this.#context;
+    for (;;) {
+      if (latch.isClosed) {
+        this.#failEverything();
+        break;
+      }
+      this.#admitWaiting();
+      if (!staging.isEmpty) await this.#runGroup();
+      else if (this.#syncAsked && log.isDirty) await this.#syncOnly();
+      else if (this.#waiting.count === 0) break;
+    }
+    this.#rest();
+  }
+
+  #rest(): void {
+    this.#isRunning = false;
+    this.#syncAsked = false;
+    const idle = this.#idle;
+    this.#idle = [];
+    for (const wake of idle) wake();
+  }
+
+  #untilIdle(): Promise<void> {
+    if (!this.#isRunning) return Promise.resolve();
+    return new Promise((resolve) => this.#idle.push(resolve));
+  }
+
+  async #syncOnly(): Promise<void> {
+    const { log } = this.#context;
+    this.#syncAsked = false;
+    try {
+      await log.sync();
+      this.#durableVersion = this.#writtenVersion;
+    } catch (error) {
+      if (!this.#context.latch.isClosed) throw error;
+    }
+  }
+
+  async #runGroup(): Promise<void> {
+    const { log, staging } = this.#context;
+    let group: Group | undefined;
+    let wasWritten = false;
+    try {
+      group = await this.#write();
+      wasWritten = true;
+      this.groups += 1;
+      if (group.lastVersion > 0) this.#writtenVersion = group.lastVersion;
+      const { ops } = group;
+      const firstSync = this.#syncAsked ? 0 : ops.findIndex((op) => this.#needsSync(op));
+      const published = firstSync === -1 ? ops.length : firstSync;
+      this.#publish(ops, 0, published);
+      if (firstSync !== -1) {
+        this.#syncAsked = false;
+        await log.sync();
+        this.#durableVersion = this.#writtenVersion;
+        this.#publish(ops, published, ops.length);
+      } else if (log.isDirty) {
+        this.#armFlush();
+      }
+      for (const chunk of group.chunks) staging.recycle(chunk);
+    } catch (error) {
+      await this.#fail(group, wasWritten, error);
+    }
+  }
+
+  /** Takes the staged chunks that make one group, and appends them. */
+  async #write(): Promise<Group> {
+    const { log, staging, versions } = this.#context;
+    const first = staging.first;
+    if (first === undefined) throw new Error("there is no group to write");
+    const chunks: StagedChunk[] = [];
+    const ops: WriteOp[] = [];
+    this.#taken = { chunks, ops, bytes: 0, lastVersion: 0 };
+    // Only bytes need the log to be ready: a group of mere observations begins nothing.
+    const ready = staging.lastVersion > 0 ? await this.#prepare(first) : undefined;
+    let bytes = 0;
+    let lastVersion = 0;
+    for (let chunk = staging.first; chunk !== undefined; chunk = staging.first) {
+      const limit = Math.min(ready?.room ?? 0, GROUP_BYTES_MAX);
+      const isTooMuch = bytes + chunk.used > limit || !versions.isReserved(chunk.lastVersion);
+      if (chunks.length > 0 && isTooMuch) break;
+      staging.take();
+      chunks.push(chunk);
+      for (const op of chunk.ops) ops.push(op);
+      bytes += chunk.used;
+      if (chunk.lastVersion > 0) lastVersion = chunk.lastVersion;
+    }
+    this.#taken = { chunks, ops, bytes, lastVersion };
+    if (bytes > 0 && ready !== undefined) {
+      let offset = ready.segment.length;
+      let isBarrier = log.nextIsBarrier;
+      for (const chunk of chunks) {
+        if (chunk.used === 0) continue;
+        chunk.seal(ready.segment.name.salt, isBarrier);
+        isBarrier = false;
+        for (const op of chunk.ops) {
+          for (const entry of op.entries) {
+            entry.segment = ready.segment;
+            entry.offset = offset + entry.at;
+          }
+        }
+        offset += chunk.used;
+      }
+      const pieces = chunks.filter((chunk) => chunk.used > 0);
+      await log.append(pieces.map((chunk) => chunk.bytes.subarray(0, chunk.used)));
+    }
+    return this.#taken;
+  }
+
+  /** Makes the log ready for a chunk, which may take more frames until it is. */
+  async #prepare(chunk: StagedChunk): Promise<LogReadiness> {
+    const { log, staging, versions } = this.#context;
+    for (;;) {
+      const ready = await log.prepare(chunk.used, staging.lastVersion);
+      if (chunk.used <= ready.room && versions.isReserved(chunk.lastVersion)) return ready;
+    }
+  }
+
+  /** The group being written, for the case that it fails. */
+  #taken: Group = { chunks: [], ops: [], bytes: 0, lastVersion: 0 };
+
+  #needsSync(op: WriteOp): boolean {
+    if (op.durability !== "sync") return false;
+    return op.frameBytes > 0 || op.dependsOn > this.#durableVersion;
+  }
+
+  #publish(ops: readonly WriteOp[], from: number, to: number): void {
+    const { publisher, answerer, state } = this.#context;
+    for (let index = from; index < to; index += 1) {
+      const op = ops[index] as WriteOp;
+      for (const entry of op.entries) {
+        publisher.publish(entry);
+        state.settle(entry);
+      }
+    }
+    // All of the group is visible before the first of its answers is.
+    for (let index = from; index < to; index += 1) {
+      const op = ops[index] as WriteOp;
+      this.#inFlightBytes -= op.costBytes;
+      answerer.answer(op);
+      op.answer = undefined;
+    }
+    this.#admitWaiting();
+  }
+
+  #admitWaiting(): void {
+    for (let op = this.#waiting.first; op !== undefined; op = this.#waiting.first) {
+      if (this.#inFlightBytes > 0 && !this.#fits(op)) return;
+      this.#waiting.take();
+      this.#accept(op);
+    }
+  }
+
+  #armFlush(): void {
+    if (this.#isFlushArmed || this.#isClosed) return;
+    this.#isFlushArmed = true;
+    const { clock, flushIntervalMs } = this.#context;
+    void clock.sleep(flushIntervalMs, this.#flushTimer.signal).then(() => {
+      this.#isFlushArmed = false;
+      if (!this.#context.log.isDirty) return;
+      this.#syncAsked = true;
+      this.#kick();
+    });
+  }
+
+  /** The group failed, and maybe the latch closed: answers for it, and goes on with the rest. */
+  async #fail(written: Group | undefined, wasWritten: boolean, error: unknown): Promise<void> {
+    const { latch, staging, state, hostLog } = this.#context;
+    const group = written ?? this.#taken;
+    if (!(error instanceof KvixError)) {
+      latch.close("the write queue met a defect", error);
+    }
+    if (latch.isClosed) {
+      const mayBeWritten =
+        wasWritten || (error instanceof KvixError && error.outcome === "unknown");
+      for (const op of group.ops) {
+        if (op.answer === undefined) continue;
+        this.#inFlightBytes -= op.costBytes;
+        op.reject(mayBeWritten && op.frameBytes > 0 ? latch.uncertain() : latch.readOnly());
+      }
+      this.#failEverything();
+      return;
+    }
+    hostLog.warn({ err: error, writes: group.ops.length }, "a group could not be written");
+    // A cut was synced, and with it all that stands before it.
+    if (!this.#context.log.isDirty) this.#durableVersion = this.#writtenVersion;
+    state.clear();
+    const again: WriteOp[] = [];
+    const isFull = error instanceof KvixError && error.reason === "NO_SPACE";
+    const failed = group.ops.length > 0 ? group.ops : (staging.take()?.ops ?? []);
+    for (const op of failed) {
+      const isSpared = op.frameBytes === 0 || (isFull && op.onlyDeletes && !op.wasSentBack);
+      if (isSpared) {
+        op.wasSentBack = op.frameBytes > 0;
+        again.push(op);
+      } else {
+        this.#inFlightBytes -= op.costBytes;
+        op.reject(error);
+      }
+    }
+    for (const chunk of staging.takeAll()) again.push(...chunk.ops);
+    for (const op of again) {
+      this.#inFlightBytes -= op.costBytes;
+      op.answer = undefined;
+      op.entries = [];
+      op.frameBytes = 0;
+      op.dependsOn = 0;
+      this.#accept(op);
+    }
+  }
+
+  #failEverything(): void {
+    const { latch, staging, state } = this.#context;
+    state.clear();
+    for (const chunk of staging.takeAll()) {
+      for (const op of chunk.ops) {
+        this.#inFlightBytes -= op.costBytes;
+        op.reject(latch.readOnly());
+      }
+    }
+    for (let op = this.#waiting.take(); op !== undefined; op = this.#waiting.take()) {
+      op.reject(latch.readOnly());
+    }
+  }
+}
+
+function cancelled(signal: AbortSignal | undefined): KvixError {
+  return new KvixError("CANCELLED", "", { cause: signal?.reason });
+}

@@ -1,0 +1,172 @@
+/**
+ * The real file system, over node:fs.
+ *
+ * Invariants:
+ *  1. Files are made 0600 and directories 0700; a umask can only take from that.
+ *  2. Only regular files are opened: a directory or a device under a name of
+ *     ours is an error at `open`, not a surprise at the first read.
+ *  3. A directory is synced through a descriptor of its own, closed whatever
+ *     the sync said; a sync that failed is never repeated.
+ *
+ * Locks are in node-lock.ts, what can be done with an open file in node-file.ts.
+ */
+import {
+  close,
+  closeSync,
+  constants,
+  fstatSync,
+  fsync,
+  link,
+  mkdir,
+  open,
+  readdir,
+  rename,
+  type Stats,
+  stat,
+  statfsSync,
+  unlink,
+} from "node:fs";
+import { dirname } from "node:path";
+import {
+  type DirectoryEntry,
+  type EntryKind,
+  errorCode,
+  type File,
+  type FileAccess,
+  type FileLock,
+  type FileSystem,
+} from "./file-system.js";
+import { called, NodeFile } from "./node-file.js";
+import { lockFile } from "./node-lock.js";
+import { systemError } from "./system-error.js";
+
+const fileMode = 0o600;
+const directoryMode = 0o700;
+
+const openFlags: Readonly<Record<FileAccess, number>> = {
+  read: constants.O_RDONLY,
+  write: constants.O_RDWR,
+  create: constants.O_RDWR | constants.O_CREAT | constants.O_EXCL,
+};
+
+/** Codes by which a directory that is not ours says that we may not sync it. */
+const syncRefusals: ReadonlySet<string> = new Set(["EACCES", "EPERM", "EROFS", "EINVAL"]);
+
+/** The file system of this machine. It holds no state of its own. */
+export class NodeFileSystem implements FileSystem {
+  async open(path: string, access: FileAccess): Promise<File> {
+    const flags = openFlags[access];
+    const descriptor = await called<number>((done) => open(path, flags, fileMode, done));
+    try {
+      requireRegularFile(descriptor, path);
+    } catch (error) {
+      closeSync(descriptor);
+      throw error;
+    }
+    return new NodeFile(path, descriptor);
+  }
+
+  async list(path: string): Promise<DirectoryEntry[]> {
+    const entries = await called<Listed[]>((done) => readdir(path, { withFileTypes: true }, done));
+    return entries.map((entry) => ({ name: entry.name, kind: entryKind(entry) }));
+  }
+
+  /**
+   * Top down, each name synced before the next is made. So a process that was
+   * killed here left at most one name unsynced, the deepest: it is synced again
+   * where that is allowed.
+   */
+  async makeDirectory(path: string): Promise<void> {
+    const missing: string[] = [];
+    let existing = path;
+    while (!(await isDirectory(existing))) {
+      missing.push(existing);
+      existing = dirname(existing);
+    }
+    await this.#syncIfAllowed(dirname(existing));
+    for (const directory of missing.reverse()) {
+      await makeOne(directory);
+      await this.syncDirectory(dirname(directory));
+    }
+  }
+
+  rename(from: string, to: string): Promise<void> {
+    return called<void>((done) => rename(from, to, done));
+  }
+
+  link(from: string, to: string): Promise<void> {
+    return called<void>((done) => link(from, to, done));
+  }
+
+  remove(path: string): Promise<void> {
+    return called<void>((done) => unlink(path, done));
+  }
+
+  async syncDirectory(path: string): Promise<void> {
+    const flags = constants.O_RDONLY | constants.O_DIRECTORY;
+    const descriptor = await called<number>((done) => open(path, flags, done));
+    try {
+      await called<void>((done) => fsync(descriptor, done));
+    } finally {
+      await called<void>((done) => close(descriptor, done));
+    }
+  }
+
+  freeBytes(path: string): number {
+    const facts = statfsSync(path);
+    return facts.bavail * facts.bsize;
+  }
+
+  lock(path: string): Promise<FileLock | undefined> {
+    return lockFile(path);
+  }
+
+  async #syncIfAllowed(path: string): Promise<void> {
+    try {
+      await this.syncDirectory(path);
+    } catch (error) {
+      if (!syncRefusals.has(errorCode(error) ?? "")) throw error;
+    }
+  }
+}
+
+/** What readdir says of a name. */
+interface Listed {
+  readonly name: string;
+  isFile(): boolean;
+  isDirectory(): boolean;
+}
+
+function entryKind(entry: Listed): EntryKind {
+  if (entry.isFile()) return "file";
+  return entry.isDirectory() ? "directory" : "other";
+}
+
+function requireRegularFile(descriptor: number, path: string): void {
+  const facts = fstatSync(descriptor);
+  if (facts.isFile()) return;
+  if (facts.isDirectory()) throw systemError("EISDIR", path, "it is a directory");
+  throw systemError("EINVAL", path, "it is not a regular file");
+}
+
+/** False: nothing has the name. ENOTDIR: something else has it, or a parent's. */
+async function isDirectory(path: string): Promise<boolean> {
+  let facts: Stats;
+  try {
+    facts = await called<Stats>((done) => stat(path, done));
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return false;
+    throw error;
+  }
+  if (!facts.isDirectory()) throw systemError("ENOTDIR", path, "it is not a directory");
+  return true;
+}
+
+/** Another process may have made it meanwhile. */
+async function makeOne(path: string): Promise<void> {
+  try {
+    await called<void>((done) => mkdir(path, directoryMode, done));
+  } catch (error) {
+    if (errorCode(error) !== "EEXIST" || !(await isDirectory(path))) throw error;
+  }
+}

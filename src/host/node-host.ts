@@ -1,0 +1,36 @@
+/** The real machine: what a store runs on outside of tests. */
+import { randomBytes } from "node:crypto";
+import type { Entropy, Host, Log } from "./host.js";
+import { NodeClock } from "./node-clock.js";
+import { NodeFileSystem } from "./node-file-system.js";
+
+/** A log that says nothing: what a program that embeds the store gets unless it brings its own. */
+export const silentLog: Log = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+};
+
+/** The system's generator of secret randomness. */
+export class NodeEntropy implements Entropy {
+  bytes(length: number): Uint8Array {
+    return randomBytes(length);
+  }
+}
+
+/** What a host may be told. */
+export interface NodeHostOptions {
+  /** Default: `silentLog`. */
+  readonly log?: Log | undefined;
+}
+
+/** This machine. */
+export function nodeHost(options: NodeHostOptions = {}): Host {
+  return {
+    files: new NodeFileSystem(),
+    clock: new NodeClock(),
+    entropy: new NodeEntropy(),
+    log: options.log ?? silentLog,
+  };
+}

@@ -1,0 +1,75 @@
+/**
+ * Writes an answer around a record that is encoded already.
+ *
+ *     tag | scalar ...  tag | length | the record's bytes as they lie on disk  tag | scalar ...
+ *
+ * Fields are written in ascending order and defaults are left out, which makes
+ * the bytes those of the generated encoder; a test holds the two together.
+ * Every field of an answer has a number below 16, so a tag is one byte.
+ */
+import { varintBytes, writeVarint } from "../format/varint.js";
+
+/** What the fields of any answer take beside the record's own bytes, at most. */
+export const ANSWER_OVERHEAD_BYTES_MAX = 64;
+
+const WIRE_VARINT = 0;
+const WIRE_LENGTH_DELIMITED = 2;
+const NANOS_PER_MS = 1_000_000;
+
+/** One answer in the making. */
+export class AnswerWriter {
+  readonly #bytes: Uint8Array;
+  #end = 0;
+
+  /** `recordBytes`: the length of the record that will be written, 0 without one. */
+  constructor(recordBytes: number) {
+    this.#bytes = Buffer.allocUnsafe(ANSWER_OVERHEAD_BYTES_MAX + recordBytes);
+  }
+
+  bool(field: number, value: boolean): void {
+    if (value) this.uint(field, 1);
+  }
+
+  /** A whole number below 2^49. */
+  uint(field: number, value: number): void {
+    if (value === 0) return;
+    this.#tag(field, WIRE_VARINT);
+    this.#varint(value);
+  }
+
+  /** A Timestamp of Unix milliseconds; 0 is none. */
+  timestamp(field: number, ms: number): void {
+    if (ms === 0) return;
+    const seconds = Math.floor(ms / 1000);
+    const nanos = (ms % 1000) * NANOS_PER_MS;
+    const secondsBytes = seconds === 0 ? 0 : 1 + varintBytes(seconds);
+    const nanosBytes = nanos === 0 ? 0 : 1 + varintBytes(nanos);
+    this.#tag(field, WIRE_LENGTH_DELIMITED);
+    this.#varint(secondsBytes + nanosBytes);
+    this.uint(1, seconds);
+    this.uint(2, nanos);
+  }
+
+  /** A message whose bytes are `parts` one after the other. */
+  message(field: number, parts: readonly Uint8Array[]): void {
+    this.#tag(field, WIRE_LENGTH_DELIMITED);
+    this.#varint(parts.reduce((sum, part) => sum + part.byteLength, 0));
+    for (const part of parts) {
+      this.#bytes.set(part, this.#end);
+      this.#end += part.byteLength;
+    }
+  }
+
+  /** The bytes written. */
+  finish(): Uint8Array {
+    return this.#bytes.subarray(0, this.#end);
+  }
+
+  #tag(field: number, wireType: number): void {
+    this.#bytes[this.#end++] = (field << 3) | wireType;
+  }
+
+  #varint(value: number): void {
+    this.#end = writeVarint(this.#bytes, this.#end, value);
+  }
+}

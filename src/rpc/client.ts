@@ -1,0 +1,66 @@
+/**
+ * The client's end of the wire: unary calls by descriptor. What a kvix server
+ * refuses is thrown as the KvixError that it threw; what the transport refuses
+ * (no connection, deadline, a message too large) is thrown as grpc-js's error.
+ */
+import {
+  create,
+  type DescMessage,
+  type DescMethodUnary,
+  type MessageInitShape,
+  type MessageShape,
+} from "@bufbuild/protobuf";
+import { type ChannelOptions, Client, credentials, Metadata } from "@grpc/grpc-js";
+import { methodDefinition } from "./definition.js";
+import { fromCallStatus } from "./status.js";
+
+/** What goes with one call. */
+export interface CallOptions {
+  /** When to give up, in Unix milliseconds; left out: never. */
+  readonly deadlineMs?: number | undefined;
+  /** Cancels the call; whether its write happened is then unknown. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A connection to a server, made at the first call. */
+export class RpcClient {
+  readonly #client: Client;
+
+  /** `address`: "HOST:PORT", without TLS. `options`: grpc-js's channel options. */
+  constructor(address: string, options: ChannelOptions = {}) {
+    this.#client = new Client(address, credentials.createInsecure(), options);
+  }
+
+  /** Calls a method; `request` may leave out fields. */
+  call<Input extends DescMessage, Output extends DescMessage>(
+    method: DescMethodUnary<Input, Output>,
+    request: MessageInitShape<Input>,
+    { deadlineMs, signal }: CallOptions = {},
+  ): Promise<MessageShape<Output>> {
+    const { path, requestSerialize, responseDeserialize } = methodDefinition(method, method);
+    return new Promise((resolve, reject) => {
+      const call = this.#client.makeUnaryRequest(
+        path,
+        requestSerialize,
+        responseDeserialize,
+        create(method.input, request),
+        new Metadata(),
+        deadlineMs === undefined ? {} : { deadline: deadlineMs },
+        (error, response) => {
+          signal?.removeEventListener("abort", cancel);
+          if (error !== null) reject(fromCallStatus(error) ?? error);
+          // The deserializer gave a message of the method's output, never bytes.
+          else resolve(response as MessageShape<Output>);
+        },
+      );
+      const cancel = () => call.cancel();
+      signal?.addEventListener("abort", cancel);
+      if (signal?.aborted === true) cancel();
+    });
+  }
+
+  /** Ends the connection; calls under way fail. Idempotent. */
+  close(): void {
+    this.#client.close();
+  }
+}

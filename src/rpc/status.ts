@@ -1,0 +1,148 @@
+/**
+ * The one translator between KvixError and gRPC status, in both directions.
+ *
+ *     grpc-status               the catalogue's status
+ *     grpc-message              "REASON: sentence: detail"; for people
+ *     grpc-status-details-bin   google.rpc.Status with
+ *         ErrorInfo    reason, domain "kvix", metadata and in it `outcome`: always
+ *         BadRequest   the field and what it must be: for a wrong field, key or value
+ *         RetryInfo    how long to wait: when the same request may be sent again
+ *
+ * Clients match on ErrorInfo.reason. All of it together stays below the 8 KiB
+ * that some stacks allow in trailers: long texts are cut, here and only here.
+ */
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { type Any, anyPack, anyUnpack, durationFromMs } from "@bufbuild/protobuf/wkt";
+import { Metadata } from "@grpc/grpc-js";
+import {
+  BadRequestSchema,
+  type ErrorInfo,
+  ErrorInfoSchema,
+  RetryInfoSchema,
+} from "../../gen/google/rpc/error_details_pb.js";
+import { StatusSchema } from "../../gen/google/rpc/status_pb.js";
+import { errorCatalogue, type Outcome, type Reason, StatusCode } from "../base/error-catalogue.js";
+import { type ErrorMetadata, KvixError } from "../base/kvix-error.js";
+
+/** The domain of every ErrorInfo of kvix. */
+export const ERROR_DOMAIN = "kvix";
+
+/** How long a caller waits before it sends the same request again. */
+export const RETRY_DELAY_MS = 250;
+
+/** The longest message, and the longest text in ErrorInfo or BadRequest, in UTF-16 units. */
+export const MESSAGE_LENGTH_MAX = 1024;
+export const METADATA_LENGTH_MAX = 128;
+
+const METADATA_ENTRIES_MAX = 16;
+const DETAILS_KEY = "grpc-status-details-bin";
+const OUTCOME_KEY = "outcome";
+const OUTCOMES: readonly string[] = ["none", "not-applied", "applied", "unknown"];
+
+/** The field that a reason is about when its metadata names none. */
+const FIELD_OF_REASON: Readonly<Partial<Record<Reason, string>>> = {
+  KEY_EMPTY: "key",
+  KEY_TOO_LARGE: "key",
+  VALUE_TOO_LARGE: "value",
+};
+
+/** A failed call in grpc-js's terms; fits a handler's callback and a client's ServiceError. */
+export interface CallStatus {
+  readonly code: number;
+  readonly details: string;
+  readonly metadata: Metadata;
+}
+
+/** The status that tells a client of `error`. */
+export function toCallStatus(error: KvixError): CallStatus {
+  const code = StatusCode[error.row.status];
+  const message = bounded(error.message, MESSAGE_LENGTH_MAX);
+  const status = create(StatusSchema, { code, message, details: detailsOf(error) });
+  const metadata = new Metadata();
+  metadata.set(DETAILS_KEY, Buffer.from(toBinary(StatusSchema, status)));
+  return { code, details: message, metadata };
+}
+
+/**
+ * The error that a kvix server told of, or undefined if the status is none of
+ * kvix's: a transport's own, or with a reason that this build does not know.
+ * Metadata comes back as strings.
+ */
+export function fromCallStatus(status: CallStatus): KvixError | undefined {
+  const info = errorInfoIn(status.metadata);
+  if (info?.domain !== ERROR_DOMAIN || !Object.hasOwn(errorCatalogue, info.reason)) {
+    return undefined;
+  }
+  const reason = info.reason as Reason;
+  const { [OUTCOME_KEY]: outcome = "", ...metadata } = info.metadata;
+  return new KvixError(reason, detailIn(status.details, reason), {
+    metadata,
+    ...(OUTCOMES.includes(outcome) && { outcome: outcome as Outcome }),
+  });
+}
+
+function detailsOf(error: KvixError): Any[] {
+  const info = create(ErrorInfoSchema, {
+    reason: error.reason,
+    domain: ERROR_DOMAIN,
+    metadata: { ...onTheWire(error.metadata), [OUTCOME_KEY]: error.outcome },
+  });
+  const details = [anyPack(ErrorInfoSchema, info)];
+  const field = fieldOf(error);
+  if (field !== undefined) {
+    const description = bounded(violationOf(error), METADATA_LENGTH_MAX);
+    const badRequest = create(BadRequestSchema, { fieldViolations: [{ field, description }] });
+    details.push(anyPack(BadRequestSchema, badRequest));
+  }
+  if (error.retry === "after-delay") {
+    const retryInfo = create(RetryInfoSchema, { retryDelay: durationFromMs(RETRY_DELAY_MS) });
+    details.push(anyPack(RetryInfoSchema, retryInfo));
+  }
+  return details;
+}
+
+/** The request's field that is to blame, where one is. */
+function fieldOf(error: KvixError): string | undefined {
+  if (error.row.status !== "INVALID_ARGUMENT") return undefined;
+  const named = error.metadata["field"];
+  return typeof named === "string" ? named : FIELD_OF_REASON[error.reason];
+}
+
+/** What the field must be: the error's own range, or what the reason says. */
+function violationOf(error: KvixError): string {
+  const range = error.metadata["range"];
+  return range === undefined ? error.row.sentence : `must be ${range}`;
+}
+
+function onTheWire(metadata: ErrorMetadata): Record<string, string> {
+  const entries = Object.entries(metadata).slice(0, METADATA_ENTRIES_MAX);
+  return Object.fromEntries(
+    entries.map(([key, value]) => [key, bounded(String(value), METADATA_LENGTH_MAX)]),
+  );
+}
+
+/** At most `lengthMax` of the text, and well-formed: half a surrogate pair has no UTF-8. */
+function bounded(text: string, lengthMax: number): string {
+  return Buffer.from(text.slice(0, lengthMax), "utf8").toString("utf8");
+}
+
+function errorInfoIn(metadata: Metadata): ErrorInfo | undefined {
+  const [bytes] = metadata.get(DETAILS_KEY);
+  if (!Buffer.isBuffer(bytes)) return undefined;
+  try {
+    for (const detail of fromBinary(StatusSchema, bytes).details) {
+      const info = anyUnpack(detail, ErrorInfoSchema);
+      if (info !== undefined) return info;
+    }
+  } catch {
+    // Bytes that are no google.rpc.Status tell nothing; the bare status stands.
+  }
+  return undefined;
+}
+
+/** What a message says after its reason and sentence. */
+function detailIn(message: string, reason: Reason): string {
+  const opening = `${reason}: ${errorCatalogue[reason].sentence}`;
+  if (message === opening) return "";
+  return message.startsWith(`${opening}: `) ? message.slice(opening.length + 2) : message;
+}

@@ -1,0 +1,106 @@
+/**
+ * KvService: bytes in, bytes out. A handler checks the request, asks the store,
+ * and answers; what a store refuses passes through as it is.
+ *
+ * KvTextService has the same handlers behind other descriptors; all that tells
+ * the two apart is the `Carrier`.
+ */
+import type { KvService } from "../../gen/kvix/v1/kvix_pb.js";
+import { KvixError } from "../base/kvix-error.js";
+import { EXPIRES_AT_MS_MAX, VERSION_MAX } from "../base/limits.js";
+import type { Store, StoredRecord } from "../engine/store.js";
+import { recordBytes } from "../format/record.js";
+import type { Clock } from "../host/host.js";
+import type { HandlersOf } from "../rpc/calls.js";
+import {
+  encodeDeleteAnswer,
+  encodeExistsAnswer,
+  encodeGetAnswer,
+  encodeSetAnswer,
+  fitsMessage,
+} from "../rpc/kv-answers.js";
+import { requireExpiry, requireKey, requireValue, requireWriteOptions } from "./validation.js";
+
+/** What the messages of a service can carry. */
+export interface Carrier {
+  /** Throws FIELD_INVALID if a request may not bear these bytes in this field. */
+  check(field: "key" | "value", bytes: Uint8Array): void;
+  /** Whether an answer can bear this value. */
+  carries(value: Uint8Array): boolean;
+}
+
+/** KvService carries any bytes. */
+export const bytesCarrier: Carrier = { check: () => undefined, carries: () => true };
+
+/** What the handlers need. */
+export interface KvServiceContext {
+  readonly store: Store;
+  readonly clock: Pick<Clock, "wallMs">;
+  /** The largest message, in bytes. */
+  readonly messageBytesMax: number;
+}
+
+/** The handlers of KvService or, with another carrier, of KvTextService. */
+export function kvHandlers(
+  { store, clock, messageBytesMax }: KvServiceContext,
+  carrier: Carrier = bytesCarrier,
+): HandlersOf<typeof KvService> {
+  const limits = { messageBytesMax, carries: (value: Uint8Array) => carrier.carries(value) };
+  const checkedKey = (key: Uint8Array): Uint8Array => {
+    carrier.check("key", requireKey(key));
+    return key;
+  };
+  const sendable = (record: StoredRecord): StoredRecord => {
+    if (!carrier.carries(record.value)) throw new KvixError("NOT_TEXT");
+    if (fitsMessage(record.payload.byteLength, messageBytesMax)) return record;
+    throw recordTooLarge(record.payload.byteLength, messageBytesMax);
+  };
+  return {
+    get: async (request) => {
+      const record = await store.get(checkedKey(request.key));
+      return encodeGetAnswer(record && sendable(record), store.version);
+    },
+
+    exists: (request) => encodeExistsAnswer(store.exists(checkedKey(request.key)), store.version),
+
+    set: async (request, context) => {
+      const key = checkedKey(request.key);
+      const value = requireValue(request.value);
+      carrier.check("value", value);
+      const expiry = requireExpiry(request.expiry, clock.wallMs());
+      const options = { ...requireWriteOptions(request), signal: context.signal };
+      requireReadable(key, value, messageBytesMax);
+      const result = await store.set(key, value, expiry, options);
+      return encodeSetAnswer(result, store.version, limits);
+    },
+
+    delete: async (request, context) => {
+      const key = checkedKey(request.key);
+      const options = { ...requireWriteOptions(request), signal: context.signal };
+      const result = await store.delete(key, options);
+      return encodeDeleteAnswer(result, store.version, limits);
+    },
+  };
+}
+
+/** What a Set may write, a Get can answer: refuses a record that would not fit an answer. */
+function requireReadable(key: Uint8Array, value: Uint8Array, messageBytesMax: number): void {
+  const longest = recordBytes(
+    key.byteLength,
+    value.byteLength,
+    VERSION_MAX,
+    EXPIRES_AT_MS_MAX,
+    EXPIRES_AT_MS_MAX,
+  );
+  if (fitsMessage(longest, messageBytesMax)) return;
+  throw recordTooLarge(longest, messageBytesMax, "not-applied");
+}
+
+function recordTooLarge(
+  recordBytesNeeded: number,
+  messageBytesMax: number,
+  outcome: "none" | "not-applied" = "none",
+): KvixError {
+  const metadata = { recordBytes: recordBytesNeeded, messageBytesMax };
+  return new KvixError("RECORD_TOO_LARGE", "", { metadata, outcome });
+}

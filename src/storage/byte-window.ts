@@ -1,0 +1,54 @@
+/**
+ * A window that moves over a file: sequential reads in large pieces, and a
+ * larger piece only when a frame needs one and the file has the bytes for it.
+ */
+import type { File } from "../host/file-system.js";
+
+/** How many bytes a window reads at a time. */
+const WINDOW_BYTES = 1024 * 1024;
+
+/** A readable stretch of a file. `start` and `end` are positions in the file. */
+export class ByteWindow {
+  readonly #file: File;
+  readonly #limit: number;
+  #buffer: Uint8Array;
+  bytes: Uint8Array;
+  view: DataView;
+  start = 0;
+  end = 0;
+
+  /** Covers the bytes before `limit` of `file`; a file that ends before simply has fewer. */
+  constructor(file: File, limit: number) {
+    this.#file = file;
+    this.#limit = limit;
+    this.#buffer = new Uint8Array(Math.min(WINDOW_BYTES, Math.max(limit, 1)));
+    this.bytes = this.#buffer.subarray(0, 0);
+    this.view = new DataView(this.#buffer.buffer);
+  }
+
+  /** Whether the window holds everything up to its limit. */
+  get isAtLimit(): boolean {
+    return this.end >= this.#limit;
+  }
+
+  /**
+   * Moves the window so that it starts at `position` and holds at least
+   * `need` bytes, or all that there are; answers how many it holds.
+   */
+  async moveTo(position: number, need: number): Promise<number> {
+    const held = this.end - position;
+    if (position >= this.start && held >= Math.min(need, this.#limit - position)) {
+      return Math.max(held, 0);
+    }
+    const wanted = Math.min(Math.max(need, WINDOW_BYTES), Math.max(this.#limit - position, 0));
+    if (wanted > this.#buffer.length || this.#buffer.length > 4 * Math.max(wanted, WINDOW_BYTES)) {
+      this.#buffer = new Uint8Array(Math.max(wanted, 1));
+      this.view = new DataView(this.#buffer.buffer);
+    }
+    const read = await this.#file.read(this.#buffer.subarray(0, wanted), position);
+    this.bytes = this.#buffer.subarray(0, read);
+    this.start = position;
+    this.end = position + read;
+    return read;
+  }
+}

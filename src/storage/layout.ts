@@ -1,0 +1,58 @@
+/**
+ * Where the files of a store lie, and whose they are.
+ *
+ *   data directory (0700)                 segment directory (0700; by default
+ *     LOCK           held while open        "segments" in the data directory)
+ *     MANIFEST       the root of all        LOCK, STORE  (bears the store id)
+ *     MANIFEST.prev  the one before         {prefix}_{id:05}_{timestamp}.seg
+ *     MANIFEST.tmp   being written          {prefix}_{id:05}_{timestamp}.hint
+ *     RESERVE        zeros, for a full disk *.tmp
+ *
+ * kvix removes only what the manifest calls pending or removed and its own
+ * *.tmp; every other file is reported and kept (V9).
+ */
+import { join } from "node:path";
+import { parseSegmentFileName } from "../format/segment-name.js";
+import type { DirectoryEntry } from "../host/file-system.js";
+
+/** The names of the files that are not segments. */
+export const FileName = {
+  lock: "LOCK",
+  manifest: "MANIFEST",
+  manifestPrevious: "MANIFEST.prev",
+  manifestTemporary: "MANIFEST.tmp",
+  reserve: "RESERVE",
+  store: "STORE",
+  storeTemporary: "STORE.tmp",
+} as const;
+
+/** What a file name ends with while it is being written. */
+export const TEMPORARY_SUFFIX = ".tmp";
+
+/** The two directories of a store; absolute paths. */
+export interface StoreDirectories {
+  readonly data: string;
+  readonly segments: string;
+}
+
+/** The path of a file of the data directory. */
+export function dataPath(directories: StoreDirectories, name: string): string {
+  return join(directories.data, name);
+}
+
+/** The path of a file of the segment directory. */
+export function segmentPath(directories: StoreDirectories, name: string): string {
+  return join(directories.segments, name);
+}
+
+/** Whether a name is one that kvix gives to a file of the data directory, the lock apart. */
+export function isStoreFileName(name: string): boolean {
+  return name === FileName.manifest || name === FileName.manifestPrevious;
+}
+
+/** Whether entries of a segment directory show that a store lives or lived there. */
+export function holdsSegments(entries: readonly DirectoryEntry[]): boolean {
+  return entries.some(
+    (entry) => entry.name === FileName.store || parseSegmentFileName(entry.name) !== undefined,
+  );
+}

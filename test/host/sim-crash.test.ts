@@ -1,0 +1,326 @@
+/** How a test says where a simulated process ends, and what torn bytes can look like. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import type { File } from "../../src/host/file-system.js";
+import { patternBytes } from "../support/file-contract.js";
+import type { OperationFacts } from "../support/file-operation.js";
+import { SimFileSystem } from "../support/sim-file-system.js";
+import { type CrashMoment, crashAt, SimCrash } from "../support/sim-hook.js";
+import { SeededScheduler } from "../support/sim-scheduler.js";
+import { type BytesSurvival, crashPolicies } from "../support/sim-survival.js";
+
+async function contentOf(files: SimFileSystem, path: string): Promise<Uint8Array> {
+  const file = await files.open(path, "read");
+  const bytes = new Uint8Array(await file.size());
+  await file.read(bytes, 0);
+  return bytes;
+}
+
+/** Replaces a file as kvix does, in a directory that it makes: eight mutating operations. */
+async function replace(files: SimFileSystem): Promise<void> {
+  await files.makeDirectory("/d");
+  const file = await files.open("/d/M.tmp", "create");
+  await file.write(patternBytes(300), 0);
+  await file.syncData();
+  await file.close();
+  await files.rename("/d/M.tmp", "/d/M");
+  await files.syncDirectory("/d");
+}
+
+describe("the hook of a simulated file system", () => {
+  it("sees every operation, the changing ones counted apart", async () => {
+    const seen: OperationFacts[] = [];
+    const files = new SimFileSystem({
+      onOperation: (facts) => {
+        seen.push(facts);
+        return undefined;
+      },
+    });
+    await replace(files);
+    await files.list("/d");
+    await contentOf(files, "/d/M");
+    files.freeBytes("/d");
+    const shown = seen.map((facts) => `${facts.index} ${facts.op} ${facts.path}`);
+    assert.deepEqual(shown, [
+      "0 syncDirectory /",
+      "1 makeDirectory /d",
+      "2 syncDirectory /",
+      "3 create /d/M.tmp",
+      "4 write /d/M.tmp",
+      "5 syncData /d/M.tmp",
+      "0 close /d/M.tmp",
+      "6 rename /d/M.tmp",
+      "7 syncDirectory /d",
+      "1 list /d",
+      "2 open /d/M",
+      "3 size /d/M",
+      "4 read /d/M",
+      "5 freeBytes /d",
+    ]);
+    assert.deepEqual([files.mutations, files.readings], [8, 6]);
+    assert.deepEqual([seen[4]?.position, seen[4]?.lengthBytes, seen[7]?.target], [0, 300, "/d/M"]);
+  });
+
+  it("ends the process before, after, or midway through the operation it names", async () => {
+    const lengths: Record<string, number> = {};
+    const moments: CrashMoment[] = ["crash-before", "crash-midway", "crash-after"];
+    for (const when of moments) {
+      const files = new SimFileSystem({ onOperation: crashAt(4, when), seed: 3 });
+      await assert.rejects(replace(files), SimCrash);
+      assert.equal(files.isDead, true);
+      lengths[when] = (await contentOf(files.kill(), "/d/M.tmp")).length;
+    }
+    assert.equal(lengths["crash-before"], 0);
+    assert.equal(lengths["crash-after"], 300);
+    const midway = lengths["crash-midway"] ?? 0;
+    assert.ok(midway > 0 && midway < 300, `midway: ${midway}`);
+  });
+
+  it("makes a sweep over every operation possible, and no crash shows half a replacement", async () => {
+    let operations = 0;
+    for (; ; operations += 1) {
+      const files = new SimFileSystem({ onOperation: crashAt(operations, "crash-after") });
+      const end = await replace(files).catch((error: unknown) => error);
+      for (const policy of crashPolicies) {
+        const left = files.crash(policy, operations);
+        const bytes = await contentOf(left, "/d/M").catch(() => undefined);
+        // Synced before the rename: whoever sees the name sees all of it.
+        if (bytes !== undefined) assert.deepEqual(bytes, patternBytes(300));
+        if (end === undefined) assert.notEqual(bytes, undefined);
+      }
+      if (end === undefined) break;
+      assert.ok(end instanceof SimCrash);
+    }
+    assert.equal(operations, 8);
+  });
+
+  it("catches a replacement that forgets the sync of the file", async () => {
+    const files = new SimFileSystem();
+    await files.makeDirectory("/d");
+    await (await files.open("/d/M.tmp", "create")).write(patternBytes(300), 0);
+    await files.rename("/d/M.tmp", "/d/M");
+    await files.syncDirectory("/d");
+    const left = files.crash({ bytes: "lost", names: "lost" }, 1);
+    assert.equal((await contentOf(left, "/d/M")).length, 0);
+  });
+
+  it("lets a dead process do nothing more, with no file, lock or name", async () => {
+    const files = new SimFileSystem();
+    await files.makeDirectory("/d");
+    const file = await files.open("/d/a", "create");
+    const lock = await files.lock("/d/LOCK");
+    files.kill();
+    await assert.rejects(file.write(new Uint8Array(1), 0), SimCrash);
+    assert.throws(() => file.writeSync(new Uint8Array(1), 0), SimCrash);
+    assert.throws(() => file.readSync(new Uint8Array(1), 0), SimCrash);
+    await assert.rejects(file.syncData(), SimCrash);
+    await assert.rejects(file.close(), SimCrash);
+    await assert.rejects(files.list("/d"), SimCrash);
+    await assert.rejects(files.makeDirectory("/e"), SimCrash);
+    await assert.rejects(lock?.release() ?? Promise.resolve(), SimCrash);
+    assert.throws(() => files.freeBytes("/d"), SimCrash);
+  });
+
+  it("fails an operation with EIO: a write in part, a rename not at all", async () => {
+    const files = new SimFileSystem({ seed: 5 });
+    await files.makeDirectory("/d");
+    const file = await files.open("/d/a", "create");
+    files.onOperation = () => "fail";
+    await assert.rejects(file.write(patternBytes(1_000), 0), { code: "EIO" });
+    await assert.rejects(files.rename("/d/a", "/d/b"), { code: "EIO" });
+    files.onOperation = undefined;
+    const bytes = await contentOf(files, "/d/a");
+    assert.ok(bytes.length > 0 && bytes.length < 1_000, `in part: ${bytes.length}`);
+    assert.deepEqual(bytes, patternBytes(bytes.length));
+  });
+});
+
+describe("a file of the simulation", () => {
+  it("reports a write, truncation or sync that meets another on the same file", async () => {
+    const files = new SimFileSystem();
+    await files.makeDirectory("/d");
+    const file = await files.open("/d/a", "create");
+    const other = await files.open("/d/a", "write");
+    const syncing = file.syncData();
+    assert.throws(() => file.writeSync(new Uint8Array(1), 0), /overlap: writeSync during syncData/);
+    const refused = [other.write(new Uint8Array(1), 0), other.truncate(0), file.syncData()];
+    const reading = file.read(new Uint8Array(1), 0);
+    for (const promise of refused) await assert.rejects(promise, /overlap: \w+ during syncData/);
+    assert.equal(await reading, 0);
+    await syncing;
+    file.writeSync(new Uint8Array(1), 0);
+    await other.write(new Uint8Array(1), 1);
+    assert.equal(await file.size(), 2);
+  });
+
+  it("takes the bytes of an asynchronous write when it is performed, not when it is called", async () => {
+    const files = new SimFileSystem();
+    await files.makeDirectory("/d");
+    const file = await files.open("/d/a", "create");
+    const bytes = Uint8Array.of(1);
+    const writing = file.write(bytes, 0);
+    bytes[0] = 2;
+    await writing;
+    assert.deepEqual(await contentOf(files, "/d/a"), Uint8Array.of(2));
+  });
+
+  it("interleaves by the scheduler's seed alone", async () => {
+    const orderOf = async (seed: number): Promise<string> => {
+      const files = new SimFileSystem({ scheduler: new SeededScheduler(seed) });
+      const names = Array.from({ length: 8 }, (_, index) => `/f${index}`);
+      const order: string[] = [];
+      await Promise.all(
+        names.map(async (name) => {
+          const file: File = await files.open(name, "create");
+          await file.write(Uint8Array.of(1), 0);
+          order.push(name);
+        }),
+      );
+      return order.join(" ");
+    };
+    const orders = await Promise.all([1, 1, 2, 3].map(orderOf));
+    assert.equal(orders[0], orders[1]);
+    assert.equal(new Set(orders).size, 3);
+  });
+});
+
+/** A synced length, then writes and cuts that were not synced. */
+const histories = fc.record({
+  synced: fc.integer({ min: 0, max: 3_000 }),
+  changes: fc.array(
+    fc.oneof(
+      fc.record({
+        kind: fc.constant("write" as const),
+        position: fc.integer({ min: 0, max: 9_000 }),
+        length: fc.integer({ min: 1, max: 9_000 }),
+      }),
+      fc.record({ kind: fc.constant("cut" as const), length: fc.integer({ min: 0, max: 9_000 }) }),
+    ),
+    { maxLength: 6 },
+  ),
+  seed: fc.integer({ min: 0, max: 2 ** 31 }),
+});
+
+/** What is left of a file under a policy, what it held, and what was synced of it. */
+async function cut(
+  history: typeof histories extends fc.Arbitrary<infer T> ? T : never,
+  bytes: BytesSurvival,
+): Promise<{ left: Uint8Array; before: Uint8Array; synced: Uint8Array; touchedFrom: number }> {
+  const files = new SimFileSystem();
+  const file = await files.open("/a", "create");
+  const synced = new Uint8Array(history.synced).fill(1);
+  await file.write(synced, 0);
+  await file.syncData();
+  await files.syncDirectory("/");
+  let touchedFrom = history.synced;
+  for (const [index, change] of history.changes.entries()) {
+    touchedFrom = Math.min(touchedFrom, change.kind === "write" ? change.position : change.length);
+    if (change.kind === "cut") await file.truncate(change.length);
+    else await file.write(new Uint8Array(change.length).fill(index + 2), change.position);
+  }
+  const before = await contentOf(files, "/a");
+  const left = await contentOf(files.crash({ bytes, names: "kept" }, history.seed), "/a");
+  return { left, before, synced, touchedFrom };
+}
+
+describe("unsynced bytes after a power cut", () => {
+  const runs = { numRuns: 150 };
+
+  it("are all there under 'kept' and all gone under 'lost'", async () => {
+    await fc.assert(
+      fc.asyncProperty(histories, async (history) => {
+        const kept = await cut(history, "kept");
+        assert.deepEqual(kept.left, kept.before);
+        const lost = await cut(history, "lost");
+        assert.deepEqual(lost.left, lost.synced);
+      }),
+      runs,
+    );
+  });
+
+  it("never change a synced byte that nothing wrote to, under any policy", async () => {
+    await fc.assert(
+      fc.asyncProperty(histories, fc.constantFrom(...crashPolicies), async (history, policy) => {
+        const { left, synced, touchedFrom } = await cut(history, policy.bytes);
+        assert.deepEqual(left.subarray(0, touchedFrom), synced.subarray(0, touchedFrom));
+      }),
+      runs,
+    );
+  });
+
+  it("were all written there once, or are zero, under 'torn' and 'reordered'", async () => {
+    await fc.assert(
+      fc.asyncProperty(histories, async (history) => {
+        for (const policy of ["torn", "reordered"] as const) {
+          const { left, synced } = await cut(history, policy);
+          for (const [position, byte] of left.entries()) {
+            const writer = history.changes[byte - 2];
+            const isOld = byte === 0 || (byte === 1 && position < synced.length);
+            const isNew =
+              writer?.kind === "write" &&
+              position >= writer.position &&
+              position < writer.position + writer.length;
+            assert.ok(isOld || isNew, `${policy}: byte ${byte} at ${position}`);
+          }
+        }
+      }),
+      runs,
+    );
+  });
+
+  it("have their length under 'zeroed' and 'garbage', and no content past the synced end", async () => {
+    await fc.assert(
+      fc.asyncProperty(histories, async (history) => {
+        const zeroed = await cut(history, "zeroed");
+        assert.equal(zeroed.left.length, zeroed.before.length);
+        assert.ok(zeroed.left.subarray(zeroed.synced.length).every((byte) => byte === 0));
+        const garbage = await cut(history, "garbage");
+        assert.equal(garbage.left.length, garbage.before.length);
+      }),
+      runs,
+    );
+  });
+});
+
+describe("one unsynced append after a power cut", () => {
+  /** The tails of an append of two pages to a synced one, over many seeds. */
+  async function tails(bytes: BytesSurvival): Promise<Uint8Array[]> {
+    const files = new SimFileSystem();
+    const file = await files.open("/a", "create");
+    await file.write(new Uint8Array(4_096).fill(1), 0);
+    await file.syncData();
+    await files.syncDirectory("/");
+    await file.write(new Uint8Array(8_192).fill(2), 4_096);
+    const lefts: Uint8Array[] = [];
+    for (let seed = 0; seed < 400; seed += 1) {
+      const left = await contentOf(files.crash({ bytes, names: "kept" }, seed), "/a");
+      lefts.push(left.subarray(4_096));
+    }
+    return lefts;
+  }
+
+  it("is whole, missing, cut at a sector or cut anywhere when torn (R1)", async () => {
+    const lengths = (await tails("torn")).map((tail) => tail.length);
+    assert.ok(lengths.includes(0));
+    assert.ok(lengths.includes(8_192));
+    assert.ok(lengths.some((length) => length > 0 && length < 8_192 && length % 512 === 0));
+    assert.ok(lengths.some((length) => length % 512 !== 0));
+  });
+
+  it("can survive without what came before it when reordered: the hole is zero (R2)", async () => {
+    const hole = new Uint8Array(8_192);
+    hole.fill(2, 4_096);
+    const seen = new Set((await tails("reordered")).map((tail) => `${tail.length} ${tail[0]}`));
+    assert.deepEqual([...seen].sort(), ["0 undefined", "4096 2", "8192 0", "8192 2"]);
+    assert.ok((await tails("reordered")).some((tail) => Buffer.compare(tail, hole) === 0));
+  });
+
+  it("is nothing but zeros, or nothing but noise, of its length (R5)", async () => {
+    for (const tail of await tails("zeroed")) assert.deepEqual(tail, new Uint8Array(8_192));
+    for (const tail of await tails("garbage")) {
+      assert.equal(tail.length, 8_192);
+      assert.ok(new Set(tail).size > 200);
+    }
+  });
+});

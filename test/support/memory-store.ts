@@ -1,0 +1,258 @@
+/**
+ * A Store in a Map: the semantics of set, get, delete, exists, batch, expiry
+ * and conditions, without a disk. The services are tested over it, and an
+ * engine can be held against it. It forgets everything when it goes.
+ *
+ * Like the engine it copies what it keeps and gives what the caller owns, it
+ * gives every applied write a version of its own, and a condition sees the
+ * newest state. A write goes through in the turn it is made, so nothing is
+ * ever pending and both durabilities are the same.
+ */
+import { create, toBinary } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { RecordSchema } from "../../gen/kvix/v1/kvix_pb.js";
+import { KvixError } from "../../src/base/kvix-error.js";
+import { EXPIRES_AT_MS_MAX } from "../../src/base/limits.js";
+import type {
+  BatchResult,
+  Condition,
+  DeleteResult,
+  Expiry,
+  KeyFacts,
+  Mutation,
+  SetResult,
+  Store,
+  StoredRecord,
+  WriteOptions,
+} from "../../src/engine/store.js";
+import type { StoreStats } from "../../src/engine/store-stats.js";
+
+/** What stands under a key. */
+interface Entry {
+  readonly value: Uint8Array;
+  readonly version: number;
+  readonly updatedAtMs: number;
+  /** 0: never. */
+  readonly expiresAtMs: number;
+}
+
+/** A store that lives as long as its object. */
+export class MemoryStore implements Store {
+  /** Keys by their bytes, one character a byte. */
+  readonly #entries = new Map<string, Entry>();
+  readonly #wallMs: () => number;
+  #version = 0;
+  #isClosed = false;
+
+  /** `wallMs`: the wall clock, in Unix milliseconds. */
+  constructor(wallMs: () => number = Date.now) {
+    this.#wallMs = wallMs;
+  }
+
+  get version(): number {
+    return this.#version;
+  }
+
+  async get(key: Uint8Array): Promise<StoredRecord | undefined> {
+    this.#requireOpen();
+    return recordOf(key, this.#visible(key));
+  }
+
+  exists(key: Uint8Array): KeyFacts | undefined {
+    this.#requireOpen();
+    const record = recordOf(key, this.#visible(key));
+    if (record === undefined) return undefined;
+    const { version, expiresAtMs, payload } = record;
+    return { version, expiresAtMs, recordBytes: payload.byteLength };
+  }
+
+  async set(
+    key: Uint8Array,
+    value: Uint8Array,
+    expiry: Expiry,
+    options: WriteOptions = {},
+  ): Promise<SetResult> {
+    this.#requireWritable(options);
+    const standing = this.#visible(key);
+    if (!holds(options.condition, standing)) {
+      const current = recordOf(key, standing);
+      return { applied: false, version: 0, expiresAtMs: 0, previous: undefined, current };
+    }
+    const { version, expiresAtMs } = this.#put(key, value, expiry, standing);
+    const previous = options.returnPrevious === true ? recordOf(key, standing) : undefined;
+    return { applied: true, version, expiresAtMs, previous, current: undefined };
+  }
+
+  async delete(key: Uint8Array, options: WriteOptions = {}): Promise<DeleteResult> {
+    this.#requireWritable(options);
+    const standing = this.#visible(key);
+    const current = recordOf(key, standing);
+    if (!holds(options.condition, standing)) {
+      return { applied: false, deleted: false, version: 0, previous: undefined, current };
+    }
+    const version = this.#remove(key);
+    const previous = options.returnPrevious === true ? current : undefined;
+    return {
+      applied: true,
+      deleted: standing !== undefined,
+      version: standing === undefined ? 0 : version,
+      previous,
+      current: undefined,
+    };
+  }
+
+  async batch(
+    mutations: readonly Mutation[],
+    options: Pick<WriteOptions, "durability" | "signal"> = {},
+  ): Promise<BatchResult> {
+    this.#requireWritable(options);
+    const names = new Set(mutations.map(({ key }) => nameOf(key)));
+    if (names.size < mutations.length) {
+      throw new KvixError("FIELD_INVALID", "mutations must name each key once");
+    }
+    const versions = mutations.map((mutation) => {
+      const standing = this.#visible(mutation.key);
+      if (mutation.kind === "delete") {
+        const version = this.#remove(mutation.key);
+        return standing === undefined ? 0 : version;
+      }
+      const expiry = mutation.expiry ?? { kind: "never" };
+      return this.#put(mutation.key, mutation.value, expiry, standing).version;
+    });
+    return { versions };
+  }
+
+  stats(): StoreStats {
+    return { ...emptyStats, version: this.#version, keys: this.#entries.size };
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+  }
+
+  /** The entry of `key`, unless it has expired: at its very instant it is gone. */
+  #visible(key: Uint8Array): Entry | undefined {
+    const entry = this.#entries.get(nameOf(key));
+    if (entry === undefined || entry.expiresAtMs === 0) return entry;
+    return this.#wallMs() < entry.expiresAtMs ? entry : undefined;
+  }
+
+  #put(key: Uint8Array, value: Uint8Array, expiry: Expiry, standing: Entry | undefined): Entry {
+    const updatedAtMs = this.#wallMs();
+    const expiresAtMs = expiresAt(expiry, updatedAtMs, standing);
+    const entry = { value: value.slice(), version: ++this.#version, updatedAtMs, expiresAtMs };
+    this.#entries.set(nameOf(key), entry);
+    return entry;
+  }
+
+  /** Removing an expired key takes a version too: its tombstone. 0 if there was nothing at all. */
+  #remove(key: Uint8Array): number {
+    return this.#entries.delete(nameOf(key)) ? ++this.#version : 0;
+  }
+
+  #requireOpen(): void {
+    if (this.#isClosed) throw new KvixError("STORE_CLOSING");
+  }
+
+  #requireWritable({ signal }: Pick<WriteOptions, "signal">): void {
+    this.#requireOpen();
+    if (signal?.aborted === true) throw new KvixError("CANCELLED");
+  }
+}
+
+function nameOf(key: Uint8Array): string {
+  return Buffer.from(key).toString("latin1");
+}
+
+function holds(condition: Condition | undefined, standing: Entry | undefined): boolean {
+  switch (condition?.kind) {
+    case "absent":
+      return standing === undefined;
+    case "present":
+      return standing !== undefined;
+    case "version":
+      return standing?.version === condition.version;
+    default:
+      return true;
+  }
+}
+
+function expiresAt(expiry: Expiry, nowMs: number, standing: Entry | undefined): number {
+  switch (expiry.kind) {
+    case "never":
+      return 0;
+    case "keep":
+      return standing?.expiresAtMs ?? 0;
+    case "at":
+      return expiry.atMs;
+    case "ttl":
+      if (nowMs + expiry.ttlMs <= EXPIRES_AT_MS_MAX) return nowMs + expiry.ttlMs;
+      throw new KvixError("FIELD_INVALID", "ttl must end by the year 9999");
+  }
+}
+
+/** The record in the encoding of the generated code, so that a splice is held against it. */
+function recordOf(key: Uint8Array, entry: Entry | undefined): StoredRecord | undefined {
+  if (entry === undefined) return undefined;
+  const { value, version, updatedAtMs, expiresAtMs } = entry;
+  const fields = { key, value, version: BigInt(version), updateTime: timestampFromMs(updatedAtMs) };
+  const expiry = expiresAtMs === 0 ? {} : { expireTime: timestampFromMs(expiresAtMs) };
+  const payload = toBinary(RecordSchema, create(RecordSchema, { ...fields, ...expiry }));
+  const valueOffset = value.byteLength === 0 ? 0 : offsetOfValue(payload);
+  return {
+    payload,
+    value: payload.subarray(valueOffset, valueOffset + value.byteLength),
+    version,
+    updatedAtMs,
+    expiresAtMs,
+  };
+}
+
+/** Where the value's bytes begin in a record that has one: behind the fields' tags and lengths. */
+function offsetOfValue(payload: Uint8Array): number {
+  const afterVarint = (at: number): [value: number, end: number] => {
+    let value = 0;
+    let end = at;
+    let scale = 1;
+    do {
+      value += ((payload[end] ?? 0) & 0x7f) * scale;
+      scale *= 0x80;
+    } while ((payload[end++] ?? 0) >= 0x80);
+    return [value, end];
+  };
+  const [keyBytes, keyStart] = afterVarint(1);
+  return afterVarint(keyStart + keyBytes + 1)[1];
+}
+
+const emptyStats: StoreStats = {
+  version: 0,
+  durableVersion: 0,
+  keys: 0,
+  liveBytes: 0,
+  deadBytes: 0,
+  segments: 0,
+  indexBytes: 0,
+  freeBytes: 0,
+  inFlightBytes: 0,
+  waitingCalls: 0,
+  syncs: 0,
+  groups: 0,
+  bytesAppended: 0,
+  expired: 0,
+  sweepPausedBecause: undefined,
+  hintsMissing: 0,
+  condition: { degraded: false, latched: false, full: false, reasons: [] },
+  damage: [],
+  open: {
+    milliseconds: 0,
+    wasClean: true,
+    segments: 0,
+    segmentsFromHints: 0,
+    segmentsScanned: 0,
+    entriesLoaded: 0,
+    bytesScanned: 0,
+    tornBytesCut: 0,
+    bytesWrittenAgain: 0,
+    strayFiles: [],
+  },
+};

@@ -1,0 +1,182 @@
+/**
+ * What is left of a simulated disk after its process, or its power, is gone.
+ *
+ * Process death (`cloneDisk`) loses nothing: the kernel still has every
+ * unsynced change, and still believes what a failed sync made it believe.
+ *
+ * A power cut (`survivingDisk`) decides for unsynced bytes of each file:
+ *   lost       none survives
+ *   kept       all survive
+ *   torn       each write is kept, dropped, or cut: at a 512-byte sector or at any byte
+ *   reordered  each 4 KiB page of each write is kept or dropped; holes read as zero
+ *   zeroed     the length survives, what was appended reads as zero
+ *   garbage    the length survives, what was appended reads as anything
+ * and for unsynced names of each directory: lost, kept, or mixed (each change on
+ * its own; a rename is whole or not at all).
+ *
+ * A disk never destroys what was durable: under "zeroed" and "garbage" a byte
+ * that is written over has its old value or its new one, by whole sectors.
+ */
+import type { SimBytes } from "./sim-bytes.js";
+import {
+  applyBytes,
+  applyName,
+  type BytesChange,
+  SimDirectory,
+  SimDisk,
+  SimInode,
+  type SimNode,
+} from "./sim-disk.js";
+import type { SimRandom } from "./sim-random.js";
+
+export const bytesSurvivals = ["lost", "kept", "torn", "reordered", "zeroed", "garbage"] as const;
+export const namesSurvivals = ["lost", "kept", "mixed"] as const;
+
+export type BytesSurvival = (typeof bytesSurvivals)[number];
+export type NamesSurvival = (typeof namesSurvivals)[number];
+
+/** What a power cut does. */
+export interface CrashPolicy {
+  readonly bytes: BytesSurvival;
+  readonly names: NamesSurvival;
+}
+
+/** Every kind of power cut, for tests that go through them all. */
+export const crashPolicies: readonly CrashPolicy[] = bytesSurvivals.flatMap((bytes) =>
+  namesSurvivals.map((names) => ({ bytes, names })),
+);
+
+const sectorBytes = 512;
+const pageBytes = 4096;
+
+/** The same disk for the next process: all that was written, synced or not. */
+export function cloneDisk(disk: SimDisk): SimDisk {
+  const clones = new Map<SimNode, SimNode>();
+  const clone = (node: SimNode): SimNode => {
+    const known = clones.get(node);
+    if (known !== undefined) return known;
+    if (node.kind === "file") {
+      const file = new SimInode(node.current.clone(), node.durable.clone());
+      file.pending.push(...node.pending);
+      clones.set(node, file);
+      return file;
+    }
+    const directory = new SimDirectory();
+    clones.set(node, directory);
+    for (const [name, child] of node.current) directory.current.set(name, clone(child));
+    for (const [name, child] of node.durable) directory.durable.set(name, clone(child));
+    for (const change of node.pending) {
+      directory.pending.push({ ...change, node: clone(change.node) });
+    }
+    return directory;
+  };
+  return new SimDisk(disk.capacityBytes, clone(disk.root) as SimDirectory);
+}
+
+/** The disk after the power came back: what survived is durable, nothing is pending. */
+export function survivingDisk(disk: SimDisk, policy: CrashPolicy, random: SimRandom): SimDisk {
+  const survivors = new Map<SimNode, SimNode>();
+  const survivor = (node: SimNode): SimNode => {
+    const known = survivors.get(node);
+    if (known !== undefined) return known;
+    if (node.kind === "file") {
+      const bytes = survivingBytes(node, policy.bytes, random);
+      const file = new SimInode(bytes, bytes.clone());
+      survivors.set(node, file);
+      return file;
+    }
+    const directory = new SimDirectory();
+    survivors.set(node, directory);
+    for (const [name, child] of survivingNames(node, policy.names, random)) {
+      directory.durable.set(name, survivor(child));
+      directory.current.set(name, survivor(child));
+    }
+    return directory;
+  };
+  return new SimDisk(disk.capacityBytes, survivor(disk.root) as SimDirectory);
+}
+
+function survivingNames(
+  directory: SimDirectory,
+  policy: NamesSurvival,
+  random: SimRandom,
+): Map<string, SimNode> {
+  const names = new Map(directory.durable);
+  for (const change of directory.pending) {
+    if (policy === "kept" || (policy === "mixed" && random.chance(0.5))) applyName(names, change);
+  }
+  return names;
+}
+
+function survivingBytes(file: SimInode, policy: BytesSurvival, random: SimRandom): SimBytes {
+  const bytes = file.durable.clone();
+  if (policy === "lost" || file.pending.length === 0) return bytes;
+  if (policy === "zeroed" || policy === "garbage") return unwritten(file, policy, random);
+  for (const change of file.pending) {
+    if (policy === "kept") applyBytes(bytes, change);
+    else if (change.kind === "truncate") keepOrDrop(bytes, change, random);
+    else if (policy === "torn") applyTorn(bytes, change, random);
+    else applyPages(bytes, change, random);
+  }
+  return bytes;
+}
+
+type WriteChange = Extract<BytesChange, { kind: "write" }>;
+
+function keepOrDrop(bytes: SimBytes, change: BytesChange, random: SimRandom): void {
+  if (random.chance(0.5)) applyBytes(bytes, change);
+}
+
+function applyTorn(bytes: SimBytes, change: WriteChange, random: SimRandom): void {
+  const fate = random.pick(["kept", "dropped", "cut at a sector", "cut anywhere"] as const);
+  if (fate === "kept") applyBytes(bytes, change);
+  if (fate === "kept" || fate === "dropped") return;
+  const anywhere = random.below(change.bytes.length);
+  const atSector = Math.max(0, sectorBefore(change.position + anywhere) - change.position);
+  const cut = fate === "cut anywhere" ? anywhere : atSector;
+  bytes.write(change.bytes.subarray(0, cut), change.position);
+}
+
+/** A position's sector begins here. */
+function sectorBefore(position: number): number {
+  return position - (position % sectorBytes);
+}
+
+function applyPages(bytes: SimBytes, change: WriteChange, random: SimRandom): void {
+  const end = change.position + change.bytes.length;
+  for (let from = change.position; from < end; ) {
+    const to = Math.min(end, from - (from % pageBytes) + pageBytes);
+    if (random.chance(0.5)) {
+      bytes.write(change.bytes.subarray(from - change.position, to - change.position), from);
+    }
+    from = to;
+  }
+}
+
+/** The length of all changes, with content that never reached the disk. */
+function unwritten(file: SimInode, policy: "zeroed" | "garbage", random: SimRandom): SimBytes {
+  const after = file.durable.clone();
+  let oldLength = after.length;
+  for (const change of file.pending) {
+    applyBytes(after, change);
+    // What a truncation gave up and a write took again lies on new blocks.
+    oldLength = Math.min(oldLength, after.length);
+  }
+  const bytes = file.durable.clone();
+  bytes.truncate(oldLength);
+  if (policy === "garbage") applySectors(bytes, after.copy().subarray(0, oldLength), file, random);
+  bytes.truncate(after.length);
+  if (policy === "garbage") bytes.write(random.bytes(after.length - oldLength), oldLength);
+  return bytes;
+}
+
+/** Gives some of the sectors that pending writes touch below `after`'s end their new content. */
+function applySectors(bytes: SimBytes, after: Uint8Array, file: SimInode, random: SimRandom): void {
+  for (const change of file.pending) {
+    if (change.kind !== "write") continue;
+    const end = Math.min(change.position + change.bytes.length, after.length);
+    for (let from = sectorBefore(change.position); from < end; from += sectorBytes) {
+      if (random.chance(0.5)) bytes.write(after.subarray(from, from + sectorBytes), from);
+    }
+  }
+}

@@ -1,0 +1,131 @@
+/**
+ * The tables of the documents that come from the code: limits, options and
+ * errors. `npm test -- tidy` with KVIX_WRITE_PAGES=1 writes them; without it
+ * the tests compare.
+ */
+import { markdownTable } from "../../bench/page-section.js";
+import { errorCatalogue } from "../../src/base/error-catalogue.js";
+import * as limits from "../../src/base/limits.js";
+import { type StoreOption, storeOptionTable } from "../../src/engine/options.js";
+
+/** A generated table and where it stands. */
+export interface GeneratedTable {
+  readonly page: string;
+  readonly section: string;
+  readonly content: string;
+}
+
+/** The limits of the contract that a user meets: what they bound, and what bounds it below. */
+const limitRows: readonly (readonly [what: string, least: string, name: LimitName])[] = [
+  ["key", "1 byte", "KEY_BYTES_MAX"],
+  ["value", "0 bytes", "VALUE_BYTES_MAX"],
+  ["version", "1", "VERSION_MAX"],
+  ["segment id", "0", "SEGMENT_ID_MAX"],
+  ["expiry", "0", "EXPIRES_AT_MS_MAX"],
+  ["mutations in an atomic batch", "1", "BATCH_MUTATIONS_MAX"],
+  ["frame of an atomic batch", "1 byte", "BATCH_BYTES_MAX"],
+];
+
+/** The name of a number in src/base/limits.ts. */
+export type LimitName = Exclude<keyof typeof limits, "STORE_ID_BYTES">;
+
+const limitValues: Readonly<Record<LimitName, number>> = { ...limits };
+
+/** The names of the limits that have a row. */
+export const limitNames: readonly string[] = limitRows.map(([, , name]) => name);
+
+/** Every generated table, rendered. */
+export function renderTables(): GeneratedTable[] {
+  return [
+    { page: "README.md", section: "limits", content: renderLimits() },
+    { page: "docs/api.md", section: "errors", content: renderErrors() },
+    { page: "docs/api.md", section: "options", content: renderOptions() },
+  ];
+}
+
+function renderLimits(): string {
+  const contract = limitRows.map(([what, least, name]) => [
+    what,
+    least,
+    amount(limitValues[name], unitOf(name)),
+    "",
+    `\`${name}\``,
+  ]);
+  const options = Object.entries(storeOptionTable).flatMap(([name, option]) => {
+    if (option.kind !== "number") return [];
+    return [[words(name), least(option), most(option), defaultOf(option), `\`${name}\``]];
+  });
+  return markdownTable(["limit", "from", "to", "default", "name"], [...contract, ...options]);
+}
+
+function renderErrors(): string {
+  const rows = Object.entries(errorCatalogue).map(([reason, row]) => [
+    reason,
+    row.status,
+    row.outcome,
+    row.retry,
+    row.sentence,
+    row.operator,
+  ]);
+  return markdownTable(["reason", "status", "outcome", "retry", "meaning", "operator"], rows);
+}
+
+function renderOptions(): string {
+  const rows = Object.entries(storeOptionTable).map(([name, option]) => [
+    `\`${name}\``,
+    rangeOf(option),
+    name === "dataDir" ? "none when embedded" : defaultOf(option),
+    option.sentence,
+  ]);
+  return markdownTable(["option", "range", "default", "meaning"], rows);
+}
+
+function rangeOf(option: StoreOption): string {
+  if (option.kind === "number") return `${least(option)} to ${most(option)}`;
+  if (option.kind === "choice") return option.choices.join(", ");
+  return option.kind === "switch" ? "true, false" : "text";
+}
+
+function defaultOf(option: StoreOption): string {
+  if (option.kind === "number") return bounded(option.default, option.unit);
+  if (option.kind === "text" && option.default === "") return "see the meaning";
+  return String(option.default);
+}
+
+type NumberOption = Extract<StoreOption, { kind: "number" }>;
+
+function least(option: NumberOption): string {
+  const usual = amount(option.min, option.unit);
+  const lifted = option.floorLifted;
+  return lifted === undefined ? usual : `${usual} (${amount(lifted, option.unit)})`;
+}
+
+const most = (option: NumberOption): string => bounded(option.max, option.unit);
+
+function bounded(value: number, unit: string): string {
+  return value === Number.MAX_SAFE_INTEGER ? "no limit" : amount(value, unit);
+}
+
+function unitOf(name: string): string {
+  if (name.endsWith("_BYTES_MAX")) return "bytes";
+  return name.endsWith("_MS_MAX") ? "ms since 1970" : "";
+}
+
+/** A number as people read it: in the largest binary unit that divides it, or with commas. */
+function amount(value: number, unit: string): string {
+  if (unit === "bytes") {
+    for (const [name, size] of [
+      ["GiB", 2 ** 30],
+      ["MiB", 2 ** 20],
+    ] as const) {
+      if (value >= size && value % size === 0) return `${grouped(value / size)} ${name}`;
+    }
+    return value === 1 ? "1 byte" : `${grouped(value)} bytes`;
+  }
+  return `${grouped(value)} ${unit}`.trim();
+}
+
+const grouped = (value: number): string => value.toLocaleString("en-US");
+
+const words = (name: string): string =>
+  name.replace(/(?:Bytes)?(?:Max)?(?:Ms)?$/, "").replace(/[A-Z]/g, (c) => ` ${c.toLowerCase()}`);
