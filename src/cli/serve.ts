@@ -7,6 +7,7 @@
  * closes it as soon as it is open. A second one ends the process at once with
  * exit code 1, which costs nothing that was acknowledged.
  */
+import { logVerbosity, setLogVerbosity } from "@grpc/grpc-js";
 import { type DestinationStream, destination, pino } from "pino";
 import { KvixError } from "../base/kvix-error.js";
 import type { StoreOptions } from "../engine/options.js";
@@ -30,6 +31,8 @@ const STDERR = 2;
 /** Opens, serves, and closes again on a signal. Resolves to the exit code. */
 export async function serve(options: ServeOptions, openStore: OpenStore): Promise<number> {
   const log = jsonLog(options.logLevel);
+  // grpc-js writes plain text to stderr, where only JSON lines belong; what fails reaches us anyway.
+  setLogVerbosity(logVerbosity.NONE);
   const host = nodeHost({ log });
   process.once("uncaughtException", (error) => {
     asKvixError(error, host);
@@ -104,5 +107,6 @@ function awaitStopSignal(log: Log): Promise<string> {
 /** JSON lines on stderr, written before the call returns, so that none is lost at exit. */
 function jsonLog(level: string): Log {
   const stderr: DestinationStream = destination({ dest: STDERR, sync: true });
-  return pino({ level, base: { pid: process.pid } }, stderr);
+  const formatters = { level: (label: string) => ({ level: label }) };
+  return pino({ level, base: { pid: process.pid }, formatters }, stderr);
 }

@@ -380,19 +380,20 @@ function addToManifest(draft: Manifest, name: SegmentName): void {
   draft.segmentTimestamp = name.timestampNs;
 }
 
+/**
+ * Adds a range to the lost ones. It may reach over the last: a session that
+ * began and wrote nothing leaves what was lost before it lost, and more.
+ */
 function addLostRange(draft: Manifest, range: { first: number; last: number }): void {
-  if (range.last < range.first) return;
-  const known = draft.lostRanges.at(-1);
-  if (
-    known !== undefined &&
-    known.first <= BigInt(range.first) &&
-    known.last >= BigInt(range.last)
-  ) {
-    return;
+  let first = BigInt(range.first);
+  let last = BigInt(range.last);
+  for (let known = draft.lostRanges.at(-1); known !== undefined; known = draft.lostRanges.at(-1)) {
+    if (known.last + 1n < first) break;
+    draft.lostRanges.pop();
+    if (known.first < first) first = known.first;
+    if (known.last > last) last = known.last;
   }
-  draft.lostRanges.push(
-    create(VersionRangeSchema, { first: BigInt(range.first), last: BigInt(range.last) }),
-  );
+  draft.lostRanges.push(create(VersionRangeSchema, { first, last }));
   while (draft.lostRanges.length > LOST_RANGES_MAX) {
     const [oldest, second] = draft.lostRanges.splice(0, 2);
     if (oldest === undefined || second === undefined) break;

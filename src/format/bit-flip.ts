@@ -45,7 +45,7 @@ export function findFlippedBit(frame: Uint8Array, salt: number): number | undefi
   let pattern = 1 << 31;
   for (let power = 0; power < 32 + coveredBits; power++) {
     if (pattern === difference) return power < 32 ? 31 - power : frame.length * 8 - (power - 31);
-    pattern = (pattern >>> 1) ^ (-(pattern & 1) & POLYNOMIAL);
+    pattern = (pattern >>> 1) ^ ((0 - (pattern & 1)) & POLYNOMIAL);
   }
   return undefined;
 }

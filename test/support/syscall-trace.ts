@@ -104,10 +104,10 @@ export async function startTraced(
     cwd: options.cwd,
     env: { ...process.env, ...options.env, UV_THREADPOOL_SIZE: "1", UV_USE_IO_URING: "0" },
     stdio: ["pipe", "pipe", "pipe"],
-    timeout: options.timeoutMs ?? 30_000,
-    killSignal: "SIGKILL",
   });
-  return { program, finished: finish(program, folder, logPath) };
+  const timer = setTimeout(() => program.kill("SIGKILL"), options.timeoutMs ?? 30_000);
+  const finished = finish(program, folder, logPath).finally(() => clearTimeout(timer));
+  return { program, finished };
 }
 
 /** `-D`: strace stands aside, so the process that was spawned is the program. */

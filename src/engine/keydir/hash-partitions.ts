@@ -196,19 +196,29 @@ export class HashPartitions {
    * slots before word `end` whose hash has the bits `wanted` under `mask`.
    */
   layOut(partition: number, blocks: number, end: number, mask: number, wanted: number): void {
-    const slots = blocks << SLOT_SHIFT;
+    const words = blocks << BLOCK_WORDS_SHIFT;
     const drained = this.drained;
-    // Laid out in one piece first: a slot at a time across blocks takes four times as long.
-    const laidOut = this.#laidOut.fill(0, 0, blocks * BLOCK_WORDS);
+    // In one piece first, and nearly in the order of homes, as they come: a slot
+    // whose home lies in the cluster [first, next) that grew last goes to its end.
+    const laidOut = this.#laidOut.fill(0, 0, words);
+    let first = 0;
+    let next = 0;
     let entries = 0;
     for (let from = 0; from < end; from += 2) {
       const hash = drained[from]!;
       if ((hash & mask) !== wanted) continue;
-      let slot = ((hash >>> 16) * slots) >>> 16;
-      while (laidOut[2 * slot + 1] !== 0) if (++slot === slots) slot = 0;
-      laidOut[2 * slot] = hash;
-      laidOut[2 * slot + 1] = drained[from + 1]!;
+      let at = (((hash >>> 16) * (blocks << SLOT_SHIFT)) >>> 16) << 1;
+      if (at >= first && at <= next) at = next;
+      else first = at;
+      while (laidOut[at + 1] !== 0) {
+        at += 2;
+        if (at === words) at = 0;
+      }
+      laidOut[at] = hash;
+      laidOut[at + 1] = drained[from + 1]!;
       entries++;
+      next = at + 2;
+      if (next >= words || next < first) next = first = 0;
     }
     this.#store(partition, blocks);
     this.#rows[partition >>> ROWS_SHIFT]![(partition & ROWS_MASK) * ROW_WORDS] = entries;
@@ -224,7 +234,6 @@ export class HashPartitions {
   #store(partition: number, blocks: number): void {
     const rows = this.#rows[partition >>> ROWS_SHIFT]!;
     const row = (partition & ROWS_MASK) * ROW_WORDS;
-    const laidOut = this.#laidOut;
     let had = rows[row + 1]!;
     while (had > blocks) this.#pool.free(rows[row + FIRST + --had]!);
     while (had < blocks) rows[row + FIRST + had++] = this.#pool.allocate();
@@ -233,8 +242,7 @@ export class HashPartitions {
       const block = rows[row + FIRST + i]!;
       const page = this.#pages[block >>> PAGE_SHIFT]!;
       const to = (block & PLACE_MASK) << BLOCK_WORDS_SHIFT;
-      const from = i * BLOCK_WORDS;
-      for (let word = 0; word < BLOCK_WORDS; word++) page[to + word] = laidOut[from + word]!;
+      page.set(this.#laidOut.subarray(i * BLOCK_WORDS, (i + 1) * BLOCK_WORDS), to);
     }
   }
 

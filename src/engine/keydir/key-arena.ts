@@ -46,9 +46,9 @@ export class KeyArena {
     return this.#bytes;
   }
 
-  /** Pages that wait to be emptied. */
-  get victimCount(): number {
-    return this.#victims.length + (this.#victim === NO_PAGE ? 0 : 1);
+  /** Whether an eighth of the pages, and four, wait to be emptied. */
+  get isOverdue(): boolean {
+    return this.#victims.length > 4 + (this.pages.length - this.#absent.length) / 8;
   }
 
   /** Bytes that `keys` more keys of together `keyBytes` would allocate at most. */

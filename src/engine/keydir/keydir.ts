@@ -16,13 +16,21 @@ import { CollisionList } from "./collision-list.js";
 import { NO_ENTRY } from "./entry-table.js";
 import { ExpirySweep } from "./expiry-sweep.js";
 import { HashTable } from "./hash-table.js";
+import { KeyOrder } from "./key-order.js";
 import { KeyTable } from "./key-table.js";
 import { KeyedHash } from "./keyed-hash.js";
+import { type OrderedCursor, OrderWalk } from "./ordered-cursor.js";
 import { StepMeter } from "./step-meter.js";
 
 export { NO_ENTRY } from "./entry-table.js";
+export type { OrderedCursor } from "./ordered-cursor.js";
 
 const KEY_BYTES_MAX = 65_535;
+/** Inserts and removals between two looks at whether upkeep is overdue. */
+const WRITES_PER_SHARE = 64;
+/** What a step of the hash, or of order and arena, may touch at most. */
+const TABLE_STEP_BYTES = 50 * 1024;
+const ORDER_STEP_BYTES = 34 * 1024;
 
 /** How a keydir is made. */
 export interface KeydirOptions {
@@ -44,10 +52,12 @@ export class Keydir {
   readonly #arena = this.#keys.arena;
   readonly #collisions = new CollisionList(this.#keys, this.#meter);
   readonly #table = new HashTable(this.#keys, this.#collisions, this.#meter);
+  readonly #order = new KeyOrder(this.#keys, this.#meter);
   readonly #sweep = new ExpirySweep(this.#entries);
   readonly #evacuation: ArenaEvacuation;
   readonly #hash: KeyedHash;
   readonly #forcedHash: ((key: Uint8Array) => number) | undefined;
+  #writes = 0;
 
   constructor(options: KeydirOptions) {
     this.bytesMax = options.bytesMax ?? Number.POSITIVE_INFINITY;
@@ -70,7 +80,13 @@ export class Keydir {
 
   /** Bytes allocated. */
   get bytes(): number {
-    return this.#entries.bytes + this.#arena.bytes + this.#table.bytes + this.#collisions.bytes;
+    return (
+      this.#entries.bytes +
+      this.#arena.bytes +
+      this.#table.bytes +
+      this.#collisions.bytes +
+      this.#order.bytes
+    );
   }
 
   /** The most bytes of index pages that one call has touched; never above 65,536. */
@@ -159,8 +175,7 @@ export class Keydir {
     this.#table.remove(hash, entry);
     this.#arena.release(this.#entries.keyPageOf(entry), this.#entries.keyOffsetOf(entry));
     this.#entries.retire(entry);
-    this.#entries.free(entry);
-    if (this.#meter.bytes === 0) this.#table.step();
+    this.#share();
   }
 
   /**
@@ -171,7 +186,8 @@ export class Keydir {
     return (
       this.#entries.bytesFor(keys) +
       this.#arena.bytesFor(keyBytes, keys) +
-      this.#table.bytesFor(keys)
+      this.#table.bytesFor(keys) +
+      this.#order.bytesFor(keys)
     );
   }
 
@@ -187,13 +203,26 @@ export class Keydir {
   /** One bounded step of upkeep; true while there is more to do. */
   maintain(): boolean {
     this.#meter.begin();
-    if (this.#table.step() || this.#evacuation.step()) return true;
+    if (this.#table.step() || this.#order.step() || this.#evacuation.step()) return true;
     if (this.#entries.count === 0) {
-      this.#entries.trim();
-      this.#table.trim();
-      this.#arena.trim();
+      for (const part of [this.#entries, this.#table, this.#order, this.#arena]) part.trim();
     }
     return false;
+  }
+
+  /** Walks up from the first entry whose key is at or above `key` (not `inclusive`: above). */
+  seek(key: Uint8Array, inclusive: boolean): OrderedCursor {
+    return new OrderWalk(this.#order, this.#keys, { key, inclusive, step: 1 });
+  }
+
+  /** Walks down from `key` (not `inclusive`: from below it), or from the last key of all. */
+  seekBackward(key: Uint8Array | undefined, inclusive: boolean): OrderedCursor {
+    return new OrderWalk(this.#order, this.#keys, { key, inclusive, step: -1 });
+  }
+
+  /** Walks up from the first key. */
+  first(): OrderedCursor {
+    return new OrderWalk(this.#order, this.#keys, { key: undefined, inclusive: true, step: 1 });
   }
 
   /** Visits every entry in the order of entry numbers; the visitor may remove any. */
@@ -211,7 +240,19 @@ export class Keydir {
     this.#arena.append(source, start, end);
     const entry = this.#entries.allocate(this.#arena.page, this.#arena.offset);
     this.#table.insert(hash, entry);
-    if (this.#meter.bytes === 0) this.#table.step();
+    this.#order.add(entry, end - start);
+    this.#share();
     return entry;
+  }
+
+  /**
+   * The share of upkeep that a write does: the hash keeps pace with it; the
+   * rest only when nobody calls maintain(), or not often enough.
+   */
+  #share(): void {
+    if (this.#meter.room >= TABLE_STEP_BYTES && this.#table.step()) return;
+    if (++this.#writes % WRITES_PER_SHARE !== 0 || this.#meter.room < ORDER_STEP_BYTES) return;
+    if (this.#order.isOverdue) this.#order.step();
+    else if (this.#arena.isOverdue) this.#evacuation.step();
   }
 }

@@ -37,6 +37,7 @@ export class PagePool {
   readonly pages: Int32Array[] = [];
   readonly #blockWords: number;
   readonly #blocksPerPage: number;
+  readonly #pageShift: number;
   readonly #pageWords: number;
   readonly #pagesMax: number;
   readonly #used: number[] = [];
@@ -52,6 +53,7 @@ export class PagePool {
   constructor(shape: PageShape) {
     this.#blockWords = shape.blockWords;
     this.#blocksPerPage = shape.blocksPerPage;
+    this.#pageShift = 31 - Math.clz32(shape.blocksPerPage);
     this.#pageWords = shape.blockWords * shape.blocksPerPage + shape.trailerWords;
     this.#pagesMax = shape.pagesMax;
   }
@@ -97,8 +99,8 @@ export class PagePool {
 
   /** Gives a block back. */
   free(block: number): void {
-    const page = Math.floor(block / this.#blocksPerPage);
-    const place = block % this.#blocksPerPage;
+    const page = block >>> this.#pageShift;
+    const place = block & (this.#blocksPerPage - 1);
     this.pages[page]![place * this.#blockWords] = this.#free[page]!;
     this.#free[page] = place + 1;
     const used = this.#used[page]! - 1;

@@ -17,9 +17,9 @@ export class StepMeter {
   #bytes = 0;
   #worstBytes = 0;
 
-  /** The bytes touched since the step began. */
-  get bytes(): number {
-    return this.#bytes;
+  /** The bytes that this step may still touch. */
+  get room(): number {
+    return STEP_BYTES_MAX - this.#bytes;
   }
 
   /** The most that any step has touched. */

@@ -1,0 +1,53 @@
+/**
+ * A short, eventful life of a store: groups, rollover, batches, TTL and the
+ * sweep, buffered writes, a clean close and a second session.
+ */
+import type { CrashRun } from "./crash-run.js";
+
+const long = "x".repeat(90);
+
+/** The first session; ends with a clean close. */
+async function firstSession(run: CrashRun): Promise<void> {
+  await run.open();
+  await run.set("a", "1");
+  await Promise.all([run.set("b", "1"), run.set("c", "1"), run.delete("a"), run.set("b", "2")]);
+  await run.batch([
+    { key: "d", value: "1" },
+    { key: "e", value: long },
+    { key: "c", value: undefined },
+  ]);
+  await Promise.all([
+    run.set("a", long, { durability: "buffered" }),
+    run.set("f", "1"),
+    run.set("g", "1", { durability: "buffered" }),
+  ]);
+  await run.set("t", "short", { expiry: { kind: "ttl", ttlMs: 500 } });
+  for (const key of ["h", "i", "j", "k"]) await run.set(key, long);
+  await run.set("big", "y".repeat(1500));
+  await run.set("u", "1", { durability: "buffered" });
+  await run.host.clock.advance(700);
+  await run.delete("big");
+  await run.set("t", "again", { expiry: { kind: "ttl", ttlMs: 3_600_000 } });
+  await run.close();
+}
+
+/** The second session, over what the first left; stays open. */
+async function secondSession(run: CrashRun): Promise<void> {
+  await run.open();
+  await Promise.all([run.set("a", "3"), run.set("l", long), run.set("m", long)]);
+  await run.batch([
+    { key: "a", value: "4" },
+    { key: "b", value: undefined },
+    { key: "n", value: "1" },
+  ]);
+  await run.set("v", "1", { durability: "buffered" });
+  await run.host.clock.advance(50);
+  await run.set("w", "1", { durability: "buffered" });
+  await Promise.all([run.delete("h"), run.set("i", "5"), run.delete("nothing")]);
+}
+
+/** Both sessions. */
+export async function eventfulLife(run: CrashRun): Promise<void> {
+  await firstSession(run);
+  await secondSession(run);
+}

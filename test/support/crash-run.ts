@@ -1,0 +1,182 @@
+/**
+ * One life of a store on a simulated machine, with an oracle beside it, up to
+ * its natural end or to a crash at a chosen file operation.
+ */
+import { strict as assert } from "node:assert";
+import { KvixError } from "../../src/base/kvix-error.js";
+import type { LocalStore } from "../../src/engine/local-store.js";
+import { openStore } from "../../src/engine/open-store.js";
+import type { StoreOptionsInput } from "../../src/engine/options.js";
+import type { Durability, Expiry } from "../../src/engine/store.js";
+import { DurabilityOracle, type OracleState } from "./durability-oracle.js";
+import type { SimHook } from "./sim-hook.js";
+import { type SimHost, simHost } from "./sim-host.js";
+
+/** Small enough that every run rolls over. */
+export const tinyStore: StoreOptionsInput = {
+  dataDir: "/store",
+  segmentBytesMax: 600,
+  liftFloors: true,
+  diskReserveBytes: 0,
+};
+
+const encoder = new TextEncoder();
+const never = new Promise<undefined>(() => undefined);
+const decoder = new TextDecoder();
+
+/** A key as bytes. */
+export const bytes = (text: string): Uint8Array => encoder.encode(text);
+
+/** One change of a batch; value undefined: delete. */
+export interface BatchStep {
+  readonly key: string;
+  readonly value: string | undefined;
+}
+
+/** Drives a store and tells the oracle what it is told. */
+export class CrashRun {
+  host: SimHost;
+  oracle = new DurabilityOracle();
+  readonly options: StoreOptionsInput;
+  /** Set when the crash has happened. */
+  hasCrashed = false;
+  #store: LocalStore | undefined;
+  #onCrash: () => void = () => undefined;
+  readonly #keys = new Set<string>();
+
+  constructor(options: StoreOptionsInput = tinyStore, host: SimHost = simHost({ seed: 1 })) {
+    this.options = options;
+    this.host = host;
+  }
+
+  get store(): LocalStore {
+    assert.ok(this.#store, "the store is open");
+    return this.#store;
+  }
+
+  /** Runs `life`; answers whether it came to its end. A crash ends it wherever it is. */
+  async live(life: (run: CrashRun) => Promise<void>, hook?: SimHook): Promise<boolean> {
+    const crashed = new Promise<false>((resolve) => {
+      this.#onCrash = () => {
+        this.hasCrashed = true;
+        resolve(false);
+      };
+    });
+    this.host.files.onOperation = (operation) => {
+      const verdict = hook?.(operation);
+      if (verdict?.startsWith("crash") === true) this.#onCrash();
+      return verdict;
+    };
+    const ended = life(this).then(
+      () => true as const,
+      (error: unknown) => {
+        // What a dead process throws is of no interest; what a live one throws is a defect.
+        if (this.hasCrashed) return false as const;
+        throw error;
+      },
+    );
+    return Promise.race([ended, crashed]);
+  }
+
+  async open(): Promise<void> {
+    this.#store = await openStore(this.options, this.host);
+  }
+
+  async close(): Promise<void> {
+    await this.store.close();
+    this.oracle.allDurable();
+  }
+
+  set(key: string, value: string, options: { expiry?: Expiry; durability?: Durability } = {}) {
+    const { expiry = { kind: "never" }, durability = "sync" } = options;
+    this.#keys.add(key);
+    const expiresAtMs =
+      expiry.kind === "ttl"
+        ? this.host.clock.wallMs() + expiry.ttlMs
+        : expiry.kind === "at"
+          ? expiry.atMs
+          : 0;
+    const apply = (state: OracleState): void => void state.set(key, { value, expiresAtMs });
+    return this.#settle(apply, durability, async () => {
+      const result = await this.store.set(bytes(key), bytes(value), expiry, { durability });
+      return [result.version];
+    });
+  }
+
+  delete(key: string, durability: Durability = "sync") {
+    const apply = (state: OracleState): void => void state.delete(key);
+    return this.#settle(apply, durability, async () => {
+      const result = await this.store.delete(bytes(key), { durability });
+      return [result.version];
+    });
+  }
+
+  batch(steps: readonly BatchStep[], durability: Durability = "sync") {
+    for (const { key } of steps) this.#keys.add(key);
+    const apply = (state: OracleState): void => {
+      for (const { key, value } of steps) {
+        if (value === undefined) state.delete(key);
+        else state.set(key, { value, expiresAtMs: 0 });
+      }
+    };
+    const mutations = steps.map(({ key, value }) =>
+      value === undefined
+        ? ({ kind: "delete", key: bytes(key) } as const)
+        : ({ kind: "set", key: bytes(key), value: bytes(value) } as const),
+    );
+    return this.#settle(apply, durability, async () => {
+      const result = await this.store.batch(mutations, { durability });
+      return result.versions;
+    });
+  }
+
+  /** Every record of the keys ever written, read through the store. */
+  async state(): Promise<OracleState> {
+    const state: OracleState = new Map();
+    for (const key of this.#keys) {
+      const record = await this.store.get(bytes(key));
+      if (record === undefined) continue;
+      const { expiresAtMs } = record;
+      state.set(key, { value: decoder.decode(record.value), expiresAtMs });
+    }
+    return state;
+  }
+
+  /** The next life, over what `host` has, with what this one was told. */
+  next(host: SimHost): CrashRun {
+    const run = new CrashRun(this.options, host);
+    run.oracle = this.oracle;
+    for (const key of this.#keys) run.#keys.add(key);
+    return run;
+  }
+
+  /** Opens, and asserts that the state is one the oracle allows. */
+  async openAndJudge(where: string): Promise<void> {
+    await this.open();
+    const state = await this.state();
+    this.oracle = this.oracle.judge(state, this.host.clock.wallMs(), where);
+    assert.ok(this.store.version >= this.oracle.versionSeen, `${where}: the version went back`);
+    assert.deepEqual(this.store.stats().damage, [], `${where}: a crash is no damage`);
+  }
+
+  async #settle(
+    apply: (state: OracleState) => void,
+    durability: Durability,
+    call: () => Promise<readonly number[]>,
+  ): Promise<KvixError | undefined> {
+    const { oracle } = this;
+    const ticket = oracle.ask(apply);
+    try {
+      const versions = await call();
+      // A dead process tells nobody anything, and goes no further.
+      if (this.hasCrashed) return await never;
+      oracle.acknowledge(ticket, durability === "sync", versions);
+      return undefined;
+    } catch (error) {
+      if (this.hasCrashed) return await never;
+      assert.ok(error instanceof KvixError, `not a KvixError: ${String(error)}`);
+      oracle.reject(ticket, error.outcome === "unknown" ? "unknown" : "not-applied");
+      return error;
+    }
+  }
+}
