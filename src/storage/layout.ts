@@ -1,12 +1,14 @@
 /**
  * Where the files of a store lie, and whose they are.
  *
- *   data directory (0700)                 segment directory (0700; by default
- *     LOCK           held while open        "segments" in the data directory)
- *     MANIFEST       the root of all        LOCK, STORE  (bears the store id)
- *     MANIFEST.prev  the one before         {prefix}_{id:05}_{timestamp}.seg
- *     MANIFEST.tmp   being written          {prefix}_{id:05}_{timestamp}.hint
- *     RESERVE        zeros, for a full disk *.tmp
+ *   data directory (0700)                segment directory (0700; by default
+ *                                         "segments" in the data directory)
+ *     LOCK              held while open     LOCK     held while open
+ *     MANIFEST          the root of all     STORE    which store this belongs to
+ *     MANIFEST.prev     the one before      RESERVE  zeros, for a full disk
+ *     MANIFEST.damaged  kept by a repair    {prefix}_{id:05}_{timestamp}.seg
+ *     MANIFEST.tmp      being written       {prefix}_{id:05}_{timestamp}.hint
+ *                                           *.tmp    being written
  *
  * kvix removes only what the manifest calls pending or removed and its own
  * *.tmp; every other file is reported and kept (V9).
@@ -21,6 +23,7 @@ export const FileName = {
   manifest: "MANIFEST",
   manifestPrevious: "MANIFEST.prev",
   manifestTemporary: "MANIFEST.tmp",
+  manifestDamaged: "MANIFEST.damaged",
   reserve: "RESERVE",
   store: "STORE",
   storeTemporary: "STORE.tmp",

@@ -1,0 +1,188 @@
+/**
+ * Rebuilding a lost or damaged manifest from what else there is: the mark of
+ * the segment directory, the manifest before, and the segments themselves.
+ *
+ * This is for an operator who has no backup. The manifest alone knows which
+ * files no longer belong to the store; without it every file that holds frames
+ * of the store is taken in again, so a record that a compaction had dropped for
+ * good may return if its file was still there. Nothing is removed: a damaged
+ * MANIFEST is kept as MANIFEST.damaged.
+ */
+import { create } from "@bufbuild/protobuf";
+import {
+  type Segment as ListedSegment,
+  type Manifest,
+  ManifestSchema,
+  SegmentSchema,
+  SegmentState,
+} from "../../gen/kvix/v1/kvix_pb.js";
+import { KvixError } from "../base/kvix-error.js";
+import { decodeManifest } from "../format/manifest.js";
+import { parseSegmentFileName } from "../format/segment-name.js";
+import { errorCode } from "../host/file-system.js";
+import type { Host } from "../host/host.js";
+import { readWholeFile } from "../storage/file-tools.js";
+import { dataPath, FileName, type StoreDirectories } from "../storage/layout.js";
+import { loadManifest, ManifestFile } from "../storage/manifest-file.js";
+import { Segment, SegmentName } from "../storage/segment.js";
+import { checksumOf, findFrame, scanFrames } from "../storage/segment-scan.js";
+import { readStoreMark } from "../storage/store-mark.js";
+import { holdDirectories, openFailed } from "./directories.js";
+import { visitFrame } from "./frame-loader.js";
+import { resolveStoreOptions, type StoreOptionsInput } from "./options.js";
+import { VERSION_BLOCK } from "./versions.js";
+
+/** Blocks of versions that are skipped, for those that were reserved and are not in any file. */
+const SKIPPED_BLOCKS = 4;
+
+/** What a repair did. */
+export interface RepairReport {
+  /** False: the manifest was sound, and nothing was done. */
+  readonly isRepaired: boolean;
+  /** The segments of the store, oldest first. */
+  readonly segments: readonly string[];
+  /** Files named like segments that hold no frame of this store. */
+  readonly leftOut: readonly string[];
+  readonly highestVersion: number;
+}
+
+/** Rebuilds the manifest of a store that nobody has open. Throws what opening would, and MANIFEST_DAMAGED. */
+export async function repairStore(
+  input: Pick<StoreOptionsInput, "dataDir" | "segmentDir">,
+  host: Host,
+): Promise<RepairReport> {
+  const options = resolveStoreOptions(input);
+  const { directories, locks } = await holdDirectories(host, options);
+  try {
+    const verdict = await loadManifest(host.files, directories);
+    if (verdict?.kind === "manifest") {
+      return { isRepaired: false, segments: [], leftOut: [], highestVersion: 0 };
+    }
+    if (verdict?.kind === "too-new") throw new KvixError("FORMAT_TOO_NEW");
+    return await rebuild(host, directories);
+  } catch (error) {
+    throw openFailed(error);
+  } finally {
+    for (const lock of locks) await lock.release();
+  }
+}
+
+async function rebuild(host: Host, directories: StoreDirectories): Promise<RepairReport> {
+  const previous = await previousManifest(host, directories);
+  const storeId = (await readStoreMark(host.files, directories)) ?? previous?.storeId;
+  if (storeId === undefined) {
+    throw new KvixError(
+      "MANIFEST_DAMAGED",
+      `neither ${FileName.store} nor ${FileName.manifestPrevious} says which store this is`,
+    );
+  }
+  const { found, leftOut } = await findSegments(host, directories, storeId, previous);
+  const newest = found.at(-1);
+  const highestVersion = found.reduce((max, each) => Math.max(max, each.highestVersion), 0);
+  const mark = Math.max(highestVersion + 1, Number(previous?.versionMark ?? 1n));
+  const manifest = create(ManifestSchema, {
+    storeId,
+    generation: previous?.generation ?? 0n,
+    segments: found.map((segment) => listedAs(segment, segment === newest)),
+    versionMark: BigInt(mark + SKIPPED_BLOCKS * VERSION_BLOCK),
+    lostRanges: previous?.lostRanges ?? [],
+    // What was compacted away is unknown: no history below this can be vouched for.
+    historyFloor: BigInt(highestVersion),
+    damagedRanges: previous?.damagedRanges ?? [],
+    segmentTimestamp: newest?.name.timestampNs ?? previous?.segmentTimestamp ?? 0n,
+    segmentId: newest?.name.id ?? previous?.segmentId ?? 0,
+    segmentPrefix: previous?.segmentPrefix ?? newest?.name.prefix ?? "segment",
+  });
+  await keepDamaged(host, directories);
+  await new ManifestFile(host.files, directories, manifest, false).change(() => undefined);
+  const segments = found.map((segment) => segment.name.fileName);
+  return { isRepaired: true, segments, leftOut, highestVersion };
+}
+
+async function previousManifest(
+  host: Host,
+  directories: StoreDirectories,
+): Promise<Manifest | undefined> {
+  const path = dataPath(directories, FileName.manifestPrevious);
+  const bytes = await readWholeFile(host.files, path);
+  const verdict = bytes === undefined ? undefined : decodeManifest(bytes);
+  return verdict?.kind === "manifest" ? verdict.manifest : undefined;
+}
+
+/** Every file with frames of this store, oldest first; all but the newest are sealed. */
+async function findSegments(
+  host: Host,
+  directories: StoreDirectories,
+  storeId: Uint8Array,
+  previous: Manifest | undefined,
+): Promise<{ found: Segment[]; leftOut: string[] }> {
+  const gone = new Set<bigint>();
+  for (const { state, timestamp } of previous?.segments ?? []) {
+    const isGone = state === SegmentState.REMOVED || state === SegmentState.PENDING;
+    if (isGone) gone.add(timestamp);
+  }
+  const found: Segment[] = [];
+  const leftOut: string[] = [];
+  for (const { name } of await host.files.list(directories.segments)) {
+    const parsed = parseSegmentFileName(name);
+    if (parsed?.kind !== "segment") continue;
+    const { prefix, id, timestampNs } = parsed;
+    const segmentName = new SegmentName(directories, storeId, prefix, id, timestampNs);
+    const segment = gone.has(timestampNs) ? undefined : await readSegment(host, segmentName);
+    if (segment === undefined) leftOut.push(name);
+    else found.push(segment);
+  }
+  found.sort((a, b) => (a.name.timestampNs < b.name.timestampNs ? -1 : 1));
+  return { found, leftOut };
+}
+
+/** Length, checksum and versions of a segment; undefined if no frame in it is of this store. */
+async function readSegment(host: Host, name: SegmentName): Promise<Segment | undefined> {
+  const file = await host.files.open(name.path, "read");
+  try {
+    const segment = new Segment(name, file, true);
+    segment.length = await file.size();
+    for (let from = 0; from < segment.length; ) {
+      const range = { file, salt: name.salt, from, to: segment.length };
+      const stop = await scanFrames(range, (scanned) =>
+        visitFrame(scanned, segment, { entry: (entry) => segment.coverVersion(entry.version) }),
+      );
+      if (stop.kind === "end") break;
+      const next = await findFrame({ ...range, from: stop.offset + 1 });
+      if (next.kind !== "frame") break;
+      from = next.offset;
+    }
+    if (segment.highestVersion === 0) return undefined;
+    segment.checksum = await checksumOf(file, segment.length);
+    return segment;
+  } finally {
+    await file.close();
+  }
+}
+
+function listedAs(segment: Segment, isActive: boolean): ListedSegment {
+  const { id, timestampNs: timestamp, prefix } = segment.name;
+  if (isActive) {
+    return create(SegmentSchema, { id, timestamp, prefix, state: SegmentState.ACTIVE });
+  }
+  return create(SegmentSchema, {
+    id,
+    timestamp,
+    prefix,
+    state: SegmentState.SEALED,
+    length: BigInt(segment.length),
+    checksum: segment.checksum,
+    lowestVersion: BigInt(segment.lowestVersion),
+    highestVersion: BigInt(segment.highestVersion),
+  });
+}
+
+async function keepDamaged(host: Host, directories: StoreDirectories): Promise<void> {
+  const manifest = dataPath(directories, FileName.manifest);
+  try {
+    await host.files.link(manifest, dataPath(directories, FileName.manifestDamaged));
+  } catch (error) {
+    // None there, or one kept by an earlier attempt.
+    if (errorCode(error) !== "ENOENT" && errorCode(error) !== "EEXIST") throw error;
+  }
+}
