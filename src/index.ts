@@ -153,7 +153,8 @@ export class Kvix {
 
   /** The record of `key`; undefined if it is absent or expired. */
   async get(key: Data): Promise<KvixRecord | undefined> {
-    const stored = await this.#store.get(bytesOf(key));
+    const read = this.#store.get(bytesOf(key));
+    const stored = read instanceof Promise ? await read : read;
     return stored === undefined ? undefined : new KvixRecord(stored);
   }
 

@@ -54,7 +54,7 @@ function resultOf(answer: Answer, record: StoredRecord | undefined): WriteResult
     }
     case "batch":
       return answer.result;
-    case "expire":
+    case "done":
       return undefined;
   }
 }

@@ -61,7 +61,11 @@ export class Evaluator {
     if (request.kind === "set") this.#set(op, request);
     else if (request.kind === "delete") this.#delete(op, request);
     else if (request.kind === "expire") this.#expire(op, request);
-    else this.#batch(op, request);
+    else if (request.kind === "batch") this.#batch(op, request);
+    else {
+      op.answer = { kind: "done" };
+      this.#observe(op, undefined);
+    }
   }
 
   #set(op: WriteOp, request: Extract<WriteRequest, { kind: "set" }>): void {
@@ -128,7 +132,7 @@ export class Evaluator {
     const nowMs = wallMs();
     const keyText = keyTextOf(request.key);
     const standing = state.look(request.key, keyText, nowMs);
-    op.answer = { kind: "expire" };
+    op.answer = { kind: "done" };
     if (!standing.exists || standing.isVisible || standing.version !== request.version) return;
     const flags = FrameFlag.TOMBSTONE | FrameFlag.EXPIRED;
     this.#append(op, [this.#draftTombstone(request.key, keyText, flags, nowMs)], nowMs);
@@ -295,7 +299,7 @@ export class Evaluator {
       version,
       expiresAtMs,
       isTombstone: flags !== 0,
-      chunk,
+      source: chunk.bytes,
       at,
       keyStart,
       keyEnd: keyStart + key.length,
@@ -321,6 +325,7 @@ const NEVER: Expiry = { kind: "never" };
 
 function finish(chunk: StagedChunk, op: WriteOp): void {
   chunk.used += op.frameBytes;
+  chunk.ops.push(op);
   const last = op.entries.at(-1);
   if (last !== undefined) chunk.lastVersion = last.version;
 }

@@ -32,6 +32,9 @@ export interface FrameSink {
   request?(request: FrameRequest): void;
 }
 
+/** A batch holds no batch, and nothing is known to be synced in the middle of one. */
+const NOT_IN_A_BATCH = FrameFlag.BATCH | FrameFlag.BARRIER;
+
 const fields = newRecordFields();
 const entry: FrameEntry = {
   bytes: new Uint8Array(0),
@@ -47,8 +50,7 @@ const entry: FrameEntry = {
 
 /**
  * Hands the records of a sound frame to `sink`. False: the checksum is right
- * but the payload is not one that kvix writes, which the caller treats as
- * damage. Members of a batch that are damaged themselves cannot occur here:
+ * but the payload is not one that this kvix writes, and the segment is refused. Members of a batch that are damaged themselves cannot occur here:
  * the checksum of the batch covers them.
  */
 export function visitFrame(scanned: ScannedFrame, segment: Segment, sink: FrameSink): boolean {
@@ -61,7 +63,7 @@ export function visitFrame(scanned: ScannedFrame, segment: Segment, sink: FrameS
   let member = batch.framesStart;
   while (member < batch.framesEnd) {
     const verdict = readFrame(bytes, view, member, batch.framesEnd, segment.name.salt);
-    if (verdict.kind !== "frame" || (verdict.flags & FrameFlag.BATCH) !== 0) return false;
+    if (verdict.kind !== "frame" || (verdict.flags & NOT_IN_A_BATCH) !== 0) return false;
     const inner = { bytes, view, at: member, offset: offset + member - at, frame: verdict };
     if (!visitRecord(inner, sink)) return false;
     member += verdict.frameBytes;
@@ -75,6 +77,9 @@ export function visitFrame(scanned: ScannedFrame, segment: Segment, sink: FrameS
 function visitRecord(scanned: ScannedFrame, sink: FrameSink): boolean {
   const { bytes, frame } = scanned;
   if (!parseRecord(bytes, frame.payloadStart, frame.payloadEnd, fields)) return false;
+  const isTombstone = (frame.flags & FrameFlag.TOMBSTONE) !== 0;
+  const isBare = fields.valueStart === fields.valueEnd && fields.expiresAtMs === 0;
+  if (isTombstone && !isBare) return false;
   entry.bytes = bytes;
   entry.keyStart = fields.keyStart;
   entry.keyEnd = fields.keyEnd;

@@ -64,8 +64,6 @@ export interface StoreParts {
   readonly sweepWith: (expire: (key: Uint8Array, version: number) => Promise<void>) => Sweep;
 }
 
-const NOTHING: Promise<undefined> = Promise.resolve(undefined);
-
 /** A store in two directories of this machine. */
 export class LocalStore implements Store {
   readonly #parts: StoreParts;
@@ -82,20 +80,16 @@ export class LocalStore implements Store {
     return this.#parts.publisher.version;
   }
 
-  get(key: Uint8Array): Promise<StoredRecord | undefined> {
-    try {
-      this.#requireOpen();
-      requireKey(key);
-      const { keydir, segments, reader } = this.#parts;
-      const entry = keydir.find(key);
-      if (entry === NO_ENTRY || this.#isHidden(entry)) return NOTHING;
-      const segment = segments.at(keydir.segmentOf(entry));
-      const offset = keydir.offsetOf(entry);
-      const length = keydir.lengthOf(entry);
-      return Promise.resolve(reader.read(segment, offset, length, key, keydir.versionOf(entry)));
-    } catch (error) {
-      return Promise.reject(error);
-    }
+  get(key: Uint8Array): StoredRecord | undefined | Promise<StoredRecord> {
+    this.#requireOpen();
+    requireKey(key);
+    const { keydir, segments, reader } = this.#parts;
+    const entry = keydir.find(key);
+    if (entry === NO_ENTRY || this.#isHidden(entry)) return undefined;
+    const segment = segments.at(keydir.segmentOf(entry));
+    const offset = keydir.offsetOf(entry);
+    const length = keydir.lengthOf(entry);
+    return reader.read(segment, offset, length, key, keydir.versionOf(entry));
   }
 
   exists(key: Uint8Array): KeyFacts | undefined {

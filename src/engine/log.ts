@@ -17,13 +17,7 @@
  * It knows nothing of keys and of who waits; the write queue does.
  */
 import { create } from "@bufbuild/protobuf";
-import {
-  CleanMarkSchema,
-  type Manifest,
-  SegmentSchema,
-  SegmentState,
-  VersionRangeSchema,
-} from "../../gen/kvix/v1/kvix_pb.js";
+import { CleanMarkSchema, type Manifest } from "../../gen/kvix/v1/kvix_pb.js";
 import { KvixError } from "../base/kvix-error.js";
 import { crc32 } from "../format/checksum.js";
 import type { File } from "../host/file-system.js";
@@ -35,12 +29,11 @@ import type { SegmentSet } from "../storage/segment-set.js";
 import type { DamageRegister } from "./damage.js";
 import { type DiskSpace, isDiskFull } from "./disk-space.js";
 import type { Latch } from "./latch.js";
+import { addLostRange, addToManifest, sealInManifest } from "./manifest-edits.js";
 import type { Versions } from "./versions.js";
 
 /** Larger pieces are written off the event loop. */
 const SYNC_WRITE_BYTES_MAX = 256 * 1024;
-/** Lost version ranges beyond this many are joined at the old end. */
-const LOST_RANGES_MAX = 1024;
 
 /** What the log works with. */
 export interface LogContext {
@@ -351,54 +344,4 @@ export class Log {
 function requireFile(segment: Segment): File {
   if (segment.file === undefined) throw new Error("the active segment has no file");
   return segment.file;
-}
-
-function sealInManifest(draft: Manifest, segment: Segment): void {
-  const index = draft.segments.findIndex((each) => each.timestamp === segment.name.timestampNs);
-  const listed = draft.segments[index];
-  if (listed === undefined) throw new Error("the active segment is not in the manifest");
-  draft.segments[index] = create(SegmentSchema, {
-    ...listed,
-    state: SegmentState.SEALED,
-    length: BigInt(segment.length),
-    checksum: segment.checksum,
-    lowestVersion: BigInt(segment.lowestVersion),
-    highestVersion: BigInt(segment.highestVersion),
-  });
-}
-
-function addToManifest(draft: Manifest, name: SegmentName): void {
-  draft.segments.push(
-    create(SegmentSchema, {
-      id: name.id,
-      timestamp: name.timestampNs,
-      state: SegmentState.ACTIVE,
-      prefix: name.prefix,
-    }),
-  );
-  draft.segmentId = name.id;
-  draft.segmentTimestamp = name.timestampNs;
-}
-
-/**
- * Adds a range to the lost ones. It may reach over the last: a session that
- * began and wrote nothing leaves what was lost before it lost, and more.
- */
-function addLostRange(draft: Manifest, range: { first: number; last: number }): void {
-  let first = BigInt(range.first);
-  let last = BigInt(range.last);
-  for (let known = draft.lostRanges.at(-1); known !== undefined; known = draft.lostRanges.at(-1)) {
-    if (known.last + 1n < first) break;
-    draft.lostRanges.pop();
-    if (known.first < first) first = known.first;
-    if (known.last > last) last = known.last;
-  }
-  draft.lostRanges.push(create(VersionRangeSchema, { first, last }));
-  while (draft.lostRanges.length > LOST_RANGES_MAX) {
-    const [oldest, second] = draft.lostRanges.splice(0, 2);
-    if (oldest === undefined || second === undefined) break;
-    draft.lostRanges.unshift(
-      create(VersionRangeSchema, { first: oldest.first, last: second.last }),
-    );
-  }
 }

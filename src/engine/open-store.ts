@@ -13,6 +13,7 @@ import { DamageRegister } from "./damage.js";
 import { findStrayFiles, holdDirectories, openFailed, openManifest } from "./directories.js";
 import { DiskSpace } from "./disk-space.js";
 import { Evaluator } from "./evaluator.js";
+import { GroupWriter } from "./group-writer.js";
 import { HintKeeper } from "./hint-keeper.js";
 import { Keydir } from "./keydir/keydir.js";
 import { Latch } from "./latch.js";
@@ -123,6 +124,7 @@ function assemble(
     state,
     evaluator,
     versions,
+    groups: new GroupWriter(log, staging, versions),
     publisher,
     answerer,
     inFlightBytesMax,

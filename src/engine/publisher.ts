@@ -21,11 +21,11 @@ export class Publisher {
   }
 
   publish(entry: PendingEntry): void {
-    const { segment, chunk, keyStart, keyEnd, length, version } = entry;
+    const { segment, source, keyStart, keyEnd, length, version } = entry;
     if (segment === undefined) throw new Error("an entry is published before it is written");
     if (version <= this.#version) throw new Error("publication out of version order");
     const keydir = this.#keydir;
-    const known = keydir.findIn(chunk.bytes, keyStart, keyEnd);
+    const known = keydir.findIn(source, keyStart, keyEnd);
     if (known !== NO_ENTRY) {
       this.#segments.at(keydir.segmentOf(known)).liveBytes -= keydir.lengthOf(known);
     }
@@ -34,7 +34,7 @@ export class Publisher {
     } else {
       const { id } = segment.name;
       const { offset, expiresAtMs } = entry;
-      keydir.put(chunk.bytes, keyStart, keyEnd, id, offset, length, expiresAtMs, version);
+      keydir.put(source, keyStart, keyEnd, id, offset, length, expiresAtMs, version);
       segment.liveBytes += length;
     }
     segment.coverVersion(version);

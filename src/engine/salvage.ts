@@ -9,6 +9,7 @@
  *     version lies between its neighbours': the key is as good as certain.
  *  3. Else the keys of that run are unknown, and the store says so.
  */
+import { parseBatch } from "../format/batch.js";
 import { findFlippedBit } from "../format/bit-flip.js";
 import { FRAME_HEADER_BYTES, FrameFlag, readFrameHeader } from "../format/frame.js";
 import { newRecordFields, parseRecord, type RecordFields } from "../format/record.js";
@@ -17,6 +18,8 @@ import type { IndexLoader } from "./index-loader.js";
 
 /** A damaged run is looked into up to this size; a larger one is unknown as a whole. */
 const SALVAGE_BYTES_MAX = 64 * 1024 * 1024;
+/** No frame is shorter: a key of one byte, a version, an update time. A batch's head is. */
+const SMALLEST_FRAME_BYTES = FRAME_HEADER_BYTES + 3 + 2 + 2;
 
 /** Damaged bytes, and the versions of the sound frames before and after them. */
 export interface DamagedRun {
@@ -47,32 +50,50 @@ export async function salvageRun(run: DamagedRun, loader: IndexLoader): Promise<
   let isComplete = true;
   let versionBefore = run.versionBefore;
   let at = 0;
-  while (at < bytes.length) {
-    const length = claimedLength(bytes, at);
-    const lost = identify(bytes.slice(at, at + length), segment.name.salt, versionBefore, run);
-    if (lost === "only-a-batch-head") {
-      at += length;
+  while (bytes.length - at >= SMALLEST_FRAME_BYTES) {
+    const member = firstMemberAt(bytes, at);
+    if (member !== undefined) {
+      at = member;
       continue;
+    }
+    const length = claimedLength(bytes, at);
+    let lost = identify(bytes.slice(at, at + length), segment.name.salt, versionBefore, run);
+    // The length itself may be what is wrong; asked once, for it costs the whole run.
+    if (lost === undefined && isComplete && length < bytes.length - at) {
+      lost = identify(bytes.slice(at), segment.name.salt, versionBefore, run);
     }
     if (lost === undefined) {
       isComplete = false;
-    } else {
-      versionBefore = lost.fields.version;
-      loader.load(segment, {
-        source: lost.bytes,
-        keyStart: lost.fields.keyStart,
-        keyEnd: lost.fields.keyEnd,
-        offset: run.offset + at,
-        length,
-        version: lost.fields.version,
-        expiresAtMs: lost.isCertain ? lost.fields.expiresAtMs : 0,
-        // A lost tombstone is DATA_LOSS as well: what it deleted must not come back as a value.
-        isTombstone: false,
-      });
+      at += length;
+      continue;
     }
-    at += length;
+    versionBefore = lost.fields.version;
+    loader.load(segment, {
+      source: lost.bytes,
+      keyStart: lost.fields.keyStart,
+      keyEnd: lost.fields.keyEnd,
+      offset: run.offset + at,
+      length: lost.bytes.length,
+      version: lost.fields.version,
+      expiresAtMs: lost.isCertain ? lost.fields.expiresAtMs : 0,
+      // A lost tombstone is DATA_LOSS as well: what it deleted must not come back as a value.
+      isTombstone: false,
+    });
+    at += lost.bytes.length;
   }
   return isComplete;
+}
+
+/**
+ * Where the first member lies if a batch starts at `at`: a damaged member is
+ * looked into like any frame, sound ones are found behind the run.
+ */
+function firstMemberAt(bytes: Uint8Array, at: number): number | undefined {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const header = readFrameHeader(view, at);
+  if ((header.flags & FrameFlag.BATCH) === 0) return undefined;
+  const payload = at + FRAME_HEADER_BYTES;
+  return parseBatch(bytes, payload, payload + header.payloadBytes)?.framesStart;
 }
 
 /** How long the frame at `at` says it is, if that fits; else all that is left. */
@@ -89,7 +110,7 @@ function identify(
   salt: number,
   versionBefore: number,
   run: DamagedRun,
-): LostFrame | "only-a-batch-head" | undefined {
+): LostFrame | undefined {
   if (frame.length <= FRAME_HEADER_BYTES) return undefined;
   const bit = findFlippedBit(frame, salt);
   if (bit !== undefined) {
@@ -98,11 +119,6 @@ function identify(
   }
   const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
   const header = readFrameHeader(view, 0);
-  const isBatch = (header.flags & FrameFlag.BATCH) !== 0;
-  if (isBatch && header.payloadBytes > frame.length - FRAME_HEADER_BYTES) {
-    // The members were found behind it, sound, by the search for the next frame.
-    return "only-a-batch-head";
-  }
   const fields = newRecordFields();
   if (!parseRecord(frame, FRAME_HEADER_BYTES, frame.length, fields)) return undefined;
   const fits = fields.version > versionBefore && fields.version < run.versionAfter;

@@ -171,12 +171,16 @@ export class SegmentReader {
     this.#openRun = undefined;
     const { segment } = this.#reading;
     const isComplete = await salvageRun({ segment, ...run, versionAfter }, this.#loader);
+    const firstVersion = run.versionBefore + 1;
     this.#damage.add({
       segment: segment.name,
       offset: run.offset,
       length: run.length,
-      firstVersion: run.versionBefore + 1,
-      lastVersion: Number.isFinite(versionAfter) ? versionAfter - 1 : run.versionBefore + 1,
+      firstVersion,
+      // The head of a batch lies between neighbours and has no version of its own.
+      lastVersion: Number.isFinite(versionAfter)
+        ? Math.max(versionAfter - 1, firstVersion)
+        : firstVersion,
       keysUnknown: !isComplete,
     });
   }

@@ -6,7 +6,6 @@
  *   synced, if it must be -> published -> answered
  */
 import type { Segment } from "../storage/segment.js";
-import type { StagedChunk } from "./staging.js";
 import type {
   BatchResult,
   Condition,
@@ -24,9 +23,9 @@ export interface PendingEntry {
   readonly version: number;
   readonly expiresAtMs: number;
   readonly isTombstone: boolean;
-  /** The chunk whose bytes hold the frame, until it is published. */
-  readonly chunk: StagedChunk;
-  /** Where the frame starts in the chunk, and where its key lies there. */
+  /** The bytes that hold the frame, until it is published. */
+  readonly source: Uint8Array;
+  /** Where the frame starts in `source`, and where its key lies there. */
   readonly at: number;
   readonly keyStart: number;
   readonly keyEnd: number;
@@ -67,7 +66,7 @@ export type Answer =
       readonly place: RecordPlace | undefined;
     }
   | { readonly kind: "batch"; readonly result: BatchResult }
-  | { readonly kind: "expire" };
+  | { readonly kind: "done" };
 
 /** What is asked for. */
 export type WriteRequest =
@@ -86,7 +85,9 @@ export type WriteRequest =
       readonly returnPrevious: boolean;
     }
   | { readonly kind: "batch"; readonly mutations: readonly Mutation[] }
-  | { readonly kind: "expire"; readonly key: Uint8Array; readonly version: number };
+  | { readonly kind: "expire"; readonly key: Uint8Array; readonly version: number }
+  /** Changes nothing; answered when all that was accepted before is durable. */
+  | { readonly kind: "flush" };
 
 /** What an operation resolves to. */
 export type WriteResult = SetResult | DeleteResult | BatchResult | undefined;

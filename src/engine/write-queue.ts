@@ -23,16 +23,14 @@ import type { Clock, Log as HostLog } from "../host/host.js";
 import type { AcceptedState } from "./accepted-state.js";
 import type { Answerer } from "./answerer.js";
 import type { Evaluator } from "./evaluator.js";
+import type { Group, GroupWriter } from "./group-writer.js";
 import type { Latch } from "./latch.js";
-import type { Log, LogReadiness } from "./log.js";
+import type { Log } from "./log.js";
 import type { Publisher } from "./publisher.js";
-import type { StagedChunk, Staging } from "./staging.js";
+import type { Staging } from "./staging.js";
 import type { Versions } from "./versions.js";
 import { WaitingLine } from "./waiting-line.js";
-import type { WriteOp, WriteResult } from "./write-op.js";
-
-/** A group is closed when it has this many bytes. */
-const GROUP_BYTES_MAX = 8 * 1024 * 1024;
+import { WriteOp, type WriteResult } from "./write-op.js";
 
 /** What the queue works with. */
 export interface WriteQueueContext {
@@ -44,18 +42,11 @@ export interface WriteQueueContext {
   readonly state: AcceptedState;
   readonly evaluator: Evaluator;
   readonly versions: Versions;
+  readonly groups: GroupWriter;
   readonly publisher: Publisher;
   readonly answerer: Answerer;
   readonly inFlightBytesMax: number;
   readonly flushIntervalMs: number;
-}
-
-/** A group under way. */
-interface Group {
-  readonly chunks: readonly StagedChunk[];
-  readonly ops: readonly WriteOp[];
-  readonly bytes: number;
-  readonly lastVersion: number;
 }
 
 /** Takes mutations in, one after the other, and sees them through. */
@@ -105,14 +96,9 @@ export class WriteQueue {
     });
   }
 
-  /** Resolves when everything written up to now is durable. */
+  /** Resolves when everything accepted up to now is durable. */
   async flush(): Promise<void> {
-    if (this.#context.log.isDirty || this.#isRunning) {
-      this.#syncAsked = true;
-      this.#kick();
-    }
-    await this.#untilIdle();
-    if (this.#context.latch.isClosed) throw this.#context.latch.uncertain();
+    await this.submit(new WriteOp({ kind: "flush" }, "sync", 0));
   }
 
   /** Takes nothing more in, and resolves when all that was taken in is answered and synced. */
@@ -145,8 +131,7 @@ export class WriteQueue {
       this.#context.answerer.answer(op);
       return;
     }
-    const chunk = op.entries[0]?.chunk ?? staging.chunkFor(0);
-    chunk.ops.push(op);
+    if (op.frameBytes === 0) staging.chunkFor(0).ops.push(op);
     this.#inFlightBytes += op.costBytes;
     this.#kick();
   }
@@ -210,11 +195,11 @@ export class WriteQueue {
   }
 
   async #runGroup(): Promise<void> {
-    const { log, staging } = this.#context;
+    const { log, staging, groups } = this.#context;
     let group: Group | undefined;
     let wasWritten = false;
     try {
-      group = await this.#write();
+      group = await groups.write();
       wasWritten = true;
       this.groups += 1;
       if (group.lastVersion > 0) this.#writtenVersion = group.lastVersion;
@@ -235,62 +220,6 @@ export class WriteQueue {
       await this.#fail(group, wasWritten, error);
     }
   }
-
-  /** Takes the staged chunks that make one group, and appends them. */
-  async #write(): Promise<Group> {
-    const { log, staging, versions } = this.#context;
-    const first = staging.first;
-    if (first === undefined) throw new Error("there is no group to write");
-    const chunks: StagedChunk[] = [];
-    const ops: WriteOp[] = [];
-    this.#taken = { chunks, ops, bytes: 0, lastVersion: 0 };
-    // Only bytes need the log to be ready: a group of mere observations begins nothing.
-    const ready = staging.lastVersion > 0 ? await this.#prepare(first) : undefined;
-    let bytes = 0;
-    let lastVersion = 0;
-    for (let chunk = staging.first; chunk !== undefined; chunk = staging.first) {
-      const limit = Math.min(ready?.room ?? 0, GROUP_BYTES_MAX);
-      const isTooMuch = bytes + chunk.used > limit || !versions.isReserved(chunk.lastVersion);
-      if (chunks.length > 0 && isTooMuch) break;
-      staging.take();
-      chunks.push(chunk);
-      for (const op of chunk.ops) ops.push(op);
-      bytes += chunk.used;
-      if (chunk.lastVersion > 0) lastVersion = chunk.lastVersion;
-    }
-    this.#taken = { chunks, ops, bytes, lastVersion };
-    if (bytes > 0 && ready !== undefined) {
-      let offset = ready.segment.length;
-      let isBarrier = log.nextIsBarrier;
-      for (const chunk of chunks) {
-        if (chunk.used === 0) continue;
-        chunk.seal(ready.segment.name.salt, isBarrier);
-        isBarrier = false;
-        for (const op of chunk.ops) {
-          for (const entry of op.entries) {
-            entry.segment = ready.segment;
-            entry.offset = offset + entry.at;
-          }
-        }
-        offset += chunk.used;
-      }
-      const pieces = chunks.filter((chunk) => chunk.used > 0);
-      await log.append(pieces.map((chunk) => chunk.bytes.subarray(0, chunk.used)));
-    }
-    return this.#taken;
-  }
-
-  /** Makes the log ready for a chunk, which may take more frames until it is. */
-  async #prepare(chunk: StagedChunk): Promise<LogReadiness> {
-    const { log, staging, versions } = this.#context;
-    for (;;) {
-      const ready = await log.prepare(chunk.used, staging.lastVersion);
-      if (chunk.used <= ready.room && versions.isReserved(chunk.lastVersion)) return ready;
-    }
-  }
-
-  /** The group being written, for the case that it fails. */
-  #taken: Group = { chunks: [], ops: [], bytes: 0, lastVersion: 0 };
 
   #needsSync(op: WriteOp): boolean {
     if (op.durability !== "sync") return false;
@@ -338,8 +267,8 @@ export class WriteQueue {
 
   /** The group failed, and maybe the latch closed: answers for it, and goes on with the rest. */
   async #fail(written: Group | undefined, wasWritten: boolean, error: unknown): Promise<void> {
-    const { latch, staging, state, hostLog } = this.#context;
-    const group = written ?? this.#taken;
+    const { latch, staging, state, hostLog, groups } = this.#context;
+    const group = written ?? groups.taken;
     if (!(error instanceof KvixError)) {
       latch.close("the write queue met a defect", error);
     }
@@ -371,7 +300,7 @@ export class WriteQueue {
         op.reject(error);
       }
     }
-    for (const chunk of staging.takeAll()) again.push(...chunk.ops);
+    for (const chunk of staging.takeAll()) for (const op of chunk.ops) again.push(op);
     for (const op of again) {
       this.#inFlightBytes -= op.costBytes;
       op.answer = undefined;

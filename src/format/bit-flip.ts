@@ -22,7 +22,7 @@
  */
 import { crc32 } from "./checksum.js";
 
-/** The longest frame that is examined, in bytes (16 MiB); it takes some 0.2 s. */
+/** The longest frame that is examined, in bytes (16 MiB); it takes under half a second. */
 export const BIT_FLIP_FRAME_BYTES_MAX = 16_777_216;
 
 /** The polynomial, lowest power in the highest bit, without x^32. */

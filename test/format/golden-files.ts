@@ -21,6 +21,7 @@ import {
   frameOf,
   recordOf,
   sampleNowMs,
+  sampleSalt,
   sampleStoreId,
   sampleTimestampNs,
   text,
@@ -30,36 +31,53 @@ import { type HintEntry, hintOf, sampleBinding } from "./hints.js";
 
 const { TOMBSTONE, EXPIRED, BATCH, BARRIER } = FrameFlag;
 
-/** A frame of the page: its flags without BARRIER, and its payload. */
+/** A frame of the page: its flags without BARRIER, its time and its payload. */
 interface GoldenFrame {
   readonly flags: number;
+  readonly timestampMs: number;
   readonly payload: Uint8Array;
 }
 
-const member = (payload: Uint8Array, flags = 0): Uint8Array => frameOf(payload, flags);
+/** When the key with a lifetime of a minute was swept. */
+const sweptAtMs = sampleNowMs + 60_500;
 
 /** The kinds of frame, by the name of their file. */
 export const goldenFrames: Readonly<Record<string, GoldenFrame>> = {
-  "frame-value": { flags: 0, payload: recordOf(text("user:1"), text("Ada"), 1) },
+  "frame-value": {
+    flags: 0,
+    timestampMs: sampleNowMs,
+    payload: recordOf(text("user:1"), text("Ada"), 1),
+  },
   "frame-value-expiring": {
     flags: 0,
+    timestampMs: sampleNowMs,
     payload: recordOf(text("session:9"), text("token"), 300, sampleNowMs, sampleNowMs + 60_000),
   },
-  "frame-empty-value": { flags: 0, payload: recordOf(text("flag"), text(""), 2 ** 48 - 1) },
-  "frame-tombstone": { flags: TOMBSTONE, payload: tombstoneOf(text("user:1"), 302) },
+  "frame-empty-value": {
+    flags: 0,
+    timestampMs: sampleNowMs,
+    payload: recordOf(text("flag"), text(""), 2 ** 48 - 1),
+  },
+  "frame-tombstone": {
+    flags: TOMBSTONE,
+    timestampMs: sampleNowMs,
+    payload: tombstoneOf(text("user:1"), 302),
+  },
   "frame-expired-tombstone": {
     flags: TOMBSTONE | EXPIRED,
-    payload: tombstoneOf(text("session:9"), 303, sampleNowMs + 60_500),
+    timestampMs: sweptAtMs,
+    payload: tombstoneOf(text("session:9"), 303, sweptAtMs),
   },
   "frame-batch": {
     flags: BATCH,
+    timestampMs: sampleNowMs,
     payload: batchOf(
       text("order-17"),
       Uint8Array.of(0xab, 0xcd),
       Uint8Array.of(0x08, 0x01),
       concat(
-        member(recordOf(text("a"), text("1"), 304)),
-        member(tombstoneOf(text("b"), 305), TOMBSTONE),
+        frameOf(recordOf(text("a"), text("1"), 304)),
+        frameOf(tombstoneOf(text("b"), 305), TOMBSTONE),
       ),
     ),
   },
@@ -69,7 +87,7 @@ const goldenEntries: readonly HintEntry[] = [
   entry("user:1", 0, 46, 302, 0, HintFlag.TOMBSTONE),
   entry("session:9", 46, 61, 303, 0, HintFlag.TOMBSTONE | HintFlag.EXPIRED),
   entry("flag", 107, 44, 2 ** 48 - 1, 0, 0),
-  entry("cart", 151, 60, 310, sampleNowMs + 60_000, 0),
+  entry("basket", 151, 60, 310, sampleNowMs + 60_000, 0),
   entry("rotten", 211, 70, 311, 0, HintFlag.DAMAGED),
 ];
 
@@ -149,9 +167,11 @@ export const goldenManifest: Manifest = create(ManifestSchema, {
 /** Every golden file by its name in test/fixtures/v1, with the bytes that the code gives now. */
 export function makeGoldenFiles(): Map<string, Uint8Array> {
   const files = new Map<string, Uint8Array>();
-  for (const [name, { flags, payload }] of Object.entries(goldenFrames)) {
-    files.set(`${name}.bin`, frameOf(payload, flags));
-    files.set(`${name}-barrier.bin`, frameOf(payload, flags | BARRIER));
+  for (const [name, { flags, timestampMs, payload }] of Object.entries(goldenFrames)) {
+    const frame = (barrier: number): Uint8Array =>
+      frameOf(payload, flags | barrier, sampleSalt, timestampMs);
+    files.set(`${name}.bin`, frame(0));
+    files.set(`${name}-barrier.bin`, frame(BARRIER));
   }
   files.set("hint.bin", hintOf(goldenHint.entries, goldenHint.facts));
   files.set("manifest.bin", encodeManifest(goldenManifest));

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { FrameFlag } from "../../src/format/frame.js";
 import { decodeManifest } from "../../src/format/manifest.js";
 import { repositoryRoot } from "../support/paths.js";
-import { sampleNowMs, verdictOn } from "./frames.js";
+import { verdictOn } from "./frames.js";
 import { goldenFrames, goldenHint, goldenManifest, makeGoldenFiles } from "./golden-files.js";
 import { readHint, sampleBinding } from "./hints.js";
 
@@ -30,14 +30,14 @@ for (const [name, bytes] of made) {
   });
 }
 
-for (const [name, { flags, payload }] of Object.entries(goldenFrames)) {
+for (const [name, { flags, timestampMs, payload }] of Object.entries(goldenFrames)) {
   for (const barrier of [0, FrameFlag.BARRIER]) {
     test(`${name} is read from its file, ${barrier === 0 ? "without" : "with"} BARRIER`, () => {
       const frame = read(barrier === 0 ? `${name}.bin` : `${name}-barrier.bin`);
       assert.deepEqual(verdictOn(frame), {
         kind: "frame",
         flags: flags | barrier,
-        timestampMs: sampleNowMs,
+        timestampMs,
         payloadStart: 17,
         payloadEnd: frame.length,
         frameBytes: frame.length,

@@ -1,8 +1,7 @@
 /** Builds and reads whole hints for the tests of this floor. */
-
+import assert from "node:assert/strict";
 import type { HintSummary } from "../../gen/kvix/v1/kvix_pb.js";
-import type { HintBinding } from "../../src/format/hint-layout.js";
-import { HINT_HEAD_BYTES } from "../../src/format/hint-layout.js";
+import { HINT_HEAD_BYTES, type HintBinding } from "../../src/format/hint-layout.js";
 import {
   decodeHintBlock,
   decodeHintHead,
@@ -10,7 +9,7 @@ import {
   HintCheck,
 } from "../../src/format/hint-reader.js";
 import { type HintSegmentFacts, HintWriter } from "../../src/format/hint-writer.js";
-import { concat, sampleSegmentId, sampleStoreId, sampleTimestampNs } from "./frames.js";
+import { concat, sampleSegmentId, sampleStoreId, sampleTimestampNs, text } from "./frames.js";
 
 /** One entry, as a test speaks of it. */
 export interface HintEntry {
@@ -99,3 +98,29 @@ export function readHint(file: Uint8Array): ReadHint | undefined {
 }
 
 const wide = (high = Number.NaN, low = Number.NaN): number => high * 2 ** 32 + low;
+
+/** An entry for a key of this name. */
+export const entryOf = (name: string, change: Partial<HintEntry> = {}): HintEntry => ({
+  key: text(name),
+  offset: 100,
+  length: 60,
+  version: 7,
+  expiresAtMs: 0,
+  flags: 0,
+  ...change,
+});
+
+/** Seven entries in three blocks: of three, three and one. */
+export const few = ["a", "bb", "ccc", "dddd", "e", "ff", "g"].map((name, index) =>
+  entryOf(name, { version: index + 1, flags: index % 2, offset: index * 60 }),
+);
+
+/** The file of those. */
+export const fewFile = hintOf(few, sampleFacts, sampleBinding, 3);
+
+/** Where the blocks of a sound hint end. */
+export function entriesEndOf(file: Uint8Array): number {
+  const end = decodeHintSummary(file, file.length);
+  assert.ok(end.kind === "summary");
+  return end.entriesEnd;
+}

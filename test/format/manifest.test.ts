@@ -6,7 +6,7 @@ import { type Manifest, ManifestSchema, SegmentState } from "../../gen/kvix/v1/k
 import { VERSION_MAX } from "../../src/base/limits.js";
 import { crc32 } from "../../src/format/checksum.js";
 import { decodeManifest, encodeManifest, FORMAT_VERSION } from "../../src/format/manifest.js";
-import { concat, sampleStoreId, viewOf, withFlippedBit } from "./frames.js";
+import { concat, sampleStoreId, text, viewOf, withFlippedBit } from "./frames.js";
 
 type ManifestInit = Omit<Exclude<MessageInitShape<typeof ManifestSchema>, Manifest>, "$typeName">;
 type SegmentInit = NonNullable<ManifestInit["segments"]>[number];
@@ -49,12 +49,17 @@ const sound = {
   segmentPrefix: "segment",
 } satisfies ManifestInit;
 
-/** The file around a payload, valid or not. */
-function fileOf(payload: Uint8Array, formatVersion = FORMAT_VERSION): Uint8Array {
-  const file = concat(new TextEncoder().encode("KVIXMANI"), new Uint8Array(12), payload);
+/** The file around a payload, valid or not; its checksum is right. */
+function fileOf(
+  payload: Uint8Array,
+  formatVersion = FORMAT_VERSION,
+  magic = "KVIXMANI",
+  length = payload.length,
+): Uint8Array {
+  const file = concat(text(magic), new Uint8Array(12), payload);
   const view = viewOf(file);
   view.setUint32(8, formatVersion, true);
-  view.setUint32(12, payload.length, true);
+  view.setUint32(12, length, true);
   view.setUint32(16, crc32(concat(file.subarray(0, 16), payload)), true);
   return file;
 }
@@ -100,6 +105,15 @@ test("V9 a sound manifest of a newer format is too new, whatever is inside", () 
     }
   }
   assert.equal(kindOf(fileOf(payloadOf(manifestOf()), 0)), "damaged");
+});
+
+test("another magic or length is damage, under a right checksum too", () => {
+  const payload = payloadOf(manifestOf());
+  assert.equal(kindOf(fileOf(payload)), "manifest");
+  assert.equal(kindOf(fileOf(payload, FORMAT_VERSION, "KVIXMANJ")), "damaged");
+  for (const length of [0, payload.length - 1, payload.length + 1]) {
+    assert.equal(kindOf(fileOf(payload, FORMAT_VERSION, "KVIXMANI", length)), "damaged");
+  }
 });
 
 test("bytes that are no Manifest are damaged, under a right checksum too", () => {

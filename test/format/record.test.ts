@@ -221,6 +221,8 @@ test("what protobuf would take but kvix never writes is refused", () => {
     "nanos before seconds": "0a016b1801220610c0843d0801",
     "a part of a millisecond": "0a016b180122021001",
     "a whole second of nanos": "0a016b18012206108094ebdc03",
+    "a second and more of nanos": "0a016b1801220808011080daf1eb04",
+    "seconds cut off": "0a016b180122020880",
     "seconds past the year 9999": "0a016b18012207088083d1ffaf07",
     "negative seconds": "0a016b1801220b08ffffffffffffffffff01",
     "an expiry at 0 ms": "0a016b180122002a00",

@@ -1,3 +1,4 @@
+/** That the real file system keeps the contract, and asks the kernel for what it promises. */
 import assert from "node:assert/strict";
 import {
   chmodSync,
@@ -42,7 +43,12 @@ function modeOf(path: string): string {
 }
 
 /** Runs a program that has `files`, and `path` of a file, under trace. */
-function traceProgram(path: string, program: string, options: TraceOptions): Promise<TraceRun> {
+function traceProgram(
+  path: string,
+  program: string,
+  options: TraceOptions,
+  wrapper: readonly string[] = [],
+): Promise<TraceRun> {
   const module = new URL("../../src/host/node-file-system.js", import.meta.url).href;
   const prelude = `
     const { NodeFileSystem } = await import(${JSON.stringify(module)});
@@ -50,7 +56,7 @@ function traceProgram(path: string, program: string, options: TraceOptions): Pro
     const path = ${JSON.stringify(path)};
     const codeOf = (promise) => promise.then(() => "ok", (error) => error.code);
   `;
-  const command = [process.execPath, "--input-type=module", "-e", prelude + program];
+  const command = [...wrapper, process.execPath, "--input-type=module", "-e", prelude + program];
   return runTraced(command, options);
 }
 
@@ -138,6 +144,23 @@ describe("system calls", () => {
         ["defghij", 203, 7],
       ],
     );
+  });
+
+  it("that take a part of a write and refuse the rest make it fail, both ways (D6)", async () => {
+    // A limit on the size of files: the kernel writes up to it, then says EFBIG.
+    const limited = ["sh", "-c", 'ulimit -f 8; exec "$@"', "sh"];
+    const run = await traceProgram(
+      path,
+      `process.on("SIGXFSZ", () => undefined);
+       const file = await files.open(path, "write");
+       try { file.writeSync(new Uint8Array(100_000), 0); } catch (error) { console.log(error.code); }
+       console.log(await codeOf(file.write(new Uint8Array(100_000), 0)));`,
+      { paths: [path] },
+      limited,
+    );
+    assert.equal(run.stdout, "EFBIG\nEFBIG\n");
+    const lengths = run.calls.filter((call) => call.call === "pwrite64").map((call) => call.result);
+    assert.ok((lengths[0] ?? 0) > 0 && (lengths[0] ?? 0) < 100_000, `first: ${lengths[0]}`);
   });
 
   it("that take no byte of a write make it fail with EIO, not go on for ever (D6)", async () => {
@@ -233,5 +256,19 @@ describe("system calls", () => {
       .map((call) => `${call.call.replace(/at$/, "")} ${call.path?.slice(root.length)}`);
     assert.equal(run.calls.find((call) => call.call === "fsync")?.path, scratch);
     assert.deepEqual(shown.slice(1), ["mkdir /x", "fsync ", "mkdir /x/y", "fsync /x"]);
+  });
+
+  it("may be refused the sync of a directory that was there, of one that was made never", async () => {
+    const made = join(root, "x");
+    const outcome = async (injected: string): Promise<string> => {
+      const program = `console.log(await codeOf(files.makeDirectory(${JSON.stringify(made)})));`;
+      const options = { paths: [scratch, root, made], inject: [`fsync:error=${injected}`] };
+      const run = await traceProgram(path, program, options);
+      rmSync(made, { recursive: true, force: true });
+      return run.stdout.trim();
+    };
+    assert.equal(await outcome("EROFS:when=1"), "ok");
+    assert.equal(await outcome("EIO:when=1"), "EIO");
+    assert.equal(await outcome("EROFS:when=2"), "EROFS");
   });
 });

@@ -1,3 +1,4 @@
+/** That the real clock, randomness and silence are what the floors above count on. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { getEventListeners } from "node:events";

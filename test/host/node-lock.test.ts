@@ -1,3 +1,4 @@
+/** That a lock keeps other processes out, and ends with its holder however that ends. */
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";

@@ -1,3 +1,4 @@
+/** That a trace is read as strace wrote it, and that a program runs under it as it would alone. */
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -22,6 +22,8 @@ import type { StepMeter } from "./step-meter.js";
 export const PARTITION_BLOCKS_MAX = 24;
 /** Entries that a block may hold on the average: 90 % of its slots. */
 export const BLOCK_ENTRIES = 115;
+/** Entries of one hash that a partition takes; chance does not bring three. */
+const EQUAL_HASHES_MAX = 16;
 
 const SLOT_SHIFT = 7;
 const SLOT_MASK = (1 << SLOT_SHIFT) - 1;
@@ -125,12 +127,16 @@ export class HashPartitions {
     return NO_ENTRY;
   }
 
-  /** Puts an entry into a partition that has room for it. */
-  place(partition: number, hash: number, numbered: number): void {
+  /**
+   * Puts an entry into a partition that has room for it; false if there are so
+   * many of the same hash that look-ups would have to compare too many keys.
+   */
+  place(partition: number, hash: number, numbered: number): boolean {
     const rows = this.#rows[partition >>> ROWS_SHIFT]!;
     const row = (partition & ROWS_MASK) * ROW_WORDS;
     const slots = rows[row + 1]! << SLOT_SHIFT;
     let slot = ((hash >>> 16) * slots) >>> 16;
+    let equals = 0;
     for (;;) {
       const block = rows[row + FIRST + (slot >>> SLOT_SHIFT)]!;
       const page = this.#pages[block >>> PAGE_SHIFT]!;
@@ -139,8 +145,9 @@ export class HashPartitions {
         page[at] = hash;
         page[at + 1] = numbered;
         rows[row]!++;
-        return;
+        return true;
       }
+      if (page[at] === hash && ++equals === EQUAL_HASHES_MAX) return false;
       if (++slot === slots) slot = 0;
     }
   }

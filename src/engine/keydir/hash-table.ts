@@ -12,8 +12,9 @@
  *   3. One call lays out one partition anew (split and join: two), not more.
  *
  * A partition has room for 2,760 entries, sixteen standard deviations above
- * what chance can bring. Keys beyond it have hashes made to collide; they go to
- * the collision list, where they are found by their bytes (I7).
+ * what chance can bring, and for sixteen of one hash. Keys beyond that have
+ * hashes made to collide; they go to the collision list, where they are found
+ * by their bytes (I7).
  */
 import type { CollisionList } from "./collision-list.js";
 import { NO_ENTRY } from "./entry-table.js";
@@ -71,8 +72,8 @@ export class HashTable {
       }
       this.#resize(partition, blocks + 1);
     }
-    this.#partitions.place(partition, hash, (entry + 1) | 0);
-    this.#count++;
+    if (this.#partitions.place(partition, hash, (entry + 1) | 0)) this.#count++;
+    else this.#collisions.insert(entry);
   }
 
   /** Takes an entry out; its key must still be readable. */

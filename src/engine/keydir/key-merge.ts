@@ -11,8 +11,8 @@
  * it: where a tie would need its key, which is gone, it counts as the lesser.
  */
 import type { KeyTable } from "./key-table.js";
-import type { StepMeter } from "./step-meter.js";
 import type { Sequence } from "./run.js";
+import type { StepMeter } from "./step-meter.js";
 
 /** A sequence and the position to begin at. */
 export interface MergeSource {
@@ -22,7 +22,7 @@ export interface MergeSource {
 }
 
 /** Bytes gathered for an entry: its number and eight of its key. */
-const GATHERED_BYTES = 12;
+export const GATHERED_BYTES = 12;
 
 /** One sequence out of many. */
 export class KeyMerge {
@@ -77,7 +77,7 @@ export class KeyMerge {
 
   /** Bytes of what is read ahead. */
   get bytes(): number {
-    return this.#entries.byteLength * 3;
+    return this.#entries.length * GATHERED_BYTES;
   }
 
   /** The source whose entry is next, or -1. */

@@ -18,10 +18,11 @@
  *      for each that they add to a tier.
  *   3. At most a quarter of the numbers, and 4,096, name removed entries.
  */
-import type { KeyTable } from "./key-table.js";
+
 import { KeySorter } from "./key-sort.js";
+import type { KeyTable } from "./key-table.js";
 import { BLOCK_NUMBERS, newRunPool, Run, type Sequence } from "./run.js";
-import { RunMerge } from "./run-merge.js";
+import { RunMerge, scratchBytesOf } from "./run-merge.js";
 import { SortedDelta } from "./sorted-delta.js";
 import type { StepMeter } from "./step-meter.js";
 
@@ -69,8 +70,11 @@ export class KeyOrder {
 
   /** Bytes that `entries` more would allocate at most. */
   bytesFor(entries: number): number {
-    const blocks = Math.ceil(entries / BLOCK_NUMBERS) + 4;
-    return this.#pool.bytesFor(entries === 1 ? blocks : blocks + TIERS * (RUNS_PER_MERGE + 1));
+    // One entry more seals at most one run, and starts a merge only if that
+    // makes one overdue.
+    const merges = entries > 1 ? TIERS : this.#isBacklog(BACKLOG_BEHIND - 1) ? 1 : 0;
+    const blocks = Math.ceil(entries / BLOCK_NUMBERS) + 2 + merges * (RUNS_PER_MERGE + 1);
+    return this.#pool.bytesFor(blocks) + merges * scratchBytesOf(RUNS_PER_MERGE);
   }
 
   /** Numbers that name removed entries. */
@@ -89,11 +93,7 @@ export class KeyOrder {
 
   /** Whether so much work has piled up that writes must do a share of it. */
   get isOverdue(): boolean {
-    for (let tier = 0; tier < TIERS; tier++) {
-      const most = this.#merges[tier] === undefined ? RUNS_PER_MERGE : 0;
-      if (this.#waiting[tier]!.length >= most + BACKLOG_BEHIND) return true;
-    }
-    return this.removed * 4 > this.#named + 4 * BLOCK_NUMBERS;
+    return this.#isBacklog(BACKLOG_BEHIND) || this.removed * 4 > this.#named + 4 * BLOCK_NUMBERS;
   }
 
   /** One step of upkeep; false if none is due. */
@@ -121,6 +121,15 @@ export class KeyOrder {
   /** Gives back what is held in reserve. */
   trim(): void {
     this.#pool.trim();
+  }
+
+  /** Whether in any tier so many runs wait behind a merge, under way or due. */
+  #isBacklog(runs: number): boolean {
+    for (let tier = 0; tier < TIERS; tier++) {
+      const taken = this.#merges[tier] === undefined ? RUNS_PER_MERGE : 0;
+      if (this.#waiting[tier]!.length >= taken + runs) return true;
+    }
+    return false;
   }
 
   /** The live entries of the delta, sorted. */

@@ -8,8 +8,9 @@
  * cursors read them all as they stand. What was removed meanwhile is dropped on
  * the way: that, and only that, sets its entry number free.
  */
+
+import { GATHERED_BYTES, KeyMerge } from "./key-merge.js";
 import type { KeyTable } from "./key-table.js";
-import { KeyMerge } from "./key-merge.js";
 import type { PagePool } from "./page-pool.js";
 import { Run, type Sequence } from "./run.js";
 import type { StepMeter } from "./step-meter.js";
@@ -17,6 +18,11 @@ import type { StepMeter } from "./step-meter.js";
 const AHEAD_MAX = 128;
 /** Key bytes compared in a step, where keys are long, before it ends early. */
 const COMPARED_BYTES = 256 * 1024;
+
+/** Bytes of scratch that a merge of so many runs has. */
+export function scratchBytesOf(runs: number): number {
+  return runs * AHEAD_MAX * GATHERED_BYTES;
+}
 
 /** A merge under way; of a single run: a copy without what was removed. */
 export class RunMerge {

@@ -1,0 +1,64 @@
+/** What the log changes in a draft of the manifest. */
+import { create } from "@bufbuild/protobuf";
+import {
+  type Manifest,
+  SegmentSchema,
+  SegmentState,
+  VersionRangeSchema,
+} from "../../gen/kvix/v1/kvix_pb.js";
+import type { Segment, SegmentName } from "../storage/segment.js";
+
+/** Lost version ranges beyond this many are joined at the old end. */
+const LOST_RANGES_MAX = 1024;
+
+/** The active segment becomes a sealed one, with the sums that its hint must match. */
+export function sealInManifest(draft: Manifest, segment: Segment): void {
+  const index = draft.segments.findIndex((each) => each.timestamp === segment.name.timestampNs);
+  const listed = draft.segments[index];
+  if (listed === undefined) throw new Error("the active segment is not in the manifest");
+  draft.segments[index] = create(SegmentSchema, {
+    ...listed,
+    state: SegmentState.SEALED,
+    length: BigInt(segment.length),
+    checksum: segment.checksum,
+    lowestVersion: BigInt(segment.lowestVersion),
+    highestVersion: BigInt(segment.highestVersion),
+  });
+}
+
+/** A new segment becomes the active one. */
+export function addToManifest(draft: Manifest, name: SegmentName): void {
+  draft.segments.push(
+    create(SegmentSchema, {
+      id: name.id,
+      timestamp: name.timestampNs,
+      state: SegmentState.ACTIVE,
+      prefix: name.prefix,
+    }),
+  );
+  draft.segmentId = name.id;
+  draft.segmentTimestamp = name.timestampNs;
+}
+
+/**
+ * Adds a range to the lost ones. It may reach over the last: a session that
+ * began and wrote nothing leaves what was lost before it lost, and more.
+ */
+export function addLostRange(draft: Manifest, range: { first: number; last: number }): void {
+  let first = BigInt(range.first);
+  let last = BigInt(range.last);
+  for (let known = draft.lostRanges.at(-1); known !== undefined; known = draft.lostRanges.at(-1)) {
+    if (known.last + 1n < first) break;
+    draft.lostRanges.pop();
+    if (known.first < first) first = known.first;
+    if (known.last > last) last = known.last;
+  }
+  draft.lostRanges.push(create(VersionRangeSchema, { first, last }));
+  while (draft.lostRanges.length > LOST_RANGES_MAX) {
+    const [oldest, second] = draft.lostRanges.splice(0, 2);
+    if (oldest === undefined || second === undefined) break;
+    draft.lostRanges.unshift(
+      create(VersionRangeSchema, { first: oldest.first, last: second.last }),
+    );
+  }
+}
