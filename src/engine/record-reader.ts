@@ -8,7 +8,7 @@
  * ones to the pool, so that the event loop does not wait for the disk.
  */
 import { KvixError } from "../base/kvix-error.js";
-import { crc32 } from "../format/checksum.js";
+import { crc32Between } from "../format/checksum.js";
 import { FRAME_HEADER_BYTES } from "../format/frame.js";
 import { newRecordFields, parseRecord } from "../format/record.js";
 import type { File } from "../host/file-system.js";
@@ -132,7 +132,7 @@ export class RecordReader {
   ): StoredRecord {
     const isSound =
       read === frame.length &&
-      littleEndian(frame, 0) === crc32(frame.subarray(4), segment.name.salt) &&
+      littleEndian(frame, 0) === crc32Between(frame, 4, frame.length, segment.name.salt) &&
       littleEndian(frame, 4) === frame.length - FRAME_HEADER_BYTES &&
       parseRecord(frame, FRAME_HEADER_BYTES, frame.length, fields) &&
       fields.version === version &&

@@ -21,7 +21,7 @@
  */
 import { KvixError } from "../base/kvix-error.js";
 import { BATCH_BYTES_MAX, STORE_ID_BYTES } from "../base/limits.js";
-import { crc32 } from "./checksum.js";
+import { crc32, crc32Between } from "./checksum.js";
 import { readTimestampMs, writeTimestamp } from "./timestamp.js";
 
 /** The bytes before the payload. On disk. */
@@ -137,7 +137,7 @@ export function sealFrame(
 ): void {
   const version = view.getUint8(at + 8);
   view.setUint8(at + 8, isBarrier ? version | FrameFlag.BARRIER : version & ~FrameFlag.BARRIER);
-  view.setUint32(at, crc32(bytes.subarray(at + 4, at + frameBytes), salt), true);
+  view.setUint32(at, crc32Between(bytes, at + 4, at + frameBytes, salt), true);
 }
 
 /**
@@ -158,7 +158,7 @@ export function readFrame(
   const frameBytes = FRAME_HEADER_BYTES + payloadBytes;
   if (frameBytes > end - at) return { kind: "short", frameBytes };
   const payloadEnd = at + frameBytes;
-  if (crc32(bytes.subarray(at + 4, payloadEnd), salt) !== view.getUint32(at, true)) return BAD;
+  if (crc32Between(bytes, at + 4, payloadEnd, salt) !== view.getUint32(at, true)) return BAD;
   const version = view.getUint8(at + 8);
   const flags = version & FLAGS_MASK;
   const timestampMs = readTimestampMs(view, at + 9);
