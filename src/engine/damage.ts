@@ -46,10 +46,20 @@ export class DamageRegister {
     const place = `${id}/${timestampNs}/${damage.offset}`;
     const known = this.#ranges.get(place);
     if (known !== undefined && known.length >= damage.length) return false;
+    if (this.#isInside(damage)) return false;
     if (known === undefined && this.#ranges.size >= RANGES_MAX) return this.#widen(damage);
     this.#ranges.set(place, damage);
     if (!isSaved) this.#unsaved = true;
     return true;
+  }
+
+  /** Whether a known range has all of these bytes: a member of a batch, say, that was read. */
+  #isInside({ segment, offset, length }: Damage): boolean {
+    for (const known of this.#ranges.values()) {
+      if (known.segment.timestampNs !== segment.timestampNs) continue;
+      if (known.offset <= offset && known.offset + known.length >= offset + length) return true;
+    }
+    return false;
   }
 
   /** Past the bound, a range swallows the last one of the same segment. */

@@ -173,13 +173,16 @@ class Recovery {
     const hint = await loadHint(host.files, storeId, segment, (block) =>
       this.#loadBlock(segment, block),
     );
+    if (hint.kind === "loaded") {
+      // Before what is missing now: a hint made of a segment that was too short lacks its keys.
+      for (const range of hint.summary.damagedRanges) {
+        damage.add(damageFromMessage(range, segment.name));
+      }
+    }
     if (fileLength < segment.length) {
       this.#missing(segment, fileLength, hint.kind !== "loaded");
     }
     if (hint.kind === "loaded") {
-      for (const range of hint.summary.damagedRanges) {
-        damage.add(damageFromMessage(range, segment.name));
-      }
       const newestMs = Number(hint.summary.newestTimestamp / NS_PER_MS);
       this.#newestTimestampMs = Math.max(this.#newestTimestampMs, newestMs);
       this.#progress.segmentsFromHints += 1;

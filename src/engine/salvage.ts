@@ -6,7 +6,9 @@
  *  1. Exactly one bit was flipped: the checksum's syndrome names the bit, and
  *     with it the key is certain.
  *  2. More is broken, but header and payload still fit together exactly and the
- *     version lies between its neighbours': the key is as good as certain.
+ *     version lies between its neighbours': the key is likely. It is taken for
+ *     lost, and the run's keys are still called unknown: it may be the key itself
+ *     that is broken.
  *  3. Else the keys of that run are unknown, and the store says so.
  */
 import { parseBatch } from "../format/batch.js";
@@ -30,7 +32,7 @@ export interface DamagedRun {
   readonly versionAfter: number;
 }
 
-/** A frame that cannot be read, though its key is known. */
+/** A frame that cannot be read, though its key is known, or likely. */
 interface LostFrame {
   readonly bytes: Uint8Array;
   readonly fields: RecordFields;
@@ -40,7 +42,7 @@ interface LostFrame {
 
 /**
  * Loads an entry for every frame of the run whose key is known; reads of these
- * fail their checksum. Answers whether every key of the run is known.
+ * fail their checksum. Answers whether every key of the run is known for certain.
  */
 export async function salvageRun(run: DamagedRun, loader: IndexLoader): Promise<boolean> {
   const { segment } = run;
@@ -67,6 +69,7 @@ export async function salvageRun(run: DamagedRun, loader: IndexLoader): Promise<
       at += length;
       continue;
     }
+    if (!lost.isCertain) isComplete = false;
     versionBefore = lost.fields.version;
     loader.load(segment, {
       source: lost.bytes,

@@ -164,7 +164,8 @@ export class WriteQueue {
       }
       this.#admitWaiting();
       if (!staging.isEmpty) await this.#runGroup();
-      else if (this.#syncAsked && log.isDirty) await this.#syncOnly();
+      // At a close, what was let in late is synced as well: the clean mark covers all of it.
+      else if ((this.#syncAsked || this.#isClosed) && log.isDirty) await this.#syncOnly();
       else if (this.#waiting.count === 0) break;
     }
     this.#rest();

@@ -56,6 +56,8 @@ export async function scanFrames(
   while (offset < range.to) {
     const held = await window.moveTo(offset, need);
     if (held === 0) return { kind: "damage", offset };
+    // The file ends before the range does: what is cut off there will never come.
+    const isAll = window.isAtLimit || held < Math.min(need, range.to - offset);
     let at = offset - window.start;
     const end = window.bytes.length;
     for (;;) {
@@ -70,7 +72,7 @@ export async function scanFrames(
         continue;
       }
       if (frame.kind === "end") break;
-      if (frame.kind === "short" && !window.isAtLimit) {
+      if (frame.kind === "short" && !isAll) {
         const claimed = frame.frameBytes ?? FRAME_HEADER_BYTES;
         if (offset + claimed > range.to) return { kind: "damage", offset };
         if (claimed > end - at) {

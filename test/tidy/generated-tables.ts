@@ -1,6 +1,6 @@
 /**
  * The tables of the documents that come from the code: limits, options and
- * errors. `npm test -- tidy` with KVIX_WRITE_PAGES=1 writes them; without it
+ * errors. `npm test -- test/tidy` with KVIX_WRITE_PAGES=1 writes them; without it
  * the tests compare.
  */
 import { markdownTable } from "../../bench/page-section.js";

@@ -13,23 +13,17 @@
  * is what each step costs: the blocks drained and the blocks laid out, 48 KiB
  * at most.
  */
+
 import { NO_ENTRY } from "./entry-table.js";
+import { BLOCK_BYTES, BLOCK_WORDS, EQUAL_HASHES_MAX, SLOTS_PER_BLOCK } from "./hash-block.js";
+import type { HashLayout } from "./hash-layout.js";
 import type { KeyTable } from "./key-table.js";
 import { PagePool } from "./page-pool.js";
 import type { StepMeter } from "./step-meter.js";
 
-/** The most blocks of a partition. */
-export const PARTITION_BLOCKS_MAX = 24;
-/** Entries that a block may hold on the average: 90 % of its slots. */
-export const BLOCK_ENTRIES = 115;
-/** Entries of one hash that a partition takes; chance does not bring three. */
-const EQUAL_HASHES_MAX = 16;
-
 const SLOT_SHIFT = 7;
-const SLOT_MASK = (1 << SLOT_SHIFT) - 1;
+const SLOT_MASK = SLOTS_PER_BLOCK - 1;
 const BLOCK_WORDS_SHIFT = SLOT_SHIFT + 1;
-const BLOCK_WORDS = 1 << BLOCK_WORDS_SHIFT;
-const BLOCK_BYTES = BLOCK_WORDS * 4;
 const PAGE_SHIFT = 8;
 const PLACE_MASK = (1 << PAGE_SHIFT) - 1;
 const ROW_WORDS = 32;
@@ -40,9 +34,6 @@ const ROWS_BYTES = (ROWS_MASK + 1) * ROW_WORDS * 4;
 
 /** The partitions and their slots. */
 export class HashPartitions {
-  /** Slots taken out by drain(): hash, entry + 1, hash, ... */
-  readonly drained = new Int32Array(PARTITION_BLOCKS_MAX * BLOCK_WORDS);
-  readonly #laidOut = new Int32Array(PARTITION_BLOCKS_MAX * BLOCK_WORDS);
   readonly #keys: KeyTable;
   readonly #meter: StepMeter;
   readonly #pool = new PagePool({
@@ -54,6 +45,10 @@ export class HashPartitions {
   readonly #pages = this.#pool.pages;
   readonly #rows: Int32Array[] = [];
   #count = 0;
+  /** Where the last find() that missed ended, and how often it met the hash. */
+  #gapBlock = 0;
+  #gapAt = 0;
+  #gapEquals = 0;
 
   constructor(keys: KeyTable, meter: StepMeter) {
     this.#keys = keys;
@@ -67,7 +62,7 @@ export class HashPartitions {
 
   /** Bytes allocated. */
   get bytes(): number {
-    return this.#pool.bytes + this.#rows.length * ROWS_BYTES + 2 * this.drained.byteLength;
+    return this.#pool.bytes + this.#rows.length * ROWS_BYTES;
   }
 
   /** Bytes that `blocks` more blocks and `partitions` more partitions would allocate at most. */
@@ -84,10 +79,14 @@ export class HashPartitions {
     }
   }
 
-  /** Drops the last partition, which must be empty. */
+  /** Drops the last partition with all that is in it. */
   dropLast(): void {
     const partition = --this.#count;
-    this.layOut(partition, 0, 0, 0, 0);
+    const rows = this.#rows[partition >>> ROWS_SHIFT]!;
+    const row = (partition & ROWS_MASK) * ROW_WORDS;
+    this.#meter.add(rows[row + 1]! * BLOCK_BYTES);
+    while (rows[row + 1]! > 0) this.#pool.free(rows[row + FIRST + --rows[row + 1]!]!);
+    rows[row] = 0;
     if ((partition & ROWS_MASK) === 0) this.#rows.pop();
   }
 
@@ -101,12 +100,13 @@ export class HashPartitions {
     return this.#rows[partition >>> ROWS_SHIFT]![(partition & ROWS_MASK) * ROW_WORDS + 1]!;
   }
 
-  /** The entry whose key is `source[start, end)`, or NO_ENTRY. */
+  /** The entry whose key is `source[start, end)`, or NO_ENTRY; then `gap` tells where it ended. */
   find(partition: number, hash: number, source: Uint8Array, start: number, end: number): number {
     const rows = this.#rows[partition >>> ROWS_SHIFT]!;
     const row = (partition & ROWS_MASK) * ROW_WORDS;
     const slots = rows[row + 1]! << SLOT_SHIFT;
     let slot = ((hash >>> 16) * slots) >>> 16;
+    let equals = 0;
     // At least a tenth of the slots are empty, so this ends.
     while (slots > 0) {
       const block = rows[row + FIRST + (slot >>> SLOT_SHIFT)]!;
@@ -115,10 +115,16 @@ export class HashPartitions {
       const first = blockEnd - BLOCK_WORDS + ((slot & SLOT_MASK) << 1);
       for (let at = first; at < blockEnd; at += 2) {
         const numbered = page[at + 1]!;
-        if (numbered === 0) return NO_ENTRY;
+        if (numbered === 0) {
+          this.#gapBlock = block;
+          this.#gapAt = at;
+          this.#gapEquals = equals;
+          return NO_ENTRY;
+        }
         if (page[at] === hash) {
           const entry = (numbered >>> 0) - 1;
           if (this.#keys.equals(entry, source, start, end)) return entry;
+          equals++;
         }
       }
       slot += (blockEnd - first) >>> 1;
@@ -128,28 +134,17 @@ export class HashPartitions {
   }
 
   /**
-   * Puts an entry into a partition that has room for it; false if there are so
-   * many of the same hash that look-ups would have to compare too many keys.
+   * Puts an entry where the find() just before ended. The partition must have
+   * room, and must not have been laid out anew since. False if there are so many
+   * entries of the same hash that look-ups would have to compare too many keys.
    */
-  place(partition: number, hash: number, numbered: number): boolean {
-    const rows = this.#rows[partition >>> ROWS_SHIFT]!;
-    const row = (partition & ROWS_MASK) * ROW_WORDS;
-    const slots = rows[row + 1]! << SLOT_SHIFT;
-    let slot = ((hash >>> 16) * slots) >>> 16;
-    let equals = 0;
-    for (;;) {
-      const block = rows[row + FIRST + (slot >>> SLOT_SHIFT)]!;
-      const page = this.#pages[block >>> PAGE_SHIFT]!;
-      const at = ((block & PLACE_MASK) << BLOCK_WORDS_SHIFT) | ((slot & SLOT_MASK) << 1);
-      if (page[at + 1] === 0) {
-        page[at] = hash;
-        page[at + 1] = numbered;
-        rows[row]!++;
-        return true;
-      }
-      if (page[at] === hash && ++equals === EQUAL_HASHES_MAX) return false;
-      if (++slot === slots) slot = 0;
-    }
+  insertAtGap(partition: number, hash: number, entry: number): boolean {
+    if (this.#gapEquals >= EQUAL_HASHES_MAX) return false;
+    const page = this.#pages[this.#gapBlock >>> PAGE_SHIFT]!;
+    page[this.#gapAt] = hash;
+    page[this.#gapAt + 1] = entry + 1;
+    this.#rows[partition >>> ROWS_SHIFT]![(partition & ROWS_MASK) * ROW_WORDS]!++;
+    return true;
   }
 
   /** Takes an entry out; false if it is not in this partition. */
@@ -172,85 +167,55 @@ export class HashPartitions {
     return false;
   }
 
-  /**
-   * Copies the slots in use of a partition to `drained`, from word `at` on, and
-   * empties it; its blocks stay. Answers the word after the last.
-   */
-  drain(partition: number, at: number): number {
+  /** How many entries of a partition have a hash with this bit. */
+  countWith(bit: number, partition: number): number {
     const rows = this.#rows[partition >>> ROWS_SHIFT]!;
     const row = (partition & ROWS_MASK) * ROW_WORDS;
-    const blocks = rows[row + 1]!;
-    let to = at;
-    for (let i = 0; i < blocks; i++) {
+    let count = 0;
+    for (let i = 0; i < rows[row + 1]!; i++) {
       const block = rows[row + FIRST + i]!;
       const page = this.#pages[block >>> PAGE_SHIFT]!;
       const from = (block & PLACE_MASK) << BLOCK_WORDS_SHIFT;
       for (let word = from; word < from + BLOCK_WORDS; word += 2) {
-        const numbered = page[word + 1]!;
-        if (numbered === 0) continue;
-        this.drained[to] = page[word]!;
-        this.drained[to + 1] = numbered;
-        to += 2;
+        if (page[word + 1] !== 0 && (page[word]! & bit) !== 0) count++;
       }
     }
-    rows[row] = 0;
-    this.#meter.add(blocks * BLOCK_BYTES);
-    return to;
+    return count;
   }
 
-  /**
-   * Gives an emptied partition this many blocks and puts into them the drained
-   * slots before word `end` whose hash has the bits `wanted` under `mask`.
-   */
-  layOut(partition: number, blocks: number, end: number, mask: number, wanted: number): void {
-    const words = blocks << BLOCK_WORDS_SHIFT;
-    const drained = this.drained;
-    // In one piece first, and nearly in the order of homes, as they come: a slot
-    // whose home lies in the cluster [first, next) that grew last goes to its end.
-    const laidOut = this.#laidOut.fill(0, 0, words);
-    let first = 0;
-    let next = 0;
-    let entries = 0;
-    for (let from = 0; from < end; from += 2) {
-      const hash = drained[from]!;
-      if ((hash & mask) !== wanted) continue;
-      let at = (((hash >>> 16) * (blocks << SLOT_SHIFT)) >>> 16) << 1;
-      if (at >= first && at <= next) at = next;
-      else first = at;
-      while (laidOut[at + 1] !== 0) {
-        at += 2;
-        if (at === words) at = 0;
-      }
-      laidOut[at] = hash;
-      laidOut[at + 1] = drained[from + 1]!;
-      entries++;
-      next = at + 2;
-      if (next >= words || next < first) next = first = 0;
-    }
-    this.#store(partition, blocks);
-    this.#rows[partition >>> ROWS_SHIFT]![(partition & ROWS_MASK) * ROW_WORDS] = entries;
-    this.#meter.add(blocks * BLOCK_BYTES);
-  }
-
-  /** Gives back what is held in reserve. */
-  trim(): void {
-    this.#pool.trim();
-  }
-
-  /** Gives a partition this many blocks and copies what was laid out into them. */
-  #store(partition: number, blocks: number): void {
+  /** Adds to a layout the slots of a partition whose hash has the bits `wanted` under `mask`. */
+  collect(partition: number, layout: HashLayout, mask: number, wanted: number): void {
     const rows = this.#rows[partition >>> ROWS_SHIFT]!;
     const row = (partition & ROWS_MASK) * ROW_WORDS;
+    for (let i = 0; i < rows[row + 1]!; i++) {
+      const block = rows[row + FIRST + i]!;
+      const from = (block & PLACE_MASK) << BLOCK_WORDS_SHIFT;
+      layout.take(this.#pages[block >>> PAGE_SHIFT]!, from, mask, wanted);
+    }
+  }
+
+  /** Makes a layout the contents of a partition. Counts the bytes of both. */
+  store(partition: number, layout: HashLayout): void {
+    const rows = this.#rows[partition >>> ROWS_SHIFT]!;
+    const row = (partition & ROWS_MASK) * ROW_WORDS;
+    const { blocks, words } = layout;
     let had = rows[row + 1]!;
+    this.#meter.add((had + blocks) * BLOCK_BYTES);
     while (had > blocks) this.#pool.free(rows[row + FIRST + --had]!);
     while (had < blocks) rows[row + FIRST + had++] = this.#pool.allocate();
+    rows[row] = layout.entries;
     rows[row + 1] = blocks;
     for (let i = 0; i < blocks; i++) {
       const block = rows[row + FIRST + i]!;
       const page = this.#pages[block >>> PAGE_SHIFT]!;
       const to = (block & PLACE_MASK) << BLOCK_WORDS_SHIFT;
-      page.set(this.#laidOut.subarray(i * BLOCK_WORDS, (i + 1) * BLOCK_WORDS), to);
+      page.set(words.subarray(i * BLOCK_WORDS, (i + 1) * BLOCK_WORDS), to);
     }
+  }
+
+  /** Gives back what is held in reserve. */
+  trim(): void {
+    this.#pool.trim();
   }
 
   /** Closes the gap at `slot`: moves up whatever was pushed past it. */

@@ -18,7 +18,9 @@
  */
 import type { CollisionList } from "./collision-list.js";
 import { NO_ENTRY } from "./entry-table.js";
-import { BLOCK_ENTRIES, HashPartitions, PARTITION_BLOCKS_MAX } from "./hash-partitions.js";
+import { ENTRIES_PER_BLOCK, PARTITION_BLOCKS_MAX } from "./hash-block.js";
+import { HashLayout } from "./hash-layout.js";
+import { HashPartitions } from "./hash-partitions.js";
 import type { KeyTable } from "./key-table.js";
 import type { StepMeter } from "./step-meter.js";
 
@@ -26,12 +28,15 @@ import type { StepMeter } from "./step-meter.js";
 const SPLIT_ABOVE = 1024;
 /** And below which the last one is joined. */
 const JOIN_BELOW = 512;
-const PARTITION_ENTRIES_MAX = PARTITION_BLOCKS_MAX * BLOCK_ENTRIES;
+const PARTITION_ENTRIES_MAX = PARTITION_BLOCKS_MAX * ENTRIES_PER_BLOCK;
 
 /** Where a key's entry is found. */
 export class HashTable {
   readonly #partitions: HashPartitions;
   readonly #collisions: CollisionList;
+  readonly #layout = new HashLayout();
+  /** The other half, when a partition is split. */
+  readonly #layoutAdded = new HashLayout();
   /** L of the above. */
   #level = 0;
   #count = 0;
@@ -44,14 +49,14 @@ export class HashTable {
 
   /** Bytes allocated. */
   get bytes(): number {
-    return this.#partitions.bytes;
+    return this.#partitions.bytes + 2 * this.#layout.words.byteLength;
   }
 
   /** Bytes that `entries` more would allocate at most. */
   bytesFor(entries: number): number {
     // A split leaves at most one block more than its entries need.
     const splits = Math.ceil(entries / SPLIT_ABOVE) + 1;
-    return this.#partitions.bytesFor(Math.ceil(entries / BLOCK_ENTRIES) + splits + 1, splits);
+    return this.#partitions.bytesFor(Math.ceil(entries / ENTRIES_PER_BLOCK) + splits + 1, splits);
   }
 
   /** The entry of the key `source[start, end)` with this hash, or NO_ENTRY. */
@@ -61,18 +66,19 @@ export class HashTable {
     return this.#collisions.find(source, start, end);
   }
 
-  /** Adds an entry whose key is not there yet. */
-  insert(hash: number, entry: number): void {
+  /** Adds an entry for the key that the find() just before did not find. */
+  insert(hash: number, entry: number, source: Uint8Array, start: number, end: number): void {
     const partition = this.#partitionOf(hash);
     const blocks = this.#partitions.blocksOf(partition);
-    if (this.#partitions.entriesOf(partition) >= blocks * BLOCK_ENTRIES) {
+    if (this.#partitions.entriesOf(partition) >= blocks * ENTRIES_PER_BLOCK) {
       if (blocks === PARTITION_BLOCKS_MAX) {
         this.#collisions.insert(entry);
         return;
       }
-      this.#resize(partition, blocks + 1);
+      this.#resize(partition, Math.min(blocks + 1 + (blocks >>> 3), PARTITION_BLOCKS_MAX));
+      this.#partitions.find(partition, hash, source, start, end);
     }
-    if (this.#partitions.place(partition, hash, (entry + 1) | 0)) this.#count++;
+    if (this.#partitions.insertAtGap(partition, hash, entry)) this.#count++;
     else this.#collisions.insert(entry);
   }
 
@@ -86,7 +92,7 @@ export class HashTable {
     this.#count--;
     const entries = this.#partitions.entriesOf(partition);
     const blocks = this.#partitions.blocksOf(partition);
-    if (entries === 0 || entries <= (blocks - 2) * BLOCK_ENTRIES) {
+    if (entries === 0 || entries <= (blocks - 2) * ENTRIES_PER_BLOCK) {
       this.#resize(partition, blocksFor(entries));
     }
   }
@@ -109,40 +115,45 @@ export class HashTable {
   }
 
   #resize(partition: number, blocks: number): void {
-    const end = this.#partitions.drain(partition, 0);
-    this.#partitions.layOut(partition, blocks, end, 0, 0);
+    this.#layout.begin(blocks);
+    this.#partitions.collect(partition, this.#layout, 0, 0);
+    this.#partitions.store(partition, this.#layout);
   }
 
   #split(): boolean {
-    const added = this.#partitions.count;
-    const source = added - (1 << this.#level);
-    const end = this.#partitions.drain(source, 0);
-    const drained = this.#partitions.drained;
-    let moving = 0;
-    for (let at = 0; at < end; at += 2) moving += (drained[at]! >>> this.#level) & 1;
-    this.#partitions.add();
+    const partitions = this.#partitions;
     const bit = 1 << this.#level;
-    this.#partitions.layOut(source, blocksFor(end / 2 - moving), end, bit, 0);
-    this.#partitions.layOut(added, blocksFor(moving), end, bit, bit);
-    if (added + 1 === 2 << this.#level) this.#level++;
+    const added = partitions.count;
+    const source = added - bit;
+    const moving = partitions.countWith(bit, source);
+    this.#layout.begin(blocksFor(partitions.entriesOf(source) - moving));
+    this.#layoutAdded.begin(blocksFor(moving));
+    partitions.collect(source, this.#layout, bit, 0);
+    partitions.collect(source, this.#layoutAdded, bit, bit);
+    partitions.add();
+    partitions.store(source, this.#layout);
+    partitions.store(added, this.#layoutAdded);
+    if (added + 1 === 2 * bit) this.#level++;
     return true;
   }
 
   #join(): boolean {
-    const removed = this.#partitions.count - 1;
+    const partitions = this.#partitions;
+    const removed = partitions.count - 1;
     const level = removed + 1 === 1 << this.#level ? this.#level - 1 : this.#level;
     const target = removed - (1 << level);
-    const entries = this.#partitions.entriesOf(target) + this.#partitions.entriesOf(removed);
+    const entries = partitions.entriesOf(target) + partitions.entriesOf(removed);
     if (entries > PARTITION_ENTRIES_MAX) return false;
+    this.#layout.begin(blocksFor(entries));
+    partitions.collect(target, this.#layout, 0, 0);
+    partitions.collect(removed, this.#layout, 0, 0);
+    partitions.dropLast();
+    partitions.store(target, this.#layout);
     this.#level = level;
-    let end = this.#partitions.drain(target, 0);
-    end = this.#partitions.drain(removed, end);
-    this.#partitions.dropLast();
-    this.#partitions.layOut(target, blocksFor(entries), end, 0, 0);
     return true;
   }
 }
 
 function blocksFor(entries: number): number {
-  return Math.ceil(entries / BLOCK_ENTRIES);
+  return Math.ceil(entries / ENTRIES_PER_BLOCK);
 }

@@ -77,6 +77,16 @@ export class KeyOrder {
     return this.#pool.bytesFor(blocks) + merges * scratchBytesOf(RUNS_PER_MERGE);
   }
 
+  /** Runs, inputs and outputs of merges that are not empty. */
+  get runCount(): number {
+    let runs = 0;
+    for (const waiting of this.#waiting) runs += waiting.length;
+    for (const merge of [...this.#merges, this.#purge]) {
+      runs += merge?.sequences.filter(({ from, end }) => from < end).length ?? 0;
+    }
+    return runs;
+  }
+
   /** Numbers that name removed entries. */
   get removed(): number {
     return this.#named - this.#keys.entries.count;

@@ -94,6 +94,11 @@ export class Keydir {
     return this.#meter.worstBytes;
   }
 
+  /** Sorted runs and parts of runs that a seek looks into; bounded, see key-order.ts. */
+  get runCount(): number {
+    return this.#order.runCount;
+  }
+
   /** The entry of `key`, or NO_ENTRY. */
   find(key: Uint8Array): number {
     return this.findIn(key, 0, key.length);
@@ -239,7 +244,7 @@ export class Keydir {
     this.#meter.begin();
     this.#arena.append(source, start, end);
     const entry = this.#entries.allocate(this.#arena.page, this.#arena.offset);
-    this.#table.insert(hash, entry);
+    this.#table.insert(hash, entry, source, start, end);
     this.#order.add(entry, end - start);
     this.#share();
     return entry;

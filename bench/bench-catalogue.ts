@@ -1,0 +1,65 @@
+/** Every bench: its name, what it measures, the goal it is held to, and its program. */
+import type { BenchResult } from "./bench-result.js";
+
+/** What the ratio of a bench should be. */
+export type Goal = { readonly atLeast: number } | { readonly atMost: number };
+
+/** One bench. */
+export interface Bench {
+  readonly name: string;
+  readonly sentence: string;
+  readonly goal: Goal;
+  /** Loaded on demand: a bench takes its sizes from the environment when it is loaded. */
+  readonly run: () => Promise<BenchResult>;
+}
+
+/** Every bench, in the order of the page. */
+export const benches: readonly Bench[] = [
+  {
+    name: "engine-put",
+    sentence: "Durable puts per second with 128 in flight, against the best of the other stores.",
+    goal: { atLeast: 2 },
+    run: async () => (await import("./engine-put.js")).run(),
+  },
+  {
+    name: "engine-get",
+    sentence: "Random gets per second, against the best of the other stores.",
+    goal: { atLeast: 1 },
+    run: async () => (await import("./engine-get.js")).run(),
+  },
+  {
+    name: "engine-load",
+    sentence: "Records per second loaded in bulk, against the best of the other stores.",
+    goal: { atLeast: 2 },
+    run: async () => (await import("./engine-load.js")).run(),
+  },
+  {
+    name: "index-memory",
+    sentence:
+      "Bytes of index a key beyond the key itself, averaged over a doubling, order included.",
+    goal: { atMost: 44 },
+    run: async () => (await import("./index-memory.js")).run(),
+  },
+  {
+    name: "index-stall",
+    sentence: "The longest step of the index while it grows.",
+    goal: { atMost: 10 },
+    run: async () => (await import("./index-stall.js")).run(),
+  },
+  {
+    name: "index-get",
+    sentence: "One look-up of a random key in the index, the key compared.",
+    goal: { atMost: 1.2 },
+    run: async () => (await import("./index-get.js")).run(),
+  },
+];
+
+/** Whether a ratio reaches the goal. */
+export function meetsGoal(ratio: number, goal: Goal): boolean {
+  return "atLeast" in goal ? ratio >= goal.atLeast : ratio <= goal.atMost;
+}
+
+/** A goal in words. */
+export function goalText(goal: Goal): string {
+  return "atLeast" in goal ? `at least ${goal.atLeast}` : `at most ${goal.atMost}`;
+}

@@ -1,0 +1,14 @@
+/** Random gets out of a store that was loaded, brought into its best state, and is in the page cache. */
+import type { BenchResult } from "./bench-result.js";
+import { compare, sizes } from "./engine-rounds.js";
+
+/** Gets per second, against the best of the others. */
+export function run(): Promise<BenchResult> {
+  return compare({
+    name: "engine-get",
+    unit: "gets/s",
+    prepare: [{ kind: "load" }, { kind: "settle" }],
+    task: { kind: "get", milliseconds: sizes.lapMs },
+    startsEmpty: false,
+  });
+}
