@@ -70,7 +70,8 @@ async function serveUntil(
 function logStart(store: Store, address: string, options: ServeOptions, log: Log): void {
   const { keys, segments, version, open, condition } = store.stats();
   const { dataDir, segmentDir, durability } = options.store;
-  const opening = { keys, segments, storeVersion: version, openMs: Math.round(open.milliseconds) };
+  const openMs = Math.round(open.milliseconds);
+  const opening = { keys, segments, storeVersion: version, wasClean: open.wasClean, openMs };
   log.info(
     { version: buildVersion, dataDir, segmentDir, address, durability, ...opening },
     "serving",

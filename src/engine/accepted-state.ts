@@ -39,38 +39,44 @@ const ABSENT: AcceptedKey = {
   isIndexed: false,
 };
 
-/** The pending writes over a keydir. */
+/** How many settled entries may lie about before they are swept out. */
+const SETTLED_MAX = 1024;
+
+/**
+ * The pending writes over a keydir. They are put into a Map only when somebody
+ * looks: most writes are unconditional, and nobody does.
+ */
 export class AcceptedState {
   readonly #keydir: Keydir;
-  readonly #pending = new Map<string, PendingEntry>();
-  #pendingIndexBytes = 0;
+  #byKey = new Map<string, PendingEntry>();
+  /** Accepted since the last look, in order. */
+  #fresh: PendingEntry[] = [];
+  #unsettled = 0;
+  #pendingKeys = 0;
+  #pendingKeyBytes = 0;
 
   constructor(keydir: Keydir) {
     this.#keydir = keydir;
   }
 
-  /** Index memory that pending new keys may take. */
-  get pendingIndexBytes(): number {
-    return this.#pendingIndexBytes;
+  /** How many keys are pending that may be new to the index. */
+  get pendingKeys(): number {
+    return this.#pendingKeys;
   }
 
-  /** Whether a write of this key is accepted and not yet published. */
-  hasPending(keyText: string): boolean {
-    return this.#pending.has(keyText);
+  /** Their length together, in bytes. */
+  get pendingKeyBytes(): number {
+    return this.#pendingKeyBytes;
   }
 
-  look(key: Uint8Array, keyText: string, nowMs: number): AcceptedKey {
-    const pending = this.#pending.get(keyText);
+  look(key: Uint8Array, nowMs: number): AcceptedKey {
+    const pending = this.#unsettled > 0 ? this.#findPending(key) : undefined;
     if (pending !== undefined) {
-      if (pending.isTombstone) return ABSENT;
-      return {
-        exists: true,
-        isVisible: !hasExpired(pending.expiresAtMs, nowMs),
-        version: pending.version,
-        expiresAtMs: pending.expiresAtMs,
-        place: { kind: "pending", entry: pending },
-        isIndexed: true,
-      };
+      if (pending.flags !== 0) return ABSENT;
+      const { version, expiresAtMs } = pending;
+      const isVisible = !hasExpired(expiresAtMs, nowMs);
+      const place = { kind: "pending", entry: pending } as const;
+      return { exists: true, isVisible, version, expiresAtMs, place, isIndexed: true };
     }
     const keydir = this.#keydir;
     const entry = keydir.find(key);
@@ -95,19 +101,47 @@ export class AcceptedState {
 
   /** Takes a write into the accepted state. */
   accept(entry: PendingEntry): void {
-    this.#pending.set(entry.keyText, entry);
-    this.#pendingIndexBytes += entry.indexBytes;
+    this.#fresh.push(entry);
+    this.#unsettled += 1;
+    if (entry.newKeyBytes > 0) this.#pendingKeys += 1;
+    this.#pendingKeyBytes += entry.newKeyBytes;
+    if (this.#fresh.length > 2 * this.#unsettled + SETTLED_MAX) {
+      this.#fresh = this.#fresh.filter((each) => !each.isSettled);
+    }
   }
 
   /** Lets a write go that is published now. */
   settle(entry: PendingEntry): void {
-    if (this.#pending.get(entry.keyText) === entry) this.#pending.delete(entry.keyText);
-    this.#pendingIndexBytes -= entry.indexBytes;
+    entry.isSettled = true;
+    this.#unsettled -= 1;
+    if (entry.newKeyBytes > 0) this.#pendingKeys -= 1;
+    this.#pendingKeyBytes -= entry.newKeyBytes;
+    if (this.#unsettled === 0) this.clear();
   }
 
-  /** Forgets all pending writes: none of them will be published. */
+  /** Forgets all pending writes: those that are not published by now never will be. */
   clear(): void {
-    this.#pending.clear();
-    this.#pendingIndexBytes = 0;
+    if (this.#fresh.length > 0) this.#fresh = [];
+    if (this.#byKey.size > 0) this.#byKey = new Map();
+    this.#unsettled = 0;
+    this.#pendingKeys = 0;
+    this.#pendingKeyBytes = 0;
+  }
+
+  #findPending(key: Uint8Array): PendingEntry | undefined {
+    if (this.#byKey.size > 2 * this.#unsettled + SETTLED_MAX) this.#sweepOut();
+    for (const entry of this.#fresh) {
+      if (entry.isSettled) continue;
+      this.#byKey.set(keyTextOf(entry.source.subarray(entry.keyStart, entry.keyEnd)), entry);
+    }
+    if (this.#fresh.length > 0) this.#fresh = [];
+    const pending = this.#byKey.get(keyTextOf(key));
+    return pending?.isSettled === true ? undefined : pending;
+  }
+
+  #sweepOut(): void {
+    for (const [keyText, entry] of this.#byKey) {
+      if (entry.isSettled) this.#byKey.delete(keyText);
+    }
   }
 }

@@ -24,21 +24,20 @@ export class Answerer {
       op.resolve(resultOf(answer, undefined));
       return;
     }
-    this.#read(place, op).then(
+    this.#read(place).then(
       (record) => op.resolve(resultOf(answer, record)),
       (error: unknown) => op.reject(afterWrite(error, op)),
     );
   }
 
-  async #read(place: RecordPlace, op: WriteOp): Promise<StoredRecord> {
-    const key = "key" in op.request ? op.request.key : undefined;
+  async #read(place: RecordPlace): Promise<StoredRecord> {
     if (place.kind === "pending") {
       const { segment, offset, length, version } = place.entry;
       if (segment === undefined) throw new Error("a record is read before it is written");
-      return this.#reader.read(segment, offset, length, key, version);
+      return this.#reader.read(segment, offset, length, undefined, version);
     }
     const segment = this.#segments.at(place.segment);
-    return this.#reader.read(segment, place.offset, place.length, key, place.version);
+    return this.#reader.read(segment, place.offset, place.length, undefined, place.version);
   }
 }
 

@@ -29,7 +29,11 @@ export interface Damage {
 /** The damaged ranges of a store, each once. */
 export class DamageRegister {
   readonly #ranges = new Map<string, Damage>();
-  #unsaved = false;
+  /** Counts the changes; how many of them the manifest has. */
+  #changes = 0;
+  #savedChanges = 0;
+  /** Is called when something new is found. */
+  onNews: () => void = () => undefined;
 
   get count(): number {
     return this.#ranges.size;
@@ -37,49 +41,40 @@ export class DamageRegister {
 
   /** Whether there are ranges that the manifest does not have yet. */
   get hasUnsaved(): boolean {
-    return this.#unsaved;
+    return this.#changes > this.#savedChanges;
+  }
+
+  /** What to tell `markSaved` once the manifest has what `toMessages` answers now. */
+  get changes(): number {
+    return this.#changes;
   }
 
   /** Takes note of a range; answers whether it is news. */
   add(damage: Damage, isSaved = false): boolean {
-    const { id, timestampNs } = damage.segment;
-    const place = `${id}/${timestampNs}/${damage.offset}`;
-    const known = this.#ranges.get(place);
-    if (known !== undefined && known.length >= damage.length) return false;
-    if (this.#isInside(damage)) return false;
-    if (known === undefined && this.#ranges.size >= RANGES_MAX) return this.#widen(damage);
-    this.#ranges.set(place, damage);
-    if (!isSaved) this.#unsaved = true;
+    const known = this.#covering(damage);
+    const joined = known === undefined ? damage : join(known, damage);
+    if (known !== undefined && isSame(known, joined)) return false;
+    if (known !== undefined) this.#ranges.delete(placeOf(known));
+    this.#ranges.set(placeOf(joined), joined);
+    if (isSaved) return true;
+    this.#changes += 1;
+    this.onNews();
     return true;
   }
 
-  /** Whether a known range has all of these bytes: a member of a batch, say, that was read. */
-  #isInside({ segment, offset, length }: Damage): boolean {
+  /**
+   * The range that this one is joined with: one that has all of its bytes (a
+   * member of a batch, say, that was read) or starts where it does; past the
+   * bound, any of the same segment.
+   */
+  #covering({ segment, offset, length }: Damage): Damage | undefined {
+    const isFull = this.#ranges.size >= RANGES_MAX;
     for (const known of this.#ranges.values()) {
       if (known.segment.timestampNs !== segment.timestampNs) continue;
-      if (known.offset <= offset && known.offset + known.length >= offset + length) return true;
+      const hasAll = known.offset <= offset && known.offset + known.length >= offset + length;
+      if (hasAll || known.offset === offset || isFull) return known;
     }
-    return false;
-  }
-
-  /** Past the bound, a range swallows the last one of the same segment. */
-  #widen(damage: Damage): boolean {
-    for (const [place, known] of this.#ranges) {
-      if (known.segment.timestampNs !== damage.segment.timestampNs) continue;
-      const offset = Math.min(known.offset, damage.offset);
-      const end = Math.max(known.offset + known.length, damage.offset + damage.length);
-      this.#ranges.set(place, {
-        segment: known.segment,
-        offset,
-        length: end - offset,
-        firstVersion: Math.min(known.firstVersion, damage.firstVersion),
-        lastVersion: Math.max(known.lastVersion, damage.lastVersion),
-        keysUnknown: known.keysUnknown || damage.keysUnknown,
-      });
-      this.#unsaved = true;
-      return true;
-    }
-    return false;
+    return undefined;
   }
 
   /** The ranges as the manifest keeps them. */
@@ -87,9 +82,9 @@ export class DamageRegister {
     return Array.from(this.#ranges.values(), damageMessage);
   }
 
-  /** To be called when the manifest has them. */
-  markSaved(): void {
-    this.#unsaved = false;
+  /** To be called when the manifest has what there was at that count of changes. */
+  markSaved(changes: number): void {
+    this.#savedChanges = Math.max(this.#savedChanges, changes);
   }
 
   /** The ranges of one segment. */
@@ -110,6 +105,34 @@ export class DamageRegister {
       keysUnknown: damage.keysUnknown,
     }));
   }
+}
+
+function placeOf({ segment, offset }: Damage): string {
+  return `${segment.timestampNs}/${offset}`;
+}
+
+/** Nothing that either range knew is lost: least of all that keys are unknown. */
+function join(one: Damage, other: Damage): Damage {
+  const offset = Math.min(one.offset, other.offset);
+  const end = Math.max(one.offset + one.length, other.offset + other.length);
+  return {
+    segment: one.segment,
+    offset,
+    length: end - offset,
+    firstVersion: Math.min(one.firstVersion, other.firstVersion),
+    lastVersion: Math.max(one.lastVersion, other.lastVersion),
+    keysUnknown: one.keysUnknown || other.keysUnknown,
+  };
+}
+
+function isSame(one: Damage, other: Damage): boolean {
+  return (
+    one.offset === other.offset &&
+    one.length === other.length &&
+    one.firstVersion === other.firstVersion &&
+    one.lastVersion === other.lastVersion &&
+    one.keysUnknown === other.keysUnknown
+  );
 }
 
 /** A range in the form of the manifest and the hint. */

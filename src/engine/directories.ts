@@ -2,12 +2,13 @@
  * Taking possession of a store's directories: made, locked, and known to belong
  * together, before anything in them is believed.
  */
+import { basename } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { type Manifest, ManifestSchema } from "../../gen/kvix/v1/kvix_pb.js";
 import { KvixError } from "../base/kvix-error.js";
 import { STORE_ID_BYTES } from "../base/limits.js";
-import { parseSegmentFileName } from "../format/segment-name.js";
-import type { DirectoryEntry, FileLock } from "../host/file-system.js";
+import { hintFileName, parseSegmentFileName, segmentFileName } from "../format/segment-name.js";
+import type { FileLock } from "../host/file-system.js";
 import type { Host } from "../host/host.js";
 import {
   dataPath,
@@ -106,8 +107,10 @@ async function createManifest(
   directories: StoreDirectories,
   options: StoreOptions,
 ): Promise<ManifestFile> {
-  const storeId = host.entropy.bytes(STORE_ID_BYTES);
-  await writeStoreMark(host.files, directories, storeId);
+  // A mark without a manifest is what a making that was cut short has left.
+  const marked = await readStoreMark(host.files, directories);
+  const storeId = marked ?? host.entropy.bytes(STORE_ID_BYTES);
+  if (marked === undefined) await writeStoreMark(host.files, directories, storeId);
   const first = create(ManifestSchema, {
     storeId: new Uint8Array(storeId),
     versionMark: 1n,
@@ -150,21 +153,29 @@ export interface StrayFiles {
   readonly ids: ReadonlySet<number>;
 }
 
-/** Looks for files in the segment directory that the manifest does not know. */
-export function findStrayFiles(
-  entries: readonly DirectoryEntry[],
+/** Looks for files in the two directories that are not the store's. */
+export async function findStrayFiles(
+  host: Host,
+  directories: StoreDirectories,
   manifest: Readonly<Manifest>,
-): StrayFiles {
-  const known = new Set(manifest.segments.map((segment) => segment.timestamp));
-  const names: string[] = [];
+): Promise<StrayFiles> {
+  const ours = new Set<string>([...Object.values(FileName), basename(directories.segments)]);
+  for (const { prefix, id, timestamp } of manifest.segments) {
+    const hint = hintFileName(prefix, id, timestamp);
+    ours
+      .add(segmentFileName(prefix, id, timestamp))
+      .add(hint)
+      .add(hint + TEMPORARY_SUFFIX);
+  }
+  const entries = [
+    ...(await host.files.list(directories.data)),
+    ...(await host.files.list(directories.segments)),
+  ];
+  const strays = new Set(entries.map(({ name }) => name).filter((name) => !ours.has(name)));
   const ids = new Set<number>();
-  const ours = new Set<string>([...Object.values(FileName)]);
-  for (const { name } of entries) {
-    if (ours.has(name) || name.endsWith(TEMPORARY_SUFFIX)) continue;
+  for (const name of strays) {
     const parsed = parseSegmentFileName(name);
-    if (parsed !== undefined && known.has(parsed.timestampNs)) continue;
-    names.push(name);
     if (parsed !== undefined) ids.add(parsed.id);
   }
-  return { names, ids };
+  return { names: Array.from(strays), ids };
 }

@@ -44,6 +44,7 @@ export function isDiskFull(error: unknown): boolean {
 export class DiskSpace {
   readonly #context: DiskSpaceContext;
   #freeBytes: number;
+  #watermarkBytes = 0;
   #isFull = false;
   #hasReserve = false;
   #restoring: Promise<void> | undefined;
@@ -54,16 +55,16 @@ export class DiskSpace {
     this.#context = context;
     this.#freeBytes = context.files.freeBytes(context.directory);
     this.#checkedAtMs = context.clock.monotonicMs();
+    this.#ask();
   }
 
   get freeBytes(): number {
     return this.#freeBytes;
   }
 
-  /** Below this much free space only deletes are written. */
+  /** Below this much free space only deletes are written; as of the last look at the disk. */
   get watermarkBytes(): number {
-    const { reserveBytes, cheapestVictimBytes } = this.#context;
-    return reserveBytes === 0 ? 0 : reserveBytes + cheapestVictimBytes();
+    return this.#watermarkBytes;
   }
 
   /** Whether only deletes may be written now; `pendingBytes` wait for the disk already. */
@@ -90,10 +91,8 @@ export class DiskSpace {
 
   /** Asks the disk, and changes state. */
   check(): void {
-    const { files, clock, directory, log } = this.#context;
-    this.#freeBytes = files.freeBytes(directory);
-    this.#appendedBytes = 0;
-    this.#checkedAtMs = clock.monotonicMs();
+    const { log } = this.#context;
+    this.#ask();
     const isBelow = this.#freeBytes < this.watermarkBytes;
     if (isBelow && !this.#isFull) {
       this.#isFull = true;
@@ -108,16 +107,14 @@ export class DiskSpace {
 
   /** To be called on a hard ENOSPC: gives the reserve back to the disk. */
   async exhausted(): Promise<void> {
-    const { files, log, reservePath } = this.#context;
-    this.#isFull = true;
+    const { files, log, reservePath, reserveBytes } = this.#context;
     await this.#restoring;
-    if (this.#hasReserve) {
-      this.#hasReserve = false;
-      await removeIfThere(files, reservePath);
-    }
+    this.#isFull = true;
+    // Also one of an earlier session, which this one has not looked for yet.
+    if (reserveBytes > 0) await removeIfThere(files, reservePath);
+    this.#hasReserve = false;
     log.warn({}, "the disk is full: only deletes are written");
-    this.#freeBytes = files.freeBytes(this.#context.directory);
-    this.#checkedAtMs = this.#context.clock.monotonicMs();
+    this.#ask();
   }
 
   /** Makes the reserve if it is not there; never throws, a store without one still works. */
@@ -139,6 +136,19 @@ export class DiskSpace {
       this.#context.log.warn({ err }, "the disk-space reserve could not be made");
       await removeIfThere(files, reservePath).catch(() => undefined);
       return false;
+    }
+  }
+
+  /** Asks for the free space; a disk that does not say is taken to have what it had. */
+  #ask(): void {
+    const { files, clock, directory, log, reserveBytes, cheapestVictimBytes } = this.#context;
+    this.#watermarkBytes = reserveBytes === 0 ? 0 : reserveBytes + cheapestVictimBytes();
+    this.#appendedBytes = 0;
+    this.#checkedAtMs = clock.monotonicMs();
+    try {
+      this.#freeBytes = files.freeBytes(directory);
+    } catch (err) {
+      log.warn({ err }, "the free disk space could not be asked for");
     }
   }
 

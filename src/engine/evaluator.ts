@@ -11,13 +11,13 @@ import { BATCH_BYTES_MAX, EXPIRES_AT_MS_MAX } from "../base/limits.js";
 import { batchHeadBytes, encodeBatchHead } from "../format/batch.js";
 import { FRAME_HEADER_BYTES, FrameFlag, writeFrameHeader } from "../format/frame.js";
 import { encodeRecord, encodeTombstone, recordBytes, tombstoneBytes } from "../format/record.js";
-import { type AcceptedKey, type AcceptedState, keyTextOf } from "./accepted-state.js";
+import type { AcceptedKey, AcceptedState } from "./accepted-state.js";
 import type { DiskSpace } from "./disk-space.js";
 import type { Keydir } from "./keydir/keydir.js";
 import type { StagedChunk, Staging } from "./staging.js";
 import type { Condition, Expiry, Mutation } from "./store.js";
 import type { Versions } from "./versions.js";
-import type { PendingEntry, WriteOp, WriteRequest } from "./write-op.js";
+import { PendingEntry, type WriteOp, type WriteRequest } from "./write-op.js";
 
 /** What acceptance works with. */
 export interface EvaluatorContext {
@@ -33,19 +33,6 @@ export interface EvaluatorContext {
 }
 
 const NOTHING = new Uint8Array(0);
-
-/** A record or tombstone to encode. */
-interface Draft {
-  readonly key: Uint8Array;
-  readonly keyText: string;
-  readonly value: Uint8Array;
-  readonly version: number;
-  readonly expiresAtMs: number;
-  /** FrameFlag.TOMBSTONE, with or without EXPIRED; 0 for a record. */
-  readonly flags: number;
-  readonly payloadBytes: number;
-  readonly indexBytes: number;
-}
 
 /** Evaluates operations one after the other. */
 export class Evaluator {
@@ -69,38 +56,31 @@ export class Evaluator {
   }
 
   #set(op: WriteOp, request: Extract<WriteRequest, { kind: "set" }>): void {
-    const { state, wallMs } = this.#context;
-    const nowMs = wallMs();
-    const keyText = keyTextOf(request.key);
-    const standing = state.look(request.key, keyText, nowMs);
-    if (!isMet(request.condition, standing)) {
+    const { key, value, expiry, condition, returnPrevious } = request;
+    const nowMs = this.#context.wallMs();
+    const isBlind = condition === undefined && !returnPrevious && expiry.kind !== "keep";
+    // What stands is looked up only if the answer or the index limit depends on it.
+    const standing = isBlind && this.#hasIndexRoom(key.length) ? UNSEEN : this.#look(key, nowMs);
+    if (!isMet(condition, standing)) {
       const place = standing.isVisible ? standing.place : undefined;
       op.answer = { kind: "set", applied: false, version: 0, expiresAtMs: 0, place };
       this.#observe(op, standing);
       return;
     }
-    const expiresAtMs = resolveExpiry(request.expiry, standing, nowMs);
-    const indexBytes = this.#requireRoom(op, request.key, standing);
-    const draft = this.#draftSet(
-      request.key,
-      keyText,
-      request.value,
-      expiresAtMs,
-      nowMs,
-      indexBytes,
-    );
-    this.#append(op, [draft], nowMs);
-    const place = request.returnPrevious && standing.isVisible ? standing.place : undefined;
-    op.answer = { kind: "set", applied: true, version: draft.version, expiresAtMs, place };
-    // A record that is answered with is one the caller learns of: it must be durable as well.
-    op.dependsOn = place === undefined ? 0 : standing.version;
+    const expiresAtMs = resolveExpiry(expiry, standing, nowMs);
+    this.#context.versions.requireRoomFor(1);
+    this.#requireSpace(op);
+    this.#requireIndexRoom(key, standing);
+    const entry = this.#draftSet(request, expiresAtMs, nowMs, standing);
+    this.#appendOne(op, entry, key, value, nowMs);
+    const place = returnPrevious && standing.isVisible ? standing.place : undefined;
+    op.answer = { kind: "set", applied: true, version: entry.version, expiresAtMs, place };
   }
 
   #delete(op: WriteOp, request: Extract<WriteRequest, { kind: "delete" }>): void {
-    const { state, wallMs } = this.#context;
-    const nowMs = wallMs();
-    const keyText = keyTextOf(request.key);
-    const standing = state.look(request.key, keyText, nowMs);
+    const nowMs = this.#context.wallMs();
+    const { key } = request;
+    const standing = this.#look(key, nowMs);
     if (!isMet(request.condition, standing)) {
       const place = standing.isVisible ? standing.place : undefined;
       op.answer = { kind: "delete", applied: false, deleted: false, version: 0, place };
@@ -113,87 +93,69 @@ export class Evaluator {
       this.#observe(op, standing);
       return;
     }
-    const flags = standing.isVisible
-      ? FrameFlag.TOMBSTONE
-      : FrameFlag.TOMBSTONE | FrameFlag.EXPIRED;
-    const draft = this.#draftTombstone(request.key, keyText, flags, nowMs);
-    this.#append(op, [draft], nowMs);
+    const entry = this.#draftTombstone(key, standing, nowMs);
+    this.#appendOne(op, entry, key, NOTHING, nowMs);
     if (!standing.isVisible) {
       op.answer = { ...unmoved, place: undefined };
       return;
     }
     const place = request.returnPrevious ? standing.place : undefined;
-    op.answer = { kind: "delete", applied: true, deleted: true, version: draft.version, place };
+    op.answer = { kind: "delete", applied: true, deleted: true, version: entry.version, place };
   }
 
   /** The sweep's conditional write: only if the newest state is still the expired version it saw. */
   #expire(op: WriteOp, request: Extract<WriteRequest, { kind: "expire" }>): void {
-    const { state, wallMs } = this.#context;
-    const nowMs = wallMs();
-    const keyText = keyTextOf(request.key);
-    const standing = state.look(request.key, keyText, nowMs);
+    const nowMs = this.#context.wallMs();
+    const standing = this.#look(request.key, nowMs);
     op.answer = { kind: "done" };
     if (!standing.exists || standing.isVisible || standing.version !== request.version) return;
-    const flags = FrameFlag.TOMBSTONE | FrameFlag.EXPIRED;
-    this.#append(op, [this.#draftTombstone(request.key, keyText, flags, nowMs)], nowMs);
+    const entry = this.#draftTombstone(request.key, standing, nowMs);
+    this.#appendOne(op, entry, request.key, NOTHING, nowMs);
   }
 
   #batch(op: WriteOp, request: Extract<WriteRequest, { kind: "batch" }>): void {
-    const { state, versions, wallMs, keydir, indexBytesMax } = this.#context;
-    const nowMs = wallMs();
-    versions.requireRoomFor(request.mutations.length);
+    const { mutations } = request;
+    const nowMs = this.#context.wallMs();
+    this.#context.versions.requireRoomFor(mutations.length);
     this.#requireSpace(op);
-    const plans = request.mutations.map((mutation) => planMutation(mutation, state, nowMs));
-    let newBytes = 0;
-    for (const plan of plans) {
-      if (plan.mutation.kind === "set" && !plan.standing.isIndexed) {
-        newBytes += keydir.bytesFor(plan.mutation.key.length);
-      }
-    }
-    if (newBytes > 0 && keydir.bytes + state.pendingIndexBytes + newBytes > indexBytesMax) {
-      throw indexFull(indexBytesMax);
-    }
-    const drafts: Draft[] = [];
-    const results: number[] = [];
-    for (const { mutation, keyText, standing, expiresAtMs } of plans) {
+    // Mutations of one batch never meet in a key, so each sees what stood before all of them.
+    const hasIndexRoom = this.#hasIndexRoom(op.costBytes, mutations.length);
+    const entries: PendingEntry[] = [];
+    const appending: Mutation[] = [];
+    const versions: number[] = [];
+    const newKeys = { count: 0, bytes: 0 };
+    for (const mutation of mutations) {
+      const standing = hasIndexRoom && isBlind(mutation) ? UNSEEN : this.#look(mutation.key, nowMs);
+      let version = 0;
       if (mutation.kind === "set") {
-        const indexBytes = standing.isIndexed ? 0 : keydir.bytesFor(mutation.key.length);
-        const draft = this.#draftSet(
-          mutation.key,
-          keyText,
-          mutation.value,
-          expiresAtMs,
-          nowMs,
-          indexBytes,
-        );
-        drafts.push(draft);
-        results.push(draft.version);
-        continue;
+        const expiresAtMs = resolveExpiry(mutation.expiry ?? NEVER, standing, nowMs);
+        this.#requireIndexRoom(mutation.key, standing, newKeys);
+        const entry = this.#draftSet(mutation, expiresAtMs, nowMs, standing);
+        if (entry.newKeyBytes > 0) newKeys.count += 1;
+        newKeys.bytes += entry.newKeyBytes;
+        entries.push(entry);
+        version = entry.version;
+      } else if (standing.exists) {
+        const entry = this.#draftTombstone(mutation.key, standing, nowMs);
+        entries.push(entry);
+        if (standing.isVisible) version = entry.version;
       }
-      if (!standing.exists) {
-        results.push(0);
-        continue;
-      }
-      const expired = standing.isVisible ? 0 : FrameFlag.EXPIRED;
-      const draft = this.#draftTombstone(
-        mutation.key,
-        keyText,
-        FrameFlag.TOMBSTONE | expired,
-        nowMs,
-      );
-      drafts.push(draft);
-      results.push(standing.isVisible ? draft.version : 0);
+      if (entries.length > appending.length) appending.push(mutation);
+      versions.push(version);
     }
-    op.answer = { kind: "batch", result: { versions: results } };
-    if (drafts.length === 0) this.#observe(op, undefined);
-    else this.#append(op, drafts, nowMs);
+    if (entries.length === 0) this.#observe(op, undefined);
+    else this.#appendBatch(op, entries, appending, nowMs);
+    op.answer = { kind: "batch", result: { versions } };
+  }
+
+  #look(key: Uint8Array, nowMs: number): AcceptedKey {
+    return this.#context.state.look(key, nowMs);
   }
 
   /** The answer tells of what stands, and appends nothing. */
   #observe(op: WriteOp, standing: AcceptedKey | undefined): void {
-    const { versions } = this.#context;
     // That a key is absent may be the doing of any write up to now.
-    op.dependsOn = standing?.isVisible === true ? standing.version : versions.last;
+    op.dependsOn = standing?.isVisible === true ? standing.version : this.#context.versions.last;
   }
 
   #requireSpace(op: WriteOp): void {
@@ -204,130 +166,131 @@ export class Evaluator {
     });
   }
 
-  #requireRoom(op: WriteOp, key: Uint8Array, standing: AcceptedKey): number {
-    const { keydir, state, indexBytesMax, versions } = this.#context;
-    versions.requireRoomFor(1);
-    this.#requireSpace(op);
-    if (standing.isIndexed) return 0;
-    const indexBytes = keydir.bytesFor(key.length);
-    if (keydir.bytes + state.pendingIndexBytes + indexBytes > indexBytesMax) {
-      throw indexFull(indexBytesMax);
-    }
-    return indexBytes;
+  /** Whether the index may grow by `keys` more keys of together `keyBytes`, beside the pending ones. */
+  #hasIndexRoom(keyBytes: number, keys = 1): boolean {
+    const { keydir, state, indexBytesMax } = this.#context;
+    if (indexBytesMax === Number.MAX_SAFE_INTEGER) return true;
+    const { pendingKeys, pendingKeyBytes } = state;
+    const growth = keydir.bytesFor(pendingKeyBytes + keyBytes, pendingKeys + keys);
+    return keydir.bytes + growth <= indexBytesMax;
+  }
+
+  /** Throws INDEX_FULL if a key that is new would not fit, beside `others` of the same batch. */
+  #requireIndexRoom(key: Uint8Array, standing: AcceptedKey, others = NO_KEYS): void {
+    if (standing === UNSEEN || standing.isIndexed) return;
+    if (this.#hasIndexRoom(others.bytes + key.length, others.count + 1)) return;
+    const { indexBytesMax } = this.#context;
+    throw new KvixError("INDEX_FULL", `the limit is ${indexBytesMax} bytes`, {
+      metadata: { limit_bytes: indexBytesMax },
+    });
   }
 
   #draftSet(
-    key: Uint8Array,
-    keyText: string,
-    value: Uint8Array,
+    { key, value }: { readonly key: Uint8Array; readonly value: Uint8Array },
     expiresAtMs: number,
     nowMs: number,
-    indexBytes: number,
-  ): Draft {
+    standing: AcceptedKey,
+  ): PendingEntry {
     const version = this.#context.versions.take();
     const payloadBytes = recordBytes(key.length, value.length, version, nowMs, expiresAtMs);
-    return { key, keyText, value, version, expiresAtMs, flags: 0, payloadBytes, indexBytes };
-  }
-
-  #draftTombstone(key: Uint8Array, keyText: string, flags: number, nowMs: number): Draft {
-    const version = this.#context.versions.take();
-    const payloadBytes = tombstoneBytes(key.length, version, nowMs);
-    return {
-      key,
-      keyText,
-      value: NOTHING,
+    const newKeyBytes = standing.isIndexed ? 0 : key.length;
+    return new PendingEntry(
       version,
-      expiresAtMs: 0,
-      flags,
-      payloadBytes,
-      indexBytes: 0,
-    };
-  }
-
-  /** Encodes one frame: of the only draft, or of a batch of all. */
-  #append(op: WriteOp, drafts: readonly Draft[], nowMs: number): void {
-    const { staging } = this.#context;
-    const [only] = drafts;
-    if (op.request.kind !== "batch" && only !== undefined) {
-      op.frameBytes = FRAME_HEADER_BYTES + only.payloadBytes;
-      const chunk = staging.chunkFor(op.frameBytes);
-      op.at = chunk.used;
-      op.entries = [this.#encode(chunk, op.at, only, nowMs)];
-      finish(chunk, op);
-      return;
-    }
-    let membersBytes = 0;
-    for (const draft of drafts) membersBytes += FRAME_HEADER_BYTES + draft.payloadBytes;
-    const headBytes = batchHeadBytes(NOTHING, NOTHING, NOTHING, membersBytes);
-    const payloadBytes = headBytes + membersBytes;
-    if (payloadBytes > BATCH_BYTES_MAX)
-      throw new KvixError("BATCH_TOO_LARGE", `${payloadBytes} bytes`);
-    op.frameBytes = FRAME_HEADER_BYTES + payloadBytes;
-    const chunk = staging.chunkFor(op.frameBytes);
-    op.at = chunk.used;
-    writeFrameHeader(chunk.view, op.at, payloadBytes, FrameFlag.BATCH, nowMs);
-    const { bytes } = chunk;
-    let at = encodeBatchHead(
-      bytes,
-      op.at + FRAME_HEADER_BYTES,
-      NOTHING,
-      NOTHING,
-      NOTHING,
-      membersBytes,
+      expiresAtMs,
+      0,
+      FRAME_HEADER_BYTES + payloadBytes,
+      newKeyBytes,
     );
-    op.entries = drafts.map((draft) => {
-      const entry = this.#encode(chunk, at, draft, nowMs);
-      at += entry.length;
-      return entry;
-    });
-    finish(chunk, op);
   }
 
-  #encode(chunk: StagedChunk, at: number, draft: Draft, nowMs: number): PendingEntry {
+  /** The tombstone of what stands; EXPIRED if its time was up. */
+  #draftTombstone(key: Uint8Array, standing: AcceptedKey, nowMs: number): PendingEntry {
+    const version = this.#context.versions.take();
+    const flags = FrameFlag.TOMBSTONE | (standing.isVisible ? 0 : FrameFlag.EXPIRED);
+    const payloadBytes = tombstoneBytes(key.length, version, nowMs);
+    return new PendingEntry(version, 0, flags, FRAME_HEADER_BYTES + payloadBytes, 0);
+  }
+
+  #appendOne(
+    op: WriteOp,
+    entry: PendingEntry,
+    key: Uint8Array,
+    value: Uint8Array,
+    nowMs: number,
+  ): void {
+    const chunk = this.#context.staging.chunkFor(entry.length);
+    this.#encode(chunk, chunk.used, entry, key, value, nowMs);
+    chunk.add(op, [entry], entry.length);
+  }
+
+  /** Encodes all entries into the one frame of a batch. */
+  #appendBatch(
+    op: WriteOp,
+    entries: readonly PendingEntry[],
+    mutations: readonly Mutation[],
+    nowMs: number,
+  ): void {
+    let membersBytes = 0;
+    for (const entry of entries) membersBytes += entry.length;
+    const payloadBytes = batchHeadBytes(NOTHING, NOTHING, NOTHING, membersBytes) + membersBytes;
+    if (payloadBytes > BATCH_BYTES_MAX) {
+      throw new KvixError("BATCH_TOO_LARGE", `${payloadBytes} bytes`);
+    }
+    const chunk = this.#context.staging.chunkFor(FRAME_HEADER_BYTES + payloadBytes);
+    const payload = chunk.used + FRAME_HEADER_BYTES;
+    writeFrameHeader(chunk.view, chunk.used, payloadBytes, FrameFlag.BATCH, nowMs);
+    let at = encodeBatchHead(chunk.bytes, payload, NOTHING, NOTHING, NOTHING, membersBytes);
+    for (const [index, entry] of entries.entries()) {
+      const mutation = mutations[index] as Mutation;
+      const value = mutation.kind === "set" ? mutation.value : NOTHING;
+      this.#encode(chunk, at, entry, mutation.key, value, nowMs);
+      at += entry.length;
+    }
+    chunk.add(op, entries, FRAME_HEADER_BYTES + payloadBytes);
+  }
+
+  #encode(
+    chunk: StagedChunk,
+    at: number,
+    entry: PendingEntry,
+    key: Uint8Array,
+    value: Uint8Array,
+    nowMs: number,
+  ): void {
     const payload = at + FRAME_HEADER_BYTES;
-    const { key, version, flags, expiresAtMs } = draft;
-    writeFrameHeader(chunk.view, at, draft.payloadBytes, flags, nowMs);
+    const { version, flags, expiresAtMs, length } = entry;
+    writeFrameHeader(chunk.view, at, length - FRAME_HEADER_BYTES, flags, nowMs);
     if (flags === 0) {
-      encodeRecord(chunk.bytes, payload, key, draft.value, version, nowMs, expiresAtMs);
+      encodeRecord(chunk.bytes, payload, key, value, version, nowMs, expiresAtMs);
     } else {
       encodeTombstone(chunk.bytes, payload, key, version, nowMs);
     }
     // The payload starts with the key's tag and its length, a varint.
     const keyStart = payload + 1 + (key.length < 0x80 ? 1 : key.length < 0x4000 ? 2 : 3);
-    const entry: PendingEntry = {
-      keyText: draft.keyText,
-      version,
-      expiresAtMs,
-      isTombstone: flags !== 0,
-      source: chunk.bytes,
-      at,
-      keyStart,
-      keyEnd: keyStart + key.length,
-      length: FRAME_HEADER_BYTES + draft.payloadBytes,
-      indexBytes: draft.indexBytes,
-      segment: undefined,
-      offset: 0,
-    };
+    entry.source = chunk.bytes;
+    entry.at = at;
+    entry.keyStart = keyStart;
+    entry.keyEnd = keyStart + key.length;
     this.#context.state.accept(entry);
-    return entry;
   }
 }
 
-/** A mutation of a batch with what stands before it; mutations of one batch never meet in a key. */
-function planMutation(mutation: Mutation, state: AcceptedState, nowMs: number) {
-  const keyText = keyTextOf(mutation.key);
-  const standing = state.look(mutation.key, keyText, nowMs);
-  const expiry = mutation.kind === "set" ? (mutation.expiry ?? NEVER) : NEVER;
-  return { mutation, keyText, standing, expiresAtMs: resolveExpiry(expiry, standing, nowMs) };
-}
-
 const NEVER: Expiry = { kind: "never" };
+const NO_KEYS = { count: 0, bytes: 0 };
 
-function finish(chunk: StagedChunk, op: WriteOp): void {
-  chunk.used += op.frameBytes;
-  chunk.ops.push(op);
-  const last = op.entries.at(-1);
-  if (last !== undefined) chunk.lastVersion = last.version;
+/** Stands for what was not looked at. */
+const UNSEEN: AcceptedKey = {
+  exists: false,
+  isVisible: false,
+  version: 0,
+  expiresAtMs: 0,
+  place: undefined,
+  isIndexed: false,
+};
+
+/** Whether a mutation does the same whatever stands. */
+function isBlind(mutation: Mutation): boolean {
+  return mutation.kind === "set" && mutation.expiry?.kind !== "keep";
 }
 
 function isMet(condition: Condition | undefined, standing: AcceptedKey): boolean {
@@ -362,10 +325,4 @@ function resolveExpiry(expiry: Expiry, standing: AcceptedKey, nowMs: number): nu
       return Math.max(1, atMs);
     }
   }
-}
-
-function indexFull(limit: number): KvixError {
-  return new KvixError("INDEX_FULL", `the limit is ${limit} bytes`, {
-    metadata: { limit_bytes: limit },
-  });
 }

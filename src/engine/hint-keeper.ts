@@ -16,10 +16,12 @@ import type { Host } from "../host/host.js";
 import { HintFile } from "../storage/hint-file.js";
 import type { StoreDirectories } from "../storage/layout.js";
 import type { Segment } from "../storage/segment.js";
-import { findFrame, type ScanStop, scanFrames } from "../storage/segment-scan.js";
+import { findFrame, type ScanRange, type ScanStop, scanFrames } from "../storage/segment-scan.js";
 import { type DamageRegister, damageMessage } from "./damage.js";
-import { type FrameEntry, visitFrame } from "./frame-loader.js";
+import { type FrameEntry, type FrameRequest, type FrameSink, visitFrame } from "./frame-loader.js";
 import { type Keydir, NO_ENTRY } from "./keydir/keydir.js";
+import type { Latch } from "./latch.js";
+import { type LostFrame, salvageRun } from "./salvage.js";
 
 /** How many bytes of a segment are read before others get a turn. */
 const SLICE_BYTES = 512 * 1024;
@@ -31,6 +33,7 @@ export interface HintKeeperContext {
   readonly storeId: Uint8Array;
   readonly keydir: Keydir;
   readonly damage: DamageRegister;
+  readonly latch: Latch;
 }
 
 /** Thrown inside to stop at a close. */
@@ -87,10 +90,12 @@ export class HintKeeper {
   }
 
   async #build(segment: Segment): Promise<void> {
-    const { host, directories, storeId } = this.#context;
+    const { host, storeId } = this.#context;
+    const fileLength = (await segment.file?.size()) ?? 0;
+    if (fileLength < segment.length) throw new Error("the end of the segment is missing");
     const { id: segmentId, timestampNs } = segment.name;
     const writer = new HintWriter({ storeId, segmentId, timestampNs });
-    const hint = await HintFile.create(host.files, directories, segment);
+    const hint = await HintFile.create(host.files, segment);
     try {
       const facts = await this.#addEntries(segment, writer, hint);
       for (const piece of writer.finish(facts)) await hint.append(piece);
@@ -99,37 +104,55 @@ export class HintKeeper {
       await hint.abandon().catch(() => undefined);
       throw error;
     }
+    await this.#syncDirectory();
+  }
+
+  /**
+   * The hint could do without; but the names of segments lie in the same
+   * directory, and a sync of it that failed may have lost one of them for good.
+   */
+  async #syncDirectory(): Promise<void> {
+    const { host, directories, latch } = this.#context;
+    try {
+      await host.files.syncDirectory(directories.segments);
+    } catch (error) {
+      latch.close("a sync of the segment directory failed", error);
+      throw error;
+    }
   }
 
   /** Adds what the index needs of the segment, and answers what the summary needs. */
   async #addEntries(segment: Segment, writer: HintWriter, hint: HintFile) {
     const { damage } = this.#context;
     const requests: HintRequest[] = [];
-    const pieces: Uint8Array[] = [];
+    const pieces: (Uint8Array | undefined)[] = [];
     let newestTimestampMs = 0;
+    let newestVersion = 0;
     const sink = {
       entry: (entry: FrameEntry) => {
         if (entry.timestampMs > newestTimestampMs) newestTimestampMs = entry.timestampMs;
-        if (this.#isSupersededWithin(segment, entry)) return;
-        const piece = addToHint(writer, entry);
-        if (piece !== undefined) pieces.push(piece);
+        if (entry.version > newestVersion) newestVersion = entry.version;
+        if (!this.#isSupersededWithin(segment, entry)) pieces.push(addToHint(writer, entry));
       },
-      request: (request: { requestId: Uint8Array; offset: number; length: number }) => {
+      request: (request: FrameRequest) => {
         const { requestId, offset, length } = request;
         requests.push(
           create(HintRequestSchema, { requestId, offset: BigInt(offset), length: BigInt(length) }),
         );
       },
     };
-    let from = 0;
-    while (from < segment.length) {
+    for (let from = 0; from < segment.length; ) {
       const stop = await this.#scanSlice(segment, from, sink);
-      for (const piece of pieces.splice(0)) await hint.append(piece);
+      from = stop.offset;
+      if (stop.kind !== "end") {
+        const salvage = await this.#lookIntoDamage(segment, from, newestVersion);
+        for (const lost of salvage.lost) pieces.push(addLostToHint(writer, lost));
+        from = salvage.end;
+      }
+      for (const piece of pieces.splice(0)) if (piece !== undefined) await hint.append(piece);
       if (this.#isStopped) throw new Stopped();
       await new Promise<void>((resolve) => this.#context.host.clock.soon(resolve));
-      from = stop.kind === "end" ? stop.offset : await this.#behindDamage(segment, stop.offset);
     }
-    for (const piece of this.#addDamagedEntries(segment, writer)) await hint.append(piece);
     return {
       segmentLength: BigInt(segment.length),
       segmentChecksum: segment.checksum,
@@ -144,61 +167,51 @@ export class HintKeeper {
     };
   }
 
-  #scanSlice(
-    segment: Segment,
-    from: number,
-    sink: Parameters<typeof visitFrame>[2],
-  ): Promise<ScanStop> {
-    const { file } = segment;
-    if (file === undefined) throw new Error("the segment is missing");
-    const range = { file, salt: segment.name.salt, from, to: segment.length };
-    return scanFrames(range, (scanned) => {
+  #scanSlice(segment: Segment, from: number, sink: FrameSink): Promise<ScanStop> {
+    return scanFrames(rangeOf(segment, from), (scanned) => {
       if (!visitFrame(scanned, segment, sink)) throw new Error("a frame of an unknown kind");
       return scanned.offset - from < SLICE_BYTES;
     });
   }
 
-  async #behindDamage(segment: Segment, offset: number): Promise<number> {
-    const { file } = segment;
-    if (file === undefined) throw new Error("the segment is missing");
-    const isKnown = this.#context.damage
-      .of(segment.name)
-      .some((range) => offset >= range.offset && offset < range.offset + range.length);
-    // A hint must not paper over damage that the index has not been told of.
-    if (!isKnown) throw new Error(`the segment has damage at ${offset} that is not known yet`);
-    const range = { file, salt: segment.name.salt, from: offset + 1, to: segment.length };
-    const found = await findFrame(range);
-    return found.kind === "frame" ? found.offset : segment.length;
-  }
-
-  /** Entries that the index holds for frames of this segment that cannot be read. */
-  *#addDamagedEntries(segment: Segment, writer: HintWriter): Generator<Uint8Array> {
-    const { damage, keydir } = this.#context;
-    const ranges = damage.of(segment.name);
-    if (ranges.length === 0) return;
-    const found: number[] = [];
-    keydir.forEach((entry) => {
-      if (keydir.segmentOf(entry) !== segment.name.id) return;
-      const offset = keydir.offsetOf(entry);
-      const isDamaged = ranges.some(
-        (range) => offset >= range.offset && offset < range.offset + range.length,
-      );
-      if (isDamaged) found.push(entry);
+  /**
+   * What damage at `offset` still tells, from its bytes and not from the index,
+   * which may have newer writes of these keys that are not durable (V16); and
+   * where sound frames go on. Damage that nobody knew of is registered.
+   */
+  async #lookIntoDamage(
+    segment: Segment,
+    offset: number,
+    versionBefore: number,
+  ): Promise<{ lost: readonly LostFrame[]; end: number }> {
+    const found = await findFrame(rangeOf(segment, offset + 1));
+    const end = found.kind === "frame" ? found.offset : segment.length;
+    let versionAfter = segment.highestVersion + 1;
+    await scanFrames(rangeOf(segment, end), (scanned) => {
+      visitFrame(scanned, segment, {
+        entry: (entry) => {
+          versionAfter = Math.min(versionAfter, entry.version);
+        },
+      });
+      return false;
     });
-    for (const entry of found) {
-      const key = keydir.keyOf(entry);
-      const piece = writer.add(
-        key,
-        0,
-        key.length,
-        keydir.offsetOf(entry),
-        keydir.lengthOf(entry),
-        keydir.versionOf(entry),
-        keydir.expiresAtMsOf(entry),
-        HintFlag.DAMAGED,
-      );
-      if (piece !== undefined) yield piece;
-    }
+    const length = end - offset;
+    const { lost, isComplete } = await salvageRun({
+      segment,
+      offset,
+      length,
+      versionBefore,
+      versionAfter,
+    });
+    this.#context.damage.add({
+      segment: segment.name,
+      offset,
+      length,
+      firstVersion: versionBefore + 1,
+      lastVersion: Math.max(versionBefore + 1, versionAfter - 1),
+      keysUnknown: !isComplete,
+    });
+    return { lost, end };
   }
 
   /**
@@ -214,6 +227,27 @@ export class HintKeeper {
       keydir.versionOf(known) > entry.version
     );
   }
+}
+
+function rangeOf(segment: Segment, from: number): ScanRange {
+  const { file, name, length } = segment;
+  if (file === undefined) throw new Error("the segment is missing");
+  return { file, salt: name.salt, from, to: length };
+}
+
+/** A key whose frame is known to be unreadable: a read of it is DATA_LOSS after the next opening, too. */
+function addLostToHint(writer: HintWriter, lost: LostFrame): Uint8Array | undefined {
+  const { bytes, fields, offset, isCertain } = lost;
+  return writer.add(
+    bytes,
+    fields.keyStart,
+    fields.keyEnd,
+    offset,
+    bytes.length,
+    fields.version,
+    isCertain ? fields.expiresAtMs : 0,
+    HintFlag.DAMAGED,
+  );
 }
 
 function addToHint(writer: HintWriter, entry: FrameEntry): Uint8Array | undefined {

@@ -31,7 +31,6 @@ export class IndexLoader {
   readonly #bytesMax: number;
   #tombstones = 0;
   #entries = 0;
-  #overflowed = false;
 
   constructor(keydir: Keydir, segments: SegmentSet, bytesMax: number) {
     this.#keydir = keydir;
@@ -69,19 +68,23 @@ export class IndexLoader {
     );
     if (isTombstone) this.#tombstones += 1;
     else segment.liveBytes += length;
-    if (keydir.bytes > this.#bytesMax) this.#overflowed = true;
   }
 
   /** Drops the tombstones. Throws INDEX_LIMIT_TOO_SMALL, with the figure, if all do not fit. */
   finish(): void {
     const keydir = this.#keydir;
-    const needed = keydir.bytes;
     if (this.#tombstones > 0) {
       keydir.forEach((entry) => {
         if (keydir.expiresAtMsOf(entry) === TOMBSTONE_MARK) keydir.remove(entry);
       });
     }
-    if (this.#overflowed) {
+    let needed = keydir.bytes;
+    if (needed > this.#bytesMax) {
+      // What tombstones took while loading is given back in steps.
+      while (keydir.maintain());
+      needed = Math.min(needed, keydir.bytes);
+    }
+    if (needed > this.#bytesMax) {
       throw new KvixError(
         "INDEX_LIMIT_TOO_SMALL",
         `${keydir.count} keys need ${needed} bytes; indexBytesMax is ${this.#bytesMax}`,

@@ -11,9 +11,10 @@ import { FRAME_HEADER_BYTES } from "../format/frame.js";
 import type { FileLock } from "../host/file-system.js";
 import type { Host } from "../host/host.js";
 import type { SegmentSet } from "../storage/segment-set.js";
-import { hasExpired, keyTextOf } from "./accepted-state.js";
+import { hasExpired } from "./accepted-state.js";
 import type { DamageRegister } from "./damage.js";
 import type { DiskSpace } from "./disk-space.js";
+import { DuplicateFinder } from "./duplicate-finder.js";
 import type { HintKeeper } from "./hint-keeper.js";
 import { type Keydir, NO_ENTRY } from "./keydir/keydir.js";
 import type { Latch } from "./latch.js";
@@ -35,6 +36,7 @@ import type {
 } from "./store.js";
 import type { OpenStats, StoreStats } from "./store-stats.js";
 import type { Sweep } from "./sweep.js";
+import type { Upkeep } from "./upkeep.js";
 import type { Versions } from "./versions.js";
 import { WriteOp, type WriteRequest, type WriteResult } from "./write-op.js";
 import type { WriteQueue } from "./write-queue.js";
@@ -58,20 +60,23 @@ export interface StoreParts {
   readonly queue: WriteQueue;
   readonly space: DiskSpace;
   readonly hints: HintKeeper;
+  readonly upkeep: Upkeep;
   readonly openStats: OpenStats;
   readonly newestTimestampMs: number;
   /** Made with the function that submits the sweep's writes. */
-  readonly sweepWith: (expire: (key: Uint8Array, version: number) => Promise<void>) => Sweep;
+  readonly sweepWith: (expire: (key: Uint8Array, version: number) => Promise<boolean>) => Sweep;
 }
 
 /** A store in two directories of this machine. */
 export class LocalStore implements Store {
   readonly #parts: StoreParts;
   readonly #sweep: Sweep;
+  readonly #duplicates: DuplicateFinder;
   #closing: Promise<void> | undefined;
 
   constructor(parts: StoreParts) {
     this.#parts = parts;
+    this.#duplicates = new DuplicateFinder(parts.host.entropy);
     this.#sweep = parts.sweepWith((key, version) => this.#expire(key, version));
     this.#sweep.start();
   }
@@ -132,7 +137,12 @@ export class LocalStore implements Store {
     mutations: readonly Mutation[],
     options: Pick<WriteOptions, "durability" | "signal"> = {},
   ): Promise<BatchResult> {
-    const bytes = requireMutations(mutations);
+    const bytes = requireMutations(mutations) + (mutations.length - 1) * OP_OVERHEAD_BYTES;
+    if (this.#duplicates.has(mutations)) {
+      throw new KvixError("FIELD_INVALID", "mutations name the same key twice", {
+        metadata: { field: "mutations" },
+      });
+    }
     return (await this.#submit({ kind: "batch", mutations }, bytes, options)) as BatchResult;
   }
 
@@ -216,9 +226,12 @@ export class LocalStore implements Store {
     return this.#parts.queue.submit(op, options.signal);
   }
 
-  async #expire(key: Uint8Array, version: number): Promise<void> {
+  async #expire(key: Uint8Array, version: number): Promise<boolean> {
     const op = new WriteOp({ kind: "expire", key, version }, "buffered", key.length);
-    await this.#parts.queue.submit(op).catch(() => undefined);
+    return await this.#parts.queue.submit(op).then(
+      () => op.frameBytes > 0,
+      () => false,
+    );
   }
 
   async #close(): Promise<void> {
@@ -227,11 +240,13 @@ export class LocalStore implements Store {
     const attempt = async (step: () => Promise<void>): Promise<void> => {
       await step().catch((error: unknown) => failures.push(error));
     };
+    this.#parts.upkeep.stop();
     await attempt(() => this.#sweep.stop());
     await attempt(() => queue.close());
     await attempt(() => hints.stop());
     const newestMs = Math.max(this.#parts.newestTimestampMs, host.clock.wallMs());
     await attempt(() => log.markClean(versions.last, newestMs));
+    await attempt(() => log.close());
     for (const segment of segments) await attempt(async () => segment.file?.close());
     for (const lock of locks) await attempt(() => lock.release());
     if (latch.isClosed) throw latch.uncertain();
@@ -263,7 +278,6 @@ function requireMutations(mutations: readonly Mutation[]): number {
       `${mutations.length} mutations; 1 to ${BATCH_MUTATIONS_MAX}`,
     );
   }
-  const keys = new Set<string>();
   let bytes = 0;
   for (const mutation of mutations) {
     requireKey(mutation.key);
@@ -273,12 +287,6 @@ function requireMutations(mutations: readonly Mutation[]): number {
       if (mutation.expiry !== undefined) requireExpiry(mutation.expiry);
       bytes += mutation.value.length;
     }
-    keys.add(keyTextOf(mutation.key));
-  }
-  if (keys.size < mutations.length) {
-    throw new KvixError("FIELD_INVALID", "mutations name the same key twice", {
-      metadata: { field: "mutations" },
-    });
   }
   return bytes;
 }

@@ -81,6 +81,7 @@ export class Log {
   /** A new segment's file that is made but not yet in the manifest. */
   #prepared: { name: SegmentName; file: File } | undefined;
   #reservation: Promise<void> | undefined;
+  #savingDamage: Promise<void> | undefined;
   syncs = 0;
   bytesAppended = 0;
 
@@ -114,6 +115,7 @@ export class Log {
     else if (versions.isRunningLow) this.#reserveSoon(lastVersion);
     const active = this.#requireActive();
     if (active.length > 0 && active.length + bytes > segmentBytesMax) await this.#rotate();
+    this.#requireUnlatched();
     const segment = this.#requireActive();
     const left = segmentBytesMax - segment.length;
     return { segment, room: segment.length === 0 ? Math.max(left, bytes) : left };
@@ -153,6 +155,7 @@ export class Log {
 
   /** Makes everything written durable. Closes the latch and throws if that fails. */
   async sync(): Promise<void> {
+    this.#requireUnlatched();
     const segment = this.#active;
     if (segment === undefined || !this.isDirty) return;
     const { length } = segment;
@@ -162,6 +165,8 @@ export class Log {
       this.#context.latch.close(`a sync of ${segment.name.fileName} failed`, cause);
       throw this.#context.latch.uncertain();
     }
+    // A latch that closed meanwhile, over the manifest, leaves nothing to be acknowledged.
+    if (this.#context.latch.isClosed) throw this.#context.latch.uncertain();
     this.#syncedLength = length;
     this.syncs += 1;
   }
@@ -173,23 +178,43 @@ export class Log {
   async markClean(lastVersion: number, newestTimestampMs: number): Promise<void> {
     const { latch } = this.#context;
     await this.#reservation;
+    await this.#savingDamage;
     if (!this.#begun || latch.isClosed) return;
-    await this.#change((draft) => {
-      this.#putDamage(draft);
+    const edit = (draft: Manifest): void => {
       draft.clean = create(CleanMarkSchema, {
         syncedLength: BigInt(this.#active?.length ?? 0),
         syncedChecksum: this.#active?.checksum ?? 0,
         lastVersion: BigInt(lastVersion),
         newestTimestamp: BigInt(newestTimestampMs) * 1_000_000n,
       });
+    };
+    await this.#change(edit).catch((error: unknown) => {
+      // A full disk has given the reserve back by now, and that has room for a manifest.
+      if (!(error instanceof KvixError && error.reason === "NO_SPACE")) throw error;
+      return this.#change(edit);
     });
   }
 
-  /** Saves damage found since the last manifest change; only once the session has begun. */
-  async saveDamage(): Promise<void> {
-    const { damage, latch } = this.#context;
-    if (!this.#begun || latch.isClosed || !damage.hasUnsaved) return;
-    await this.#change((draft) => this.#putDamage(draft));
+  /** Puts damage that a read has found into the manifest; only once the session has begun. */
+  saveDamageSoon(): void {
+    const { damage, latch, host } = this.#context;
+    if (!this.#begun || latch.isClosed || this.#savingDamage !== undefined) return;
+    this.#savingDamage = (async () => {
+      while (damage.hasUnsaved) await this.#change(() => undefined);
+    })()
+      .catch((err: unknown) => host.log.warn({ err }, "damage could not be remembered yet"))
+      .finally(() => {
+        this.#savingDamage = undefined;
+      });
+  }
+
+  /** Lets go of a file that was made for a segment that never came. */
+  async close(): Promise<void> {
+    await this.#prepared?.file.close();
+  }
+
+  #requireUnlatched(): void {
+    if (this.#context.latch.isClosed) throw this.#context.latch.readOnly();
   }
 
   #requireActive(): Segment {
@@ -207,7 +232,6 @@ export class Log {
       delete draft.clean;
       draft.versionMark = BigInt(mark);
       if (this.#lostRange !== undefined) addLostRange(draft, this.#lostRange);
-      this.#putDamage(draft);
       if (next === undefined) return;
       if (old !== undefined) sealInManifest(draft, old);
       addToManifest(draft, next.name);
@@ -216,7 +240,8 @@ export class Log {
     this.#sealFirst = false;
     this.#begun = true;
     if (next !== undefined) this.#activate(next, old);
-    await space.keepReserve();
+    // On a full disk the space is for deletes; the reserve is restored when there is more.
+    if (!space.isFull) await space.keepReserve();
   }
 
   async #rotate(): Promise<void> {
@@ -226,7 +251,6 @@ export class Log {
     await this.#change((draft) => {
       sealInManifest(draft, old);
       addToManifest(draft, next.name);
-      this.#putDamage(draft);
     });
     this.#activate(next, old);
   }
@@ -309,15 +333,19 @@ export class Log {
 
   async #change(edit: (draft: Manifest) => void): Promise<void> {
     const { manifest, latch, damage } = this.#context;
-    const ranges = damage.count;
+    let saved = 0;
     try {
-      await manifest.change(edit);
+      await manifest.change((draft) => {
+        edit(draft);
+        this.#putDamage(draft);
+        saved = damage.changes;
+      });
     } catch (cause) {
       if (!(cause instanceof ManifestUncertainError)) throw await this.#writeFailed(cause);
       latch.close("a change of the manifest failed", cause);
       throw latch.readOnly();
     }
-    if (damage.count === ranges) damage.markSaved();
+    damage.markSaved(saved);
   }
 
   /** Takes a failed append back, durably; closes the latch if that is not possible. */

@@ -6,7 +6,7 @@
 import type { Host } from "../host/host.js";
 import { FileName, type StoreDirectories, segmentPath } from "../storage/layout.js";
 import type { ManifestFile } from "../storage/manifest-file.js";
-import type { SegmentSet } from "../storage/segment-set.js";
+import { SegmentSet } from "../storage/segment-set.js";
 import { AcceptedState } from "./accepted-state.js";
 import { Answerer } from "./answerer.js";
 import { DamageRegister } from "./damage.js";
@@ -25,6 +25,7 @@ import { RecordReader } from "./record-reader.js";
 import { type Recovered, recover } from "./recovery.js";
 import { Staging } from "./staging.js";
 import { Sweep } from "./sweep.js";
+import { Upkeep } from "./upkeep.js";
 import { Versions } from "./versions.js";
 import { WriteQueue } from "./write-queue.js";
 
@@ -39,21 +40,23 @@ const SEED_BYTES = 16;
 export async function openStore(input: StoreOptionsInput, host: Host): Promise<LocalStore> {
   const options = resolveStoreOptions(input);
   const { directories, locks } = await holdDirectories(host, options);
+  const segments = new SegmentSet();
   try {
     const manifest = await openManifest(host, directories, options);
     const keydir = new Keydir({ seed: host.entropy.bytes(SEED_BYTES) });
     const damage = new DamageRegister();
-    const found = await recover({ host, directories, manifest, keydir, damage, options });
-    const entries = await host.files.list(directories.segments);
-    const stray = findStrayFiles(entries, manifest.current);
+    const context = { host, directories, manifest, keydir, damage, options, segments };
+    const found = await recover(context);
+    const stray = await findStrayFiles(host, directories, manifest.current);
     if (stray.names.length > 0) {
       host.log.warn({ files: stray.names }, "files that are not the store's are left alone");
     }
-    const world = { host, options, directories, manifest, keydir, damage, found };
+    const world = { host, options, directories, manifest, keydir, damage, segments, found };
     const parts = assemble(world, stray.ids);
     const openStats = found.progress.toStats(stray.names);
     return new LocalStore({ ...parts, locks, openStats });
   } catch (error) {
+    for (const segment of segments) await segment.file?.close();
     for (const lock of locks) await lock.release();
     throw openFailed(error);
   }
@@ -67,6 +70,7 @@ interface OpenedWorld {
   readonly manifest: ManifestFile;
   readonly keydir: Keydir;
   readonly damage: DamageRegister;
+  readonly segments: SegmentSet;
   readonly found: Recovered;
 }
 
@@ -74,15 +78,14 @@ function assemble(
   world: OpenedWorld,
   takenIds: ReadonlySet<number>,
 ): Omit<StoreParts, "locks" | "openStats"> {
-  const { host, options, directories, manifest, keydir, damage, found } = world;
-  const { segments } = found;
+  const { host, options, directories, manifest, keydir, damage, segments, found } = world;
   const { clock, log: hostLog } = host;
   const latch = new Latch(hostLog);
   const versions = new Versions(found.nextVersion, Number(manifest.current.versionMark));
   const publisher = new Publisher(keydir, segments, versions.last);
   const reader = new RecordReader(clock, damage);
-  const hintContext = { host, directories, storeId: manifest.current.storeId, keydir, damage };
-  const hints = new HintKeeper(hintContext);
+  const { storeId } = manifest.current;
+  const hints = new HintKeeper({ host, directories, storeId, keydir, damage, latch });
   const space = diskSpace(world);
   const log = new Log(
     {
@@ -129,8 +132,12 @@ function assemble(
     answerer,
     inFlightBytesMax,
     flushIntervalMs,
+    onIdle: () => upkeep.kick(),
   });
+  const upkeep = new Upkeep(clock, keydir, () => queue.isBusy);
+  upkeep.kick();
   for (const segment of found.withoutHint) hints.add(segment);
+  damage.onNews = () => log.saveDamageSoon();
   const { newestTimestampMs } = found;
   const isIdle = (): boolean => queue.waitingCalls === 0 && !latch.isClosed;
   const sweepContext = { clock, log: hostLog, keydir, trustClock, newestTimestampMs, isIdle };
@@ -148,12 +155,13 @@ function assemble(
     queue,
     space,
     hints,
+    upkeep,
     newestTimestampMs,
     sweepWith: (expire) => new Sweep({ ...sweepContext, expire }),
   };
 }
 
-function diskSpace({ host, options, directories, manifest, found }: OpenedWorld): DiskSpace {
+function diskSpace({ host, options, directories, manifest, segments }: OpenedWorld): DiskSpace {
   return new DiskSpace({
     files: host.files,
     clock: host.clock,
@@ -161,7 +169,7 @@ function diskSpace({ host, options, directories, manifest, found }: OpenedWorld)
     directory: directories.segments,
     reservePath: segmentPath(directories, FileName.reserve),
     reserveBytes: options.diskReserveBytes,
-    cheapestVictimBytes: () => cheapestVictimBytes(found.segments),
+    cheapestVictimBytes: () => cheapestVictimBytes(segments),
     manifestBytes: () => manifest.bytes,
   });
 }

@@ -25,16 +25,18 @@ export class Publisher {
     if (segment === undefined) throw new Error("an entry is published before it is written");
     if (version <= this.#version) throw new Error("publication out of version order");
     const keydir = this.#keydir;
-    const known = keydir.findIn(source, keyStart, keyEnd);
-    if (known !== NO_ENTRY) {
-      this.#segments.at(keydir.segmentOf(known)).liveBytes -= keydir.lengthOf(known);
-    }
-    if (entry.isTombstone) {
-      if (known !== NO_ENTRY) keydir.remove(known);
+    if (entry.flags !== 0) {
+      const known = keydir.findIn(source, keyStart, keyEnd);
+      if (known !== NO_ENTRY) {
+        this.#segments.at(keydir.segmentOf(known)).liveBytes -= keydir.lengthOf(known);
+        keydir.remove(known);
+      }
     } else {
       const { id } = segment.name;
       const { offset, expiresAtMs } = entry;
       keydir.put(source, keyStart, keyEnd, id, offset, length, expiresAtMs, version);
+      const { replacedSegment, replacedLength } = keydir;
+      if (replacedLength > 0) this.#segments.at(replacedSegment).liveBytes -= replacedLength;
       segment.liveBytes += length;
     }
     segment.coverVersion(version);

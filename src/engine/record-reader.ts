@@ -9,7 +9,7 @@
  */
 import { KvixError } from "../base/kvix-error.js";
 import { crc32Between } from "../format/checksum.js";
-import { FRAME_HEADER_BYTES } from "../format/frame.js";
+import { FRAME_HEADER_BYTES, FrameFlag } from "../format/frame.js";
 import { newRecordFields, parseRecord } from "../format/record.js";
 import type { File } from "../host/file-system.js";
 import type { Clock } from "../host/host.js";
@@ -25,6 +25,9 @@ const SLOW_READ_MS = 1;
 const POOL_READS = 64;
 /** One synchronous read in so many is timed. */
 const TIMED_READ_INTERVAL = 16;
+
+/** What the frame of a record never has. */
+const NOT_A_RECORD = FrameFlag.TOMBSTONE | FrameFlag.EXPIRED | FrameFlag.BATCH;
 
 /** A record whose fields lie in the bytes of its frame. */
 class VerifiedRecord implements StoredRecord {
@@ -112,6 +115,8 @@ export class RecordReader {
     version: number,
   ): Promise<StoredRecord> {
     if (this.#poolReads > 0) this.#poolReads -= 1;
+    // The caller may have used its key's memory again by the time the disk has answered.
+    const ownKey = key?.slice();
     const frame = allocate(length);
     let read: number;
     try {
@@ -119,7 +124,7 @@ export class RecordReader {
     } catch (cause) {
       throw readFailed(segment, offset, cause);
     }
-    return this.#verify(frame, read, segment, offset, key, version);
+    return this.#verify(frame, read, segment, offset, ownKey, version);
   }
 
   #verify(
@@ -134,6 +139,7 @@ export class RecordReader {
       read === frame.length &&
       littleEndian(frame, 0) === crc32Between(frame, 4, frame.length, segment.name.salt) &&
       littleEndian(frame, 4) === frame.length - FRAME_HEADER_BYTES &&
+      (frame[8]! & NOT_A_RECORD) === 0 &&
       parseRecord(frame, FRAME_HEADER_BYTES, frame.length, fields) &&
       fields.version === version &&
       (key === undefined || isSlice(key, frame, fields.keyStart, fields.keyEnd));

@@ -22,7 +22,7 @@ import type { StoreDirectories } from "../storage/layout.js";
 import type { ManifestFile } from "../storage/manifest-file.js";
 import { Segment, SegmentName } from "../storage/segment.js";
 import { checksumOf } from "../storage/segment-scan.js";
-import { SegmentSet } from "../storage/segment-set.js";
+import type { SegmentSet } from "../storage/segment-set.js";
 import { type DamageRegister, damageFromMessage } from "./damage.js";
 import { IndexLoader } from "./index-loader.js";
 import type { Keydir } from "./keydir/keydir.js";
@@ -42,11 +42,12 @@ export interface RecoveryContext {
   readonly keydir: Keydir;
   readonly damage: DamageRegister;
   readonly options: StoreOptions;
+  /** Is filled with the live segments, open; the caller closes them if opening fails. */
+  readonly segments: SegmentSet;
 }
 
 /** What recovery found. */
 export interface Recovered {
-  readonly segments: SegmentSet;
   readonly active: Segment | undefined;
   readonly sealFirst: boolean;
   /** The first version that may be given. */
@@ -65,7 +66,7 @@ export async function recover(context: RecoveryContext): Promise<Recovered> {
 
 class Recovery {
   readonly #context: RecoveryContext;
-  readonly #segments = new SegmentSet();
+  readonly #segments: SegmentSet;
   readonly #loader: IndexLoader;
   readonly #withoutHint: Segment[] = [];
   readonly #progress: OpenProgress;
@@ -74,21 +75,13 @@ class Recovery {
 
   constructor(context: RecoveryContext) {
     this.#context = context;
-    const { keydir, options, host, manifest } = context;
+    const { keydir, options, host, manifest, segments } = context;
+    this.#segments = segments;
     this.#loader = new IndexLoader(keydir, this.#segments, options.indexBytesMax);
     this.#progress = new OpenProgress(host, manifest.current.segments.length);
   }
 
   async run(): Promise<Recovered> {
-    try {
-      return await this.#run();
-    } catch (error) {
-      for (const segment of this.#segments) await segment.file?.close();
-      throw error;
-    }
-  }
-
-  async #run(): Promise<Recovered> {
     const { manifest, damage, options } = this.#context;
     let active: Segment | undefined;
     for (const listed of manifest.current.segments) {
@@ -124,7 +117,6 @@ class Recovery {
         : Math.max(Number(clean.lastVersion), this.#highestVersion) + 1;
     const isLost = clean === undefined && nextVersion > this.#highestVersion + 1;
     return {
-      segments: this.#segments,
       active,
       sealFirst: tail?.sealFirst ?? false,
       nextVersion,

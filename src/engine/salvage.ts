@@ -15,6 +15,7 @@ import { parseBatch } from "../format/batch.js";
 import { findFlippedBit } from "../format/bit-flip.js";
 import { FRAME_HEADER_BYTES, FrameFlag, readFrameHeader } from "../format/frame.js";
 import { newRecordFields, parseRecord, type RecordFields } from "../format/record.js";
+import { ByteWindow } from "../storage/byte-window.js";
 import type { Segment } from "../storage/segment.js";
 import type { IndexLoader } from "./index-loader.js";
 
@@ -33,22 +34,32 @@ export interface DamagedRun {
 }
 
 /** A frame that cannot be read, though its key is known, or likely. */
-interface LostFrame {
+export interface LostFrame {
+  /** Where it starts in the segment. */
+  readonly offset: number;
+  /** The frame as it was; its length is that on disk. */
   readonly bytes: Uint8Array;
   readonly fields: RecordFields;
   /** Whether the flipped bit was found, so that every field is known. */
   readonly isCertain: boolean;
 }
 
-/**
- * Loads an entry for every frame of the run whose key is known; reads of these
- * fail their checksum. Answers whether every key of the run is known for certain.
- */
-export async function salvageRun(run: DamagedRun, loader: IndexLoader): Promise<boolean> {
+/** What a damaged run still tells. */
+export interface Salvage {
+  readonly lost: readonly LostFrame[];
+  /** Whether every key of the run is known for certain. */
+  readonly isComplete: boolean;
+}
+
+/** The frames of the run whose keys are known; reads of these fail their checksum. */
+export async function salvageRun(run: DamagedRun): Promise<Salvage> {
   const { segment } = run;
-  if (segment.file === undefined || run.length > SALVAGE_BYTES_MAX) return false;
-  const bytes = new Uint8Array(run.length);
-  if ((await segment.file.read(bytes, run.offset)) < run.length) return false;
+  const lostFrames: LostFrame[] = [];
+  const nothing = { lost: lostFrames, isComplete: false };
+  if (segment.file === undefined || run.length > SALVAGE_BYTES_MAX) return nothing;
+  const window = new ByteWindow(segment.file, run.offset + run.length);
+  if ((await window.moveTo(run.offset, run.length)) < run.length) return nothing;
+  const bytes = window.bytes.slice(0, run.length);
   let isComplete = true;
   let versionBefore = run.versionBefore;
   let at = 0;
@@ -59,10 +70,11 @@ export async function salvageRun(run: DamagedRun, loader: IndexLoader): Promise<
       continue;
     }
     const length = claimedLength(bytes, at);
-    let lost = identify(bytes.slice(at, at + length), segment.name.salt, versionBefore, run);
+    const offset = run.offset + at;
+    let lost = identify(bytes.slice(at, at + length), offset, versionBefore, run);
     // The length itself may be what is wrong; asked once, for it costs the whole run.
     if (lost === undefined && isComplete && length < bytes.length - at) {
-      lost = identify(bytes.slice(at), segment.name.salt, versionBefore, run);
+      lost = identify(bytes.slice(at), offset, versionBefore, run);
     }
     if (lost === undefined) {
       isComplete = false;
@@ -71,20 +83,27 @@ export async function salvageRun(run: DamagedRun, loader: IndexLoader): Promise<
     }
     if (!lost.isCertain) isComplete = false;
     versionBefore = lost.fields.version;
+    lostFrames.push(lost);
+    at += lost.bytes.length;
+  }
+  return { lost: lostFrames, isComplete };
+}
+
+/** Loads the lost frames, so that reads of their keys are DATA_LOSS. */
+export function loadLost(segment: Segment, lost: readonly LostFrame[], loader: IndexLoader): void {
+  for (const { bytes, fields, offset, isCertain } of lost) {
     loader.load(segment, {
-      source: lost.bytes,
-      keyStart: lost.fields.keyStart,
-      keyEnd: lost.fields.keyEnd,
-      offset: run.offset + at,
-      length: lost.bytes.length,
-      version: lost.fields.version,
-      expiresAtMs: lost.isCertain ? lost.fields.expiresAtMs : 0,
+      source: bytes,
+      keyStart: fields.keyStart,
+      keyEnd: fields.keyEnd,
+      offset,
+      length: bytes.length,
+      version: fields.version,
+      expiresAtMs: isCertain ? fields.expiresAtMs : 0,
       // A lost tombstone is DATA_LOSS as well: what it deleted must not come back as a value.
       isTombstone: false,
     });
-    at += lost.bytes.length;
   }
-  return isComplete;
 }
 
 /**
@@ -110,12 +129,12 @@ function claimedLength(bytes: Uint8Array, at: number): number {
 
 function identify(
   frame: Uint8Array,
-  salt: number,
+  offset: number,
   versionBefore: number,
   run: DamagedRun,
 ): LostFrame | undefined {
   if (frame.length <= FRAME_HEADER_BYTES) return undefined;
-  const bit = findFlippedBit(frame, salt);
+  const bit = findFlippedBit(frame, run.segment.name.salt);
   if (bit !== undefined) {
     const byte = bit >> 3;
     frame[byte] = (frame[byte] as number) ^ (1 << (bit & 7));
@@ -128,5 +147,5 @@ function identify(
   if (bit === undefined && (!fits || header.payloadBytes !== frame.length - FRAME_HEADER_BYTES)) {
     return undefined;
   }
-  return { bytes: frame, fields, isCertain: bit !== undefined };
+  return { offset, bytes: frame, fields, isCertain: bit !== undefined };
 }

@@ -17,7 +17,7 @@ import { findFrame, type Resync, type ScannedFrame, scanFrames } from "../storag
 import type { DamageRegister } from "./damage.js";
 import { type FrameEntry, visitFrame } from "./frame-loader.js";
 import type { IndexLoader } from "./index-loader.js";
-import { salvageRun } from "./salvage.js";
+import { loadLost, salvageRun } from "./salvage.js";
 
 /** What a segment is read for. */
 export interface SegmentReading {
@@ -170,7 +170,8 @@ export class SegmentReader {
     if (run === undefined) return;
     this.#openRun = undefined;
     const { segment } = this.#reading;
-    const isComplete = await salvageRun({ segment, ...run, versionAfter }, this.#loader);
+    const { lost, isComplete } = await salvageRun({ segment, ...run, versionAfter });
+    loadLost(segment, lost, this.#loader);
     const firstVersion = run.versionBefore + 1;
     this.#damage.add({
       segment: segment.name,

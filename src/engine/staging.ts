@@ -8,7 +8,7 @@
  * its own.
  */
 import { sealFrame } from "../format/frame.js";
-import type { WriteOp } from "./write-op.js";
+import type { PendingEntry, WriteOp } from "./write-op.js";
 
 /** A chunk large enough that a write costs little per frame, small enough to be copied in no time. */
 const CHUNK_BYTES = 256 * 1024;
@@ -27,6 +27,16 @@ export class StagedChunk {
   constructor(capacity: number) {
     this.bytes = new Uint8Array(capacity);
     this.view = new DataView(this.bytes.buffer);
+  }
+
+  /** Adds the operation whose frame was encoded at `used`. */
+  add(op: WriteOp, entries: readonly PendingEntry[], frameBytes: number): void {
+    op.at = this.used;
+    op.frameBytes = frameBytes;
+    op.entries = entries;
+    this.used += frameBytes;
+    this.lastVersion = entries.at(-1)?.version ?? this.lastVersion;
+    this.ops.push(op);
   }
 
   /** Fills in what depends on the segment. */

@@ -1,8 +1,8 @@
 /**
  * What the floors above ask of a store. The service and the embedded door talk
  * to this interface only, so that another engine can stand behind the same
- * contract. Keys and values are bytes; the engine copies what it keeps before
- * a call returns its promise.
+ * contract. Keys and values are bytes that must not change until the call's
+ * promise settles.
  *
  * Errors are KvixErrors of the catalogue. Absence is a value, not an error.
  */

@@ -34,8 +34,8 @@ export interface SweepContext {
   readonly newestTimestampMs: number;
   /** Whether the queue has room for more now. */
   readonly isIdle: () => boolean;
-  /** Submits the conditional write; resolves when it is done, never rejects. */
-  readonly expire: (key: Uint8Array, version: number) => Promise<void>;
+  /** Submits the conditional write; answers whether it appended anything, never rejects. */
+  readonly expire: (key: Uint8Array, version: number) => Promise<boolean>;
 }
 
 /** Looks for due entries until it is stopped. */
@@ -116,11 +116,10 @@ export class Sweep {
 
   async #tick(): Promise<void> {
     const { clock, keydir, expire } = this.#context;
-    const writes: Promise<void>[] = [];
+    const writes: Promise<boolean>[] = [];
     keydir.soonestDue(clock.wallMs(), EXPIRES_PER_TICK_MAX, (entry) => {
       writes.push(expire(keydir.keyOf(entry), keydir.versionOf(entry)));
     });
-    await Promise.all(writes);
-    this.expired += writes.length;
+    for (const isExpired of await Promise.all(writes)) if (isExpired) this.expired += 1;
   }
 }

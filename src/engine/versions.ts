@@ -44,14 +44,15 @@ export class Versions {
     return version < this.#mark;
   }
 
-  /** Whether half of the reserved block is used up. */
+  /** Whether half of the reserved block is used up, and there is another to reserve. */
   get isRunningLow(): boolean {
-    return this.#mark - this.#next < VERSION_BLOCK / 2;
+    return this.#mark <= VERSION_MAX && this.#mark - this.#next < VERSION_BLOCK / 2;
   }
 
   /** The mark of the next reservation, which covers `version`. */
   nextMark(version: number): number {
-    return Math.max(version + 1, this.#mark, this.#next) + VERSION_BLOCK;
+    const mark = Math.max(version + 1, this.#mark, this.#next) + VERSION_BLOCK;
+    return Math.min(mark, VERSION_MAX + 1);
   }
 
   /** To be called when the manifest has the new mark. */

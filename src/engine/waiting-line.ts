@@ -11,6 +11,9 @@ export const WAITING_CALLS_MAX = 200_000;
 /** How many bytes of keys and values they may hold together. */
 export const WAITING_BYTES_MAX = 1024 * 1024 * 1024;
 
+/** How many places of callers that left may lie about before they are swept out. */
+const LEFT_PLACES_MAX = 1024;
+
 interface Place {
   readonly op: WriteOp;
   hasLeft: boolean;
@@ -51,6 +54,7 @@ export class WaitingLine {
     const leave = (): void => {
       if (place.hasLeft) return;
       this.#remove(place);
+      this.#sweepOut();
       onAbort();
     };
     const place: Place = {
@@ -79,6 +83,13 @@ export class WaitingLine {
       this.#head = 0;
     }
     return place.op;
+  }
+
+  /** A caller that left must not keep its value alive behind one that stays. */
+  #sweepOut(): void {
+    if (this.#places.length - this.#head <= 2 * this.#count + LEFT_PLACES_MAX) return;
+    this.#places = this.#places.slice(this.#head).filter((place) => !place.hasLeft);
+    this.#head = 0;
   }
 
   #remove(place: Place): void {

@@ -16,26 +16,43 @@ import type {
   SetResult,
 } from "./store.js";
 
+const NO_BYTES = new Uint8Array(0);
+
 /** A record or tombstone that is accepted and not yet published. */
-export interface PendingEntry {
-  /** The key as the accepted state knows it: one character a byte. */
-  readonly keyText: string;
+export class PendingEntry {
   readonly version: number;
+  /** Unix milliseconds; 0: never. */
   readonly expiresAtMs: number;
-  readonly isTombstone: boolean;
-  /** The bytes that hold the frame, until it is published. */
-  readonly source: Uint8Array;
-  /** Where the frame starts in `source`, and where its key lies there. */
-  readonly at: number;
-  readonly keyStart: number;
-  readonly keyEnd: number;
+  /** FrameFlag.TOMBSTONE, with or without EXPIRED; 0: a record. */
+  readonly flags: number;
   /** The length of the frame in bytes. */
   readonly length: number;
-  /** What a new key was counted for against the index limit; given back at publication. */
-  readonly indexBytes: number;
-  /** Known once it is written. */
-  segment: Segment | undefined;
-  offset: number;
+  /** The length of the key if it may be new to the index, which then must have room for it; else 0. */
+  readonly newKeyBytes: number;
+  /** The bytes that hold the frame until it is published; where it starts there, and its key. */
+  source: Uint8Array = NO_BYTES;
+  at = 0;
+  keyStart = 0;
+  keyEnd = 0;
+  /** Where it lies in the log; known once it is written. */
+  segment: Segment | undefined = undefined;
+  offset = 0;
+  /** Whether it is published, or given up: the keydir tells of its key from then on. */
+  isSettled = false;
+
+  constructor(
+    version: number,
+    expiresAtMs: number,
+    flags: number,
+    length: number,
+    newKeyBytes: number,
+  ) {
+    this.version = version;
+    this.expiresAtMs = expiresAtMs;
+    this.flags = flags;
+    this.length = length;
+    this.newKeyBytes = newKeyBytes;
+  }
 }
 
 /** Where a record lies that an answer carries: published, or about to be. */

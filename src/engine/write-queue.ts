@@ -47,6 +47,8 @@ export interface WriteQueueContext {
   readonly answerer: Answerer;
   readonly inFlightBytesMax: number;
   readonly flushIntervalMs: number;
+  /** Is called when nothing is left to write. */
+  readonly onIdle: () => void;
 }
 
 /** Takes mutations in, one after the other, and sees them through. */
@@ -68,6 +70,11 @@ export class WriteQueue {
     this.#context = context;
     this.#durableVersion = context.versions.last;
     this.#writtenVersion = context.versions.last;
+  }
+
+  /** Whether writes are under way. */
+  get isBusy(): boolean {
+    return this.#isRunning;
   }
 
   get inFlightBytes(): number {
@@ -98,7 +105,13 @@ export class WriteQueue {
 
   /** Resolves when everything accepted up to now is durable. */
   async flush(): Promise<void> {
-    await this.submit(new WriteOp({ kind: "flush" }, "sync", 0));
+    const { latch } = this.#context;
+    try {
+      await this.submit(new WriteOp({ kind: "flush" }, "sync", 0));
+    } catch (error) {
+      // What was acknowledged as buffered may be lost.
+      throw latch.isClosed ? latch.uncertain() : error;
+    }
   }
 
   /** Takes nothing more in, and resolves when all that was taken in is answered and synced. */
@@ -174,6 +187,7 @@ export class WriteQueue {
   #rest(): void {
     this.#isRunning = false;
     this.#syncAsked = false;
+    this.#context.onIdle();
     const idle = this.#idle;
     this.#idle = [];
     for (const wake of idle) wake();
@@ -202,6 +216,8 @@ export class WriteQueue {
     try {
       group = await groups.write();
       wasWritten = true;
+      // The latch may have closed over the manifest meanwhile: nothing more is acknowledged.
+      if (this.#context.latch.isClosed) throw this.#context.latch.uncertain();
       this.groups += 1;
       if (group.lastVersion > 0) this.#writtenVersion = group.lastVersion;
       const { ops } = group;
@@ -290,7 +306,7 @@ export class WriteQueue {
     state.clear();
     const again: WriteOp[] = [];
     const isFull = error instanceof KvixError && error.reason === "NO_SPACE";
-    const failed = group.ops.length > 0 ? group.ops : (staging.take()?.ops ?? []);
+    const failed = group.ops.length > 0 ? group.ops : takeUpToFrames(staging);
     for (const op of failed) {
       const isSpared = op.frameBytes === 0 || (isFull && op.onlyDeletes && !op.wasSentBack);
       if (isSpared) {
@@ -325,6 +341,19 @@ export class WriteQueue {
       op.reject(latch.readOnly());
     }
   }
+}
+
+/**
+ * The operations of the oldest chunks, up to the first chunk with frames: what
+ * the log could not be made ready for. Less would be tried again for ever.
+ */
+function takeUpToFrames(staging: Staging): WriteOp[] {
+  const ops: WriteOp[] = [];
+  for (let chunk = staging.take(); chunk !== undefined; chunk = staging.take()) {
+    for (const op of chunk.ops) ops.push(op);
+    if (chunk.used > 0) break;
+  }
+  return ops;
 }
 
 function cancelled(signal: AbortSignal | undefined): KvixError {

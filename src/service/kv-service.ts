@@ -18,7 +18,7 @@ import {
   encodeGetAnswer,
   encodeSetAnswer,
   fitsMessage,
-} from "../rpc/kv-answers.js";
+} from "./kv-answers.js";
 import { requireExpiry, requireKey, requireValue, requireWriteOptions } from "./validation.js";
 
 /** What the messages of a service can carry. */

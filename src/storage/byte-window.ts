@@ -1,8 +1,15 @@
 /**
  * A window that moves over a file: sequential reads in large pieces, and a
  * larger piece only when a frame needs one and the file has the bytes for it.
+ *
+ * Blocks that the disk refuses to read (EIO) come as zeros, which no checksum
+ * takes for a frame: an unreadable sector is damage, and no reason to refuse
+ * all the others.
  */
-import type { File } from "../host/file-system.js";
+import { errorCode, type File } from "../host/file-system.js";
+
+/** What a disk that cannot read a sector gives up at a time. */
+const BLOCK_BYTES = 4096;
 
 /** How many bytes a window reads at a time. */
 const WINDOW_BYTES = 1024 * 1024;
@@ -45,10 +52,37 @@ export class ByteWindow {
       this.#buffer = new Uint8Array(Math.max(wanted, 1));
       this.view = new DataView(this.#buffer.buffer);
     }
-    const read = await this.#file.read(this.#buffer.subarray(0, wanted), position);
+    const read = await this.#read(this.#buffer.subarray(0, wanted), position);
     this.bytes = this.#buffer.subarray(0, read);
     this.start = position;
     this.end = position + read;
     return read;
+  }
+
+  async #read(target: Uint8Array, position: number): Promise<number> {
+    try {
+      return await this.#file.read(target, position);
+    } catch (error) {
+      if (errorCode(error) !== "EIO") throw error;
+    }
+    let filled = 0;
+    while (filled < target.length) {
+      const toBlockEnd = BLOCK_BYTES - ((position + filled) % BLOCK_BYTES);
+      const block = target.subarray(filled, Math.min(target.length, filled + toBlockEnd));
+      const read = await this.#readBlock(block, position + filled);
+      filled += read;
+      if (read < block.length) break;
+    }
+    return filled;
+  }
+
+  async #readBlock(block: Uint8Array, position: number): Promise<number> {
+    try {
+      return await this.#file.read(block, position);
+    } catch (error) {
+      if (errorCode(error) !== "EIO") throw error;
+      block.fill(0);
+      return Math.min(block.length, Math.max((await this.#file.size()) - position, 0));
+    }
   }
 }

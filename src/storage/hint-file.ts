@@ -20,7 +20,7 @@ import {
 import { errorCode, type File, type FileSystem } from "../host/file-system.js";
 import { ByteWindow } from "./byte-window.js";
 import { removeIfThere } from "./file-tools.js";
-import { type StoreDirectories, TEMPORARY_SUFFIX } from "./layout.js";
+import { TEMPORARY_SUFFIX } from "./layout.js";
 import type { Segment } from "./segment.js";
 
 /** What became of the attempt to load a hint. */
@@ -111,32 +111,21 @@ function isOf(summary: HintSummary, storeId: Uint8Array, segment: Segment): bool
 /** A hint being written: under another name until it is whole and synced. */
 export class HintFile {
   readonly #files: FileSystem;
-  readonly #directories: StoreDirectories;
   readonly #segment: Segment;
   readonly #file: File;
   #position = 0;
 
-  private constructor(
-    files: FileSystem,
-    directories: StoreDirectories,
-    segment: Segment,
-    file: File,
-  ) {
+  private constructor(files: FileSystem, segment: Segment, file: File) {
     this.#files = files;
-    this.#directories = directories;
     this.#segment = segment;
     this.#file = file;
   }
 
   /** Starts the hint of a segment; an abandoned attempt is replaced. */
-  static async create(
-    files: FileSystem,
-    directories: StoreDirectories,
-    segment: Segment,
-  ): Promise<HintFile> {
+  static async create(files: FileSystem, segment: Segment): Promise<HintFile> {
     const path = segment.name.hintPath + TEMPORARY_SUFFIX;
     await removeIfThere(files, path);
-    return new HintFile(files, directories, segment, await files.open(path, "create"));
+    return new HintFile(files, segment, await files.open(path, "create"));
   }
 
   async append(piece: Uint8Array): Promise<void> {
@@ -144,12 +133,11 @@ export class HintFile {
     this.#position += piece.length;
   }
 
-  /** Makes the hint durable and gives it its name. */
+  /** Makes the hint's bytes durable and gives it its name; the directory is the caller's to sync. */
   async commit(): Promise<void> {
     await this.#file.syncData();
     await this.#file.close();
     await this.#files.rename(this.#file.path, this.#segment.name.hintPath);
-    await this.#files.syncDirectory(this.#directories.segments);
   }
 
   /** Takes the attempt away again. */

@@ -38,6 +38,7 @@ export class ManifestFile {
   #exists: boolean;
   #last: Promise<void> = Promise.resolve();
   #bytes = 0;
+  #uncertain: ManifestUncertainError | undefined;
 
   constructor(
     files: FileSystem,
@@ -74,6 +75,8 @@ export class ManifestFile {
   }
 
   async #replace(edit: (draft: Manifest) => void): Promise<void> {
+    // Which manifest stands is unknown, so there is none to change.
+    if (this.#uncertain !== undefined) throw this.#uncertain;
     const draft = create(ManifestSchema, {
       ...this.#current,
       segments: [...this.#current.segments],
@@ -91,7 +94,9 @@ export class ManifestFile {
       await this.#files.rename(temporary, dataPath(this.#directories, FileName.manifest));
       await this.#files.syncDirectory(this.#directories.data);
     } catch (cause) {
-      throw new ManifestUncertainError("the manifest may or may not have changed", { cause });
+      const why = "the manifest may or may not have changed";
+      this.#uncertain = new ManifestUncertainError(why, { cause });
+      throw this.#uncertain;
     }
     this.#exists = true;
     this.#current = draft;

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { bufCurl } from "../support/buf-curl.js";
-import { canRunGrpcurl, grpcurl, installGrpcurl } from "../support/grpcurl.js";
+import { grpcurl, installGrpcurl } from "../support/grpcurl.js";
 import { type CommandResult, ServerProcess } from "../support/server-process.js";
 
 const SERVICES = [
@@ -84,28 +84,15 @@ describe("buf curl", () => {
 });
 
 describe("grpcurl", { timeout: 600_000 }, () => {
-  const inCi = process.env["CI"] !== undefined;
-  let isThere = false;
+  before(installGrpcurl);
 
-  before(async () => {
-    isThere = await canRunGrpcurl();
-    assert.ok(isThere || !inCi, "grpcurl can be built with Go only");
-    if (isThere) await installGrpcurl();
-  });
-
-  const clientTest = (name: string, body: () => Promise<void>) =>
-    test(name, async (t) => {
-      if (isThere) await body();
-      else t.skip("neither grpcurl nor Go is installed");
-    });
-
-  clientTest("lists the services", async () => {
+  test("lists the services", async () => {
     const { code, stdout } = await grpcurl(server.address, "list");
     assert.equal(code, 0);
     assert.deepEqual(stdout.trim().split("\n").sort(), SERVICES);
   });
 
-  clientTest("describes services, messages and fields with the proto's comments", async () => {
+  test("describes services, messages and fields with the proto's comments", async () => {
     const shown = async (symbol: string) =>
       (await grpcurl(server.address, "describe", symbol)).stdout;
     assert.match(await shown("kvix.v1.KvService"), /\/\/ Get reads one record\. A miss is OK/);
@@ -117,7 +104,7 @@ describe("grpcurl", { timeout: 600_000 }, () => {
     );
   });
 
-  clientTest("sets, gets, refuses and deletes text", async () => {
+  test("sets, gets, refuses and deletes text", async () => {
     const call = (method: string, request: object) =>
       grpcurl("-d", JSON.stringify(request), server.address, `kvix.v1.KvTextService/${method}`);
     const key = "grpcurl";
@@ -134,16 +121,13 @@ describe("grpcurl", { timeout: 600_000 }, () => {
     assert.equal(answerOf(await call("Get", { key }))["record"], undefined);
   });
 
-  clientTest(
-    "shows ErrorInfo and BadRequest in full, for reflection knows their types",
-    async () => {
-      const target = [server.address, "kvix.v1.KvTextService/Get"];
-      const { code, stderr } = await grpcurl("-d", "{}", ...target);
-      assert.notEqual(code, 0);
-      assert.match(stderr, /Code: InvalidArgument/);
-      assert.match(stderr, /"reason": "KEY_EMPTY"/);
-      assert.match(stderr, /"outcome": "not-applied"/);
-      assert.match(stderr, /"field": "key"/);
-    },
-  );
+  test("shows ErrorInfo and BadRequest in full, for reflection knows their types", async () => {
+    const target = [server.address, "kvix.v1.KvTextService/Get"];
+    const { code, stderr } = await grpcurl("-d", "{}", ...target);
+    assert.notEqual(code, 0);
+    assert.match(stderr, /Code: InvalidArgument/);
+    assert.match(stderr, /"reason": "KEY_EMPTY"/);
+    assert.match(stderr, /"outcome": "not-applied"/);
+    assert.match(stderr, /"field": "key"/);
+  });
 });

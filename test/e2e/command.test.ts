@@ -143,6 +143,9 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
     );
     const again = await startServer(t, dataDir);
     assert.equal(again.startLine["keys"], 1);
+    // After an unclean end the next versions would begin at the mark, far above.
+    assert.equal(again.startLine["wasClean"], true);
+    assert.equal(again.startLine["storeVersion"], Number(written.version));
     const { record } = await connectTo(t, again).call(get, { key });
     assert.equal(record?.version, written.version);
   });

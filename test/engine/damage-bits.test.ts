@@ -198,6 +198,29 @@ test("V13 R3 R7: damage is told again by every later opening, from frames and fr
   }
 });
 
+test("V13: rot that a read finds is remembered, although the hint still calls the segment sound", async () => {
+  const bare = await buildStore(
+    async (store) => {
+      for (const key of ["a", "b", "c", "d"]) await put(store, key, "1".repeat(60));
+    },
+    "closed",
+    small,
+  );
+  const sealed = bare.sealed[0] as ListedSegment;
+  const image = withFlip(bare.image, sealed, 400);
+  const first = await openImage(image, small, bare.clock);
+  assert.deepEqual(first.store.stats().damage, []);
+  await put(first.store, "new", "1");
+  await stateOf(first.store, bare.keys);
+  const told = first.store.stats().damage;
+  assert.equal(told.length, 1);
+  await first.store.close();
+  const again = await openImage(imageOf(first.host.files), small, bare.clock);
+  assert.equal(again.store.stats().open.segmentsFromHints, again.store.stats().open.segments - 1);
+  assert.deepEqual(again.store.stats().damage, told);
+  await again.store.close();
+});
+
 test("V13: strict recovery refuses a damaged store with file, bytes and versions, and changes nothing", async () => {
   const built = await buildStore(bitLife, "closed", small);
   const clean = withoutHints(built.image);

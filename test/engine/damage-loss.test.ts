@@ -56,7 +56,7 @@ function isHidden(damage: readonly DamageStats[], version: number): boolean {
   );
 }
 
-/** Writes, closes and opens again: the damage stays, and what was written is there. */
+/** Writes, closes and opens again: damage and segments stay, and what was written is there. */
 async function liveOn(image: StoreImage, built: BuiltStore, where: string): Promise<void> {
   const first = await openImage(image, {}, built.clock);
   const state = await stateOf(first.store, built.keys);
@@ -66,7 +66,15 @@ async function liveOn(image: StoreImage, built: BuiltStore, where: string): Prom
   assert.ok(version > newest, `${where}: version ${version} after ${newest}`);
   await first.store.hintsWritten();
   await first.store.close();
-  const again = await openImage(imageOf(first.host.files), {}, built.clock);
+  const left = imageOf(first.host.files);
+  for (const listed of [...built.sealed, built.active]) {
+    const path = segmentPathOf(listed);
+    const bytes = left.get(path)?.subarray(0, image.get(path)?.length);
+    assert.deepEqual(bytes, image.get(path), `${where}: no byte of ${path} is written over`);
+    const isDamaged = told.some(({ file }) => path.endsWith(file));
+    if (isDamaged) assert.deepEqual(left.get(path), image.get(path), `${where}: no append to it`);
+  }
+  const again = await openImage(left, {}, built.clock);
   assert.deepEqual(again.store.stats().damage, told, where);
   assert.deepEqual(await stateOf(again.store, built.keys), state, where);
   assert.deepEqual(await stateOf(again.store, ["new"]), { new: "1" }, where);

@@ -7,12 +7,12 @@ const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 const brief = { expiry: { kind: "ttl", ttlMs: 1000 } } as const;
 
-const EXPIRED_LATER = { expiry: { kind: "ttl", ttlMs: 10_000 } } as const;
+const later = { expiry: { kind: "ttl", ttlMs: 10_000 } } as const;
 
 test("T6 I2: a jump of more than 60 s either way pauses the sweep, and destroys nothing", async () => {
   for (const jumpMs of [61_000, -61_000, 40 * 365 * dayMs]) {
     const rig = await Rig.open();
-    await rig.set("a", "1", EXPIRED_LATER);
+    await rig.set("a", "1", later);
     await rig.sim.clock.advance(500);
     assert.equal(rig.store.stats().sweepPausedBecause, undefined);
     rig.sim.clock.stepWall(jumpMs);
@@ -33,7 +33,7 @@ test("T6 I2: a jump of more than 60 s either way pauses the sweep, and destroys 
 
 test("T6: clocks that part by less than 60 s stop nothing", async () => {
   const rig = await Rig.open();
-  await rig.set("a", "1", EXPIRED_LATER);
+  await rig.set("a", "1", later);
   rig.sim.clock.stepWall(59_000);
   await rig.sim.clock.advance(500);
   const { keys, sweepPausedBecause, expired } = rig.store.stats();
@@ -89,7 +89,7 @@ test("T6: a wall clock before the newest frame, or 30 days after it, pauses the 
       else assert.match(sweepPausedBecause ?? "", why, where);
       assert.equal(keys, why === undefined ? 0 : 1, where);
       assert.equal(await next.get("a"), undefined, "reads hide it whatever the sweep does");
-      if (why !== undefined) {
+      if (end === "closed" && stepMs === -1) {
         await next.sim.clock.advance(hourMs);
         assert.equal(next.store.stats().keys, 0, `${where}, an hour on`);
       }

@@ -99,7 +99,9 @@ test("D4: concurrent SYNC writes share syncs, and each waits for its own bytes",
   const early = watch(rig.set("early", "1"));
   await rig.settle();
   assert.equal(gate.held, 1);
-  const late = Array.from({ length: 200 }, (_, index) => watch(rig.set(`late-${index}`, "1")));
+  // More than one write's worth of bytes: several writes, one sync.
+  const value = "x".repeat(3000);
+  const late = Array.from({ length: 200 }, (_, index) => watch(rig.set(`late-${index}`, value)));
   await rig.settle();
   assert.equal(early.state, "pending");
   const second = new Gate();

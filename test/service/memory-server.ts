@@ -31,7 +31,7 @@ export interface MemoryServer {
   readonly clock: ManualClock;
   /** "HOST:PORT". */
   readonly address: string;
-  /** The log's lines as JSON. */
+  /** The log: message and fields of each line as JSON. */
   readonly logLines: string[];
 }
 
@@ -52,7 +52,7 @@ export async function startMemoryServer(
   const clock = new ManualClock();
   const logLines: string[] = [];
   const keep = (fields: LogFields, message: string) => {
-    logLines.push(JSON.stringify({ ...fields, message }));
+    logLines.push(JSON.stringify([message, fields]));
   };
   const log = { debug: keep, info: keep, warn: keep, error: keep };
   const host: Host = { ...nodeHost({ log }), clock };

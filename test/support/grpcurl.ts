@@ -12,21 +12,14 @@ const MODULE = `github.com/fullstorydev/grpcurl/cmd/grpcurl@${VERSION}`;
 const cacheDir = join(repositoryRoot, "node_modules", ".cache", "kvix", `grpcurl-${VERSION}`);
 const grpcurlPath = join(cacheDir, "grpcurl");
 
-/** Whether grpcurl is there, or Go to build it. */
-export async function canRunGrpcurl(): Promise<boolean> {
-  if (existsSync(grpcurlPath)) return true;
-  return runProgram("go", ["version"]).then(
-    ({ code }) => code === 0,
-    () => false,
-  );
-}
-
-/** Builds grpcurl if it is not there yet: a minute or two, once. */
+/** Builds grpcurl if it is not there yet: a minute or two, once. Without Go it fails and says so. */
 export async function installGrpcurl(): Promise<void> {
   if (existsSync(grpcurlPath)) return;
   mkdirSync(cacheDir, { recursive: true });
   const env = { ...process.env, GOBIN: cacheDir };
-  const { code, stderr } = await runProgram("go", ["install", MODULE], env);
+  const { code, stderr } = await runProgram("go", ["install", MODULE], env).catch(() => {
+    throw new Error("grpcurl is built with Go, and there is no `go` on the path");
+  });
   if (code !== 0) throw new Error(`go install ${MODULE} failed: ${stderr.slice(-2000)}`);
 }
 

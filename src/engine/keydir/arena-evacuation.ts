@@ -4,13 +4,16 @@
  *
  * A cell does not name its entry: the live key is looked up like any other.
  */
+import { KvixError } from "../../base/kvix-error.js";
 import { NO_ENTRY } from "./entry-table.js";
-import { cellBytesOf } from "./key-arena.js";
+import { cellBytesOf, SHARED_CELL_BYTES_MAX } from "./key-arena.js";
 import type { KeyTable } from "./key-table.js";
 import type { StepMeter } from "./step-meter.js";
 
 /** Bytes of cells that a step walks over at most, but for the last cell. */
-const STEP_BYTES = 8 * 1024;
+const STEP_BYTES = 12 * 1024;
+/** What a step may touch: each of these bytes read and written, the last cell too. */
+export const EVACUATION_STEP_BYTES = 2 * (STEP_BYTES + SHARED_CELL_BYTES_MAX);
 
 /** The walk through one victim after the other. */
 export class ArenaEvacuation {
@@ -58,7 +61,7 @@ export class ArenaEvacuation {
     const start = arena.startAt(page, offset);
     const end = start + arena.lengthAt(page, offset);
     const entry = this.#find(bytes, start, end);
-    if (entry === NO_ENTRY) return;
+    if (entry === NO_ENTRY) throw new KvixError("INTERNAL_BUG", "a live key has no entry");
     arena.append(bytes, start, end);
     this.#keys.entries.moveKey(entry, arena.page, arena.offset);
     arena.release(page, offset);

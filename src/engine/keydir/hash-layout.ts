@@ -51,8 +51,8 @@ export class HashLayout {
       words[at + 1] = numbered;
       this.entries++;
       next = at + 2;
-      // At the end, or round it: the next home is looked at afresh.
-      if (next >= end || next < first) next = first = 0;
+      // Nothing goes behind the end. (If it went round it, no home lies between.)
+      if (next === end) next = first = 0;
     }
     this.#first = first;
     this.#next = next;

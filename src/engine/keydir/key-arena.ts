@@ -18,7 +18,8 @@
 import { KvixError } from "../../base/kvix-error.js";
 
 const PAGE_BYTES = 256 * 1024;
-const LARGE_BYTES = 16 * 1024;
+/** The most bytes of a cell that shares its page with others. */
+export const SHARED_CELL_BYTES_MAX = 16 * 1024;
 const PAGES_MAX = 1 << 22;
 const GONE = 0x80;
 const ABSENT = new Uint8Array(0);
@@ -55,12 +56,14 @@ export class KeyArena {
   bytesFor(keyBytes: number, keys: number): number {
     const cells = keyBytes + 3 * keys;
     const room = this.#head === NO_PAGE ? 0 : PAGE_BYTES - this.#filledBytes[this.#head]!;
-    if (keys === 1 && cells <= LARGE_BYTES && cells <= room) return 0;
+    if (keys === 1 && cells <= SHARED_CELL_BYTES_MAX && cells <= room) return 0;
     // The end of a page that the next cell does not fit into stays unused: at
     // most one part in fifteen.
     return (
-      Math.ceil((cells - Math.max(0, room - LARGE_BYTES)) / (PAGE_BYTES - LARGE_BYTES - 3)) *
-      PAGE_BYTES
+      Math.ceil(
+        (cells - Math.max(0, room - SHARED_CELL_BYTES_MAX)) /
+          (PAGE_BYTES - SHARED_CELL_BYTES_MAX - 3),
+      ) * PAGE_BYTES
     );
   }
 
@@ -146,7 +149,7 @@ export class KeyArena {
 
   /** A page with room for a cell: the head, a new head, or a page of the cell's own. */
   #room(cellBytes: number): number {
-    if (cellBytes > LARGE_BYTES) return this.#addPage(cellBytes);
+    if (cellBytes > SHARED_CELL_BYTES_MAX) return this.#addPage(cellBytes);
     const head = this.#head;
     if (head !== NO_PAGE && this.#filledBytes[head]! + cellBytes <= PAGE_BYTES) return head;
     this.#head = this.#addPage(PAGE_BYTES);

@@ -11,7 +11,7 @@
  * that cause it and by maintain().
  */
 import { KvixError } from "../../base/kvix-error.js";
-import { ArenaEvacuation } from "./arena-evacuation.js";
+import { ArenaEvacuation, EVACUATION_STEP_BYTES } from "./arena-evacuation.js";
 import { CollisionList } from "./collision-list.js";
 import { NO_ENTRY } from "./entry-table.js";
 import { ExpirySweep } from "./expiry-sweep.js";
@@ -26,11 +26,11 @@ export { NO_ENTRY } from "./entry-table.js";
 export type { OrderedCursor } from "./ordered-cursor.js";
 
 const KEY_BYTES_MAX = 65_535;
-/** Inserts and removals between two looks at whether upkeep is overdue. */
-const WRITES_PER_SHARE = 64;
-/** What a step of the hash, or of order and arena, may touch at most. */
+/** Inserts and removals, or bytes of their keys, between two looks at whether upkeep is overdue. */
+const SHARE_WRITES = 64;
+const SHARE_BYTES = 4 * 1024;
+/** What a step of the hash may touch; one of the order touches less than one of the arena. */
 const TABLE_STEP_BYTES = 50 * 1024;
-const ORDER_STEP_BYTES = 34 * 1024;
 
 /** How a keydir is made. */
 export interface KeydirOptions {
@@ -57,7 +57,13 @@ export class Keydir {
   readonly #evacuation: ArenaEvacuation;
   readonly #hash: KeyedHash;
   readonly #forcedHash: ((key: Uint8Array) => number) | undefined;
-  #writes = 0;
+  /** Since the last share of upkeep. */
+  #unsharedWrites = 0;
+  #unsharedBytes = 0;
+  #isArenasTurn = false;
+  /** The segment and frame length of the entry that the last `put` overwrote; length 0: it inserted. */
+  replacedSegment = 0;
+  replacedLength = 0;
 
   constructor(options: KeydirOptions) {
     this.bytesMax = options.bytesMax ?? Number.POSITIVE_INFINITY;
@@ -166,7 +172,13 @@ export class Keydir {
     if (end - start > KEY_BYTES_MAX) throw new KvixError("KEY_TOO_LARGE");
     const hash = this.#hashOf(source, start, end);
     let entry = this.#table.find(hash, source, start, end);
-    if (entry === NO_ENTRY) entry = this.#insert(hash, source, start, end);
+    if (entry === NO_ENTRY) {
+      this.replacedLength = 0;
+      entry = this.#insert(hash, source, start, end);
+    } else {
+      this.replacedSegment = this.#entries.segmentOf(entry);
+      this.replacedLength = this.#entries.lengthOf(entry);
+    }
     this.#entries.write(entry, segment, offset, length, expiresAtMs, version);
     return entry;
   }
@@ -176,11 +188,11 @@ export class Keydir {
     this.#meter.begin();
     const bytes = this.#keys.bytesOf(entry);
     const start = this.#keys.startOf(entry);
-    const hash = this.#hashOf(bytes, start, start + this.#keys.lengthOf(entry));
-    this.#table.remove(hash, entry);
+    const length = this.#keys.lengthOf(entry);
+    this.#table.remove(this.#hashOf(bytes, start, start + length), entry);
     this.#arena.release(this.#entries.keyPageOf(entry), this.#entries.keyOffsetOf(entry));
     this.#entries.retire(entry);
-    this.#share();
+    this.#share(length);
   }
 
   /**
@@ -246,18 +258,26 @@ export class Keydir {
     const entry = this.#entries.allocate(this.#arena.page, this.#arena.offset);
     this.#table.insert(hash, entry, source, start, end);
     this.#order.add(entry, end - start);
-    this.#share();
+    this.#share(end - start);
     return entry;
   }
 
   /**
-   * The share of upkeep that a write does: the hash keeps pace with it; the
-   * rest only when nobody calls maintain(), or not often enough.
+   * The share of upkeep that a write of a key of this length does: the hash
+   * keeps pace with it; order and arena only when nobody calls maintain(), or
+   * not often enough.
    */
-  #share(): void {
+  #share(keyBytes: number): void {
     if (this.#meter.room >= TABLE_STEP_BYTES && this.#table.step()) return;
-    if (++this.#writes % WRITES_PER_SHARE !== 0 || this.#meter.room < ORDER_STEP_BYTES) return;
-    if (this.#order.isOverdue) this.#order.step();
-    else if (this.#arena.isOverdue) this.#evacuation.step();
+    this.#unsharedWrites++;
+    this.#unsharedBytes += keyBytes;
+    if (this.#unsharedWrites < SHARE_WRITES && this.#unsharedBytes < SHARE_BYTES) return;
+    if (this.#meter.room < EVACUATION_STEP_BYTES) return;
+    this.#unsharedWrites = 0;
+    this.#unsharedBytes = 0;
+    // In turn, so that neither waits for the other to be done.
+    this.#isArenasTurn = !this.#isArenasTurn;
+    if (this.#isArenasTurn && this.#arena.isOverdue) this.#evacuation.step();
+    else if (this.#order.isOverdue) this.#order.step();
   }
 }

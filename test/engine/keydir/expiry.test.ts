@@ -89,6 +89,18 @@ test("entries that a visitor leaves in place do not keep others from being visit
   assert.equal(seen.size, 1_000);
 });
 
+test("an entry left in place is visited again, also when what came behind it is gone", () => {
+  const keydir = new Keydir({ seed });
+  const left = put(keydir, 1, 5);
+  const removed = put(keydir, 2, 5);
+  const seen: number[] = [];
+  keydir.soonestDue(5, 1, (entry) => seen.push(entry));
+  keydir.remove(removed);
+  for (let call = 0; call < 3; call++) keydir.soonestDue(5, 1, (entry) => seen.push(entry));
+  assert.deepEqual(new Set(seen), new Set([left]));
+  assert.ok(seen.length >= 3, `visited ${seen.length} times`);
+});
+
 test("sweeps find exactly what the model says is due, whatever was written before (T8)", () => {
   const operation = fc.record({
     from: fc.nat(3_000),

@@ -60,7 +60,12 @@ const worlds: readonly World[] = [
     keyOf: (i) => word(scattered(i)) + word(i),
     hash: (key) => (key[0]! & 7) << 13,
   },
-  { name: "one hash for all", keys: 6_000, keyOf: (i) => word(scattered(i)), hash: () => -1 },
+  {
+    name: "one hash for all, and each key twice: with a zero byte behind it",
+    keys: 6_000,
+    keyOf: (i) => word(scattered(i >>> 1)) + "\0".repeat(i & 1),
+    hash: () => -1,
+  },
 ];
 
 /** A keydir and its model, checked against each other. */

@@ -10,7 +10,7 @@
 
 import type { DeleteResult, KeyFacts, SetResult, StoredRecord } from "../engine/store.js";
 import { varintBytes } from "../format/varint.js";
-import { ANSWER_OVERHEAD_BYTES_MAX, AnswerWriter } from "./answer-writer.js";
+import { ANSWER_OVERHEAD_BYTES_MAX, AnswerWriter } from "../rpc/answer-writer.js";
 
 /** What an answer may carry. */
 export interface AnswerLimits {

@@ -27,7 +27,7 @@ import {
   encodeGetAnswer,
   encodeSetAnswer,
   fitsMessage,
-} from "../../src/rpc/kv-answers.js";
+} from "../../src/service/kv-answers.js";
 
 const versions = fc.integer({ min: 1, max: VERSION_MAX });
 const times = fc.oneof(
