@@ -6,10 +6,20 @@
 import { Command, CommanderError } from "commander";
 import { KvixError } from "../base/kvix-error.js";
 import { ExitCode, exitCodesHelp } from "./exit-code.js";
+import { type RepairOptions, repair } from "./repair.js";
 import type { OpenStore } from "./serve.js";
 import { serve } from "./serve.js";
 import { addServeFlags, resolveServeOptions, type ServeOptions } from "./serve-options.js";
 import { buildVersion } from "./version.js";
+
+const repairHelp = `
+Only the manifest knows which files are no longer part of a store. Without it
+every segment is taken in again, so prefer a backup if you have one. Nothing is
+removed; a damaged manifest is kept as MANIFEST.damaged.
+
+Example:
+  kvix repair --data-dir /var/lib/kvix
+`;
 
 /** Runs the command line (without node and script) and resolves to the exit code. */
 export async function runCommandLine(
@@ -27,6 +37,18 @@ export async function runCommandLine(
     .description("Print the version.")
     .action(() => {
       process.stdout.write(`kvix ${buildVersion}\n`);
+    });
+  program
+    .command("repair")
+    .description("Rebuild the lost or damaged manifest of a store that nobody has open.")
+    .requiredOption("--data-dir <dir>", "the directory that held the manifest")
+    .option(
+      "--segment-dir <dir>",
+      "the directory of the segments, if it is not in the data directory",
+    )
+    .addHelpText("after", repairHelp)
+    .action(async (options: RepairOptions) => {
+      exitCode = await repair(options);
     });
   addServeFlags(
     program

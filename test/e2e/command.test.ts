@@ -1,5 +1,6 @@
 /** The real command: its options, its exit codes, its log, its end. */
 import assert from "node:assert/strict";
+import { rmSync } from "node:fs";
 import { connect } from "node:http2";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -190,6 +191,24 @@ test("a port that is taken ends the command with 1, and the store is closed agai
   // All of stderr is JSON lines, also what goes wrong in the transport.
   for (const line of stderr.trim().split("\n")) assert.doesNotThrow(() => JSON.parse(line), line);
   await startServer(t, dataDir);
+});
+
+test("without its manifest a store is refused with the repair to run, and kvix repair brings it back (V9)", async (t) => {
+  const dataDir = makeDataDir(t);
+  const server = await startServer(t, dataDir);
+  await connectTo(t, server).call(set, { key, value: key });
+  await server.end("SIGKILL");
+  rmSync(join(dataDir, "MANIFEST"));
+  const refused = await runKvix("serve", "--data-dir", dataDir, "--listen", "127.0.0.1:0");
+  assert.equal(refused.code, 1);
+  assert.match(refused.stderr, /MANIFEST_DAMAGED.*kvix repair --data-dir/);
+  const repaired = await runKvix("repair", "--data-dir", dataDir);
+  assert.deepEqual([repaired.code, repaired.stderr], [0, ""]);
+  assert.match(repaired.stdout, /rebuilt from 1 segments/);
+  const again = await runKvix("repair", "--data-dir", dataDir);
+  assert.match(again.stdout, /nothing was changed/);
+  const { record } = await connectTo(t, await startServer(t, dataDir)).call(get, { key });
+  assert.deepEqual(record?.value, new Uint8Array(key));
 });
 
 test("neither keys nor values stand in the log, at any level (V12)", async (t) => {

@@ -11,6 +11,7 @@ import type { SimHost } from "../support/sim-host.js";
 import {
   fileOf,
   flipped,
+  hintPathOf,
   imageOf,
   type PlacedFrame,
   type PlacedRecord,
@@ -95,10 +96,10 @@ async function judgeRot(
   await store.close();
 }
 
-test("R3 R4 R5 V13: any flipped bit of a sealed segment without hints loses its own record alone, as DATA_LOSS", async () => {
+test("R3 R4 R5 V13: any flipped bit of a sealed segment without a hint loses its own record alone, as DATA_LOSS", async () => {
   const built = await buildStore(bitLife, "closed", small);
-  const image = withoutHints(built.image);
   const listed = built.sealed.at(-1) as ListedSegment;
+  const image = withFile(built.image, hintPathOf(listed));
   for (let bit = 0; bit < bitsOf(image, listed); bit += 1) {
     await judgeRot(built, image, listed, bit);
   }

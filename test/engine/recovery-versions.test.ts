@@ -9,6 +9,8 @@ import type { LocalStore } from "../../src/engine/local-store.js";
 import { openStore } from "../../src/engine/open-store.js";
 import type { StoreStats } from "../../src/engine/store-stats.js";
 import { VERSION_BLOCK, Versions } from "../../src/engine/versions.js";
+import { sealFrame, writeFrameHeader } from "../../src/format/frame.js";
+import { encodeRecord, recordBytes } from "../../src/format/record.js";
 import type { SimFileSystem } from "../support/sim-file-system.js";
 import { type SimHost, simHost } from "../support/sim-host.js";
 import {
@@ -16,6 +18,7 @@ import {
   imageOf,
   manifestOf,
   type StoreImage,
+  saltOf,
   segmentDir,
   segmentPathOf,
   withFile,
@@ -181,7 +184,9 @@ test("I1 I2 V5: the later write wins in the same millisecond and with the clock 
   for (let index = 1; index < stamps.length; index += 1) {
     assert.ok((stamps[index] as bigint) > (stamps[index - 1] as bigint));
   }
-  for (const each of [image, withoutHints(image)]) {
+  // The version decides, not the order in which segments are read.
+  const reversed = withManifest(image, ({ segments }) => void segments.reverse());
+  for (const each of [image, withoutHints(image), reversed, withoutHints(reversed)]) {
     const again = await openImage(each, {}, host.clock);
     const state = await stateOf(again.store, ["same", "back"]);
     assert.deepEqual(state, { same: "3", back: "2".repeat(200) });
@@ -278,7 +283,12 @@ test("V9 V3: a sealed segment that has grown is read to its sealed length, and l
   const [listed] = built.sealed;
   assert.ok(listed);
   const path = segmentPathOf(listed);
-  const longer = Buffer.concat([fileOf(built.image, path), Buffer.alloc(100, 0xff)]);
+  const forged = new Uint8Array(17 + recordBytes(1, 6, 999, 1, 0));
+  const view = new DataView(forged.buffer);
+  writeFrameHeader(view, 0, forged.length - 17, 0, 1);
+  encodeRecord(forged, 17, bytesOf("a"), bytesOf("forged"), 999, 1, 0);
+  sealFrame(forged, view, 0, forged.length, saltOf(built.image, listed), true);
+  const longer = Buffer.concat([fileOf(built.image, path), forged]);
   for (const image of [built.image, withoutHints(built.image)]) {
     const grown = withFile(image, path, longer);
     const { host, store } = await openImage(grown, { recovery: "strict" }, built.clock);
