@@ -6,6 +6,8 @@
 import type { Clock } from "../host/host.js";
 import type { Keydir } from "./keydir/keydir.js";
 
+/** How long nothing must have been written: a bulk load that pauses for a moment is not held up. */
+const IDLE_MS = 20;
 /** How many bounded steps one turn takes, and how long it may take in milliseconds. */
 const STEPS_PER_TURN = 16;
 const TURN_MS = 1;
@@ -29,7 +31,7 @@ export class Upkeep {
   kick(): void {
     if (this.#isRunning || this.#isStopped) return;
     this.#isRunning = true;
-    this.#clock.soon(() => this.#turn());
+    void this.#clock.sleep(IDLE_MS).then(() => this.#turn());
   }
 
   stop(): void {
@@ -37,13 +39,18 @@ export class Upkeep {
   }
 
   #turn(): void {
-    this.#isRunning = false;
-    if (this.#isStopped || this.#isBusy()) return;
+    if (this.#isStopped || this.#isBusy()) {
+      this.#isRunning = false;
+      return;
+    }
     const startMs = this.#clock.monotonicMs();
     for (let step = 0; step < STEPS_PER_TURN; step += 1) {
-      if (!this.#keydir.maintain()) return;
+      if (!this.#keydir.maintain()) {
+        this.#isRunning = false;
+        return;
+      }
       if (this.#clock.monotonicMs() - startMs > TURN_MS) break;
     }
-    this.kick();
+    this.#clock.soon(() => this.#turn());
   }
 }
