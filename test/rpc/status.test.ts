@@ -145,7 +145,7 @@ test("an unforeseen throw is redacted: the client gets an id, the log the id and
   assert.match(bugId, /^[0-9a-f]{16}$/);
   assert.ok(error.message.includes(bugId));
   assert.equal(lines[0]?.fields["bugId"], bugId);
-  assert.match(JSON.stringify(lines), /status\.test\.js/);
+  assert.match(JSON.stringify(lines), /status\.test\.[jt]s/);
   assert.doesNotMatch(JSON.stringify(lines) + JSON.stringify(toCallStatus(error)), /secret/);
 });
 

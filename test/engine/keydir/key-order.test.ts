@@ -82,6 +82,18 @@ test("removing from all over the runs is dropped from them, with upkeep and with
   }
 });
 
+test("removals alone set rows free for new keys, without upkeep (V11, T8)", () => {
+  const keydir = newKeydir();
+  const keys = 100_000;
+  for (const number of scattered(keys)) put(keydir, number);
+  const full = keydir.bytes;
+  // The oldest first: whole pages of rows come free, once the runs let go of them.
+  for (const number of scattered(keys)) keydir.remove(keydir.find(keyOf(number)));
+  assert.ok(keydir.bytes < full / 2, `${keydir.bytes} for no key, ${full} before`);
+  for (let i = 0; i < keys / 2; i++) put(keydir, i);
+  assert.ok(keydir.bytes < 0.75 * full, `${keydir.bytes} for half the keys, ${full} before`);
+});
+
 test("a walk goes on in order while every key around it is merged away and put anew (I9)", () => {
   const keydir = newKeydir();
   const keys = 30_000;
@@ -110,6 +122,18 @@ test("a walk goes on in order while every key around it is merged away and put a
   }
   const thousands = Array.from({ length: 29 }, (_, i) => (i + 1) * 1_000);
   assert.deepEqual(stayed, [...thousands, ...thousands.reverse(), 0]);
+});
+
+test("a walk sees what was put since the walk before it, and not what was removed since", () => {
+  const keydir = newKeydir();
+  for (let i = 0; i < 100; i++) {
+    put(keydir, 2 * i);
+    const expected = Array.from({ length: i + 1 }, (_, n) => 2 * n);
+    assert.deepEqual([...walk(keydir, keydir.first())], expected);
+  }
+  keydir.remove(keydir.find(keyOf(0)));
+  put(keydir, 1);
+  assert.deepEqual([...walk(keydir, keydir.first())].slice(0, 3), [1, 2, 4]);
 });
 
 test("seeks find their place among long stretches of removed keys", () => {
