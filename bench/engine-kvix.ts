@@ -10,6 +10,8 @@ const buffered = { durability: "buffered" } as const;
 
 /** How many records one batch of the bulk load has. */
 const batchRecords = 1000;
+/** The next batches are encoded while one is written. */
+const batchesInFlight = 4;
 
 /** Opens kvix. */
 export const openKvix: OpenContender = async (directory, records): Promise<Contender> => {
@@ -25,16 +27,20 @@ export const openKvix: OpenContender = async (directory, records): Promise<Conte
     manner: {
       put: "`set`, durability sync",
       get: "`await get`, one at a time",
-      load: `\`batch\` of ${batchRecords}, buffered, the last one sync`,
+      load: `\`batch\` of ${batchRecords}, ${batchesInFlight} in flight, buffered, the last one sync`,
     },
     put: (index) => store.set(records.key(index), records.value(index), never, sync),
     get: async (index) => (await store.get(records.key(index)))?.value,
     getsLater: true,
     load: async () => {
+      const inFlight: Promise<unknown>[] = [];
       for (const [first, end] of runsOf(records, batchRecords)) {
+        if (inFlight.length === batchesInFlight) await inFlight.shift();
         // A sync write makes every write before it durable too.
-        await store.batch(mutationsOf(first, end), end === records.count ? sync : buffered);
+        const durability = end === records.count ? sync : buffered;
+        inFlight.push(store.batch(mutationsOf(first, end), durability));
       }
+      await Promise.all(inFlight);
     },
     settle: async () => {
       await store.close();
