@@ -16,10 +16,8 @@ export interface Contender {
   readonly manner: Readonly<Record<"put" | "get" | "load", string>>;
   /** Writes one record; it survives power loss when the promise resolves, or on return. */
   put(index: number): Promise<unknown> | undefined;
-  /** The value of one record. */
+  /** The value of one record; at once where the store can. */
   get(index: number): Promise<Uint8Array | undefined> | Uint8Array | undefined;
-  /** Whether `get` gives promises. */
-  readonly getsLater: boolean;
   /** Writes all records in bulk; they survive power loss when the promise resolves. */
   load(): Promise<void>;
   /** Brings what was loaded into the state in which it reads best. */

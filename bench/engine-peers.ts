@@ -38,7 +38,6 @@ export const openLmdb: OpenContender = async (directory, records) => {
       await store.flushed;
     },
     get: (index) => store.getBinary(records.key(index)),
-    getsLater: false,
     load: async () => {
       store.transactionSync(() => {
         for (let index = 0; index < records.count; index++) {
@@ -83,7 +82,6 @@ export const openClassicLevel: OpenContender = async (directory, records) => {
     },
     put: (index) => store.put(records.key(index), records.value(index), { sync: true }),
     get: (index) => store.getSync(records.key(index)),
-    getsLater: false,
     load: async () => {
       for (const [first, end] of runsOf(records, 1000)) {
         const batch = store.batch();
@@ -133,7 +131,6 @@ export const openBetterSqlite: OpenContender = async (directory, records) => {
       return undefined;
     },
     get: (index) => get.get(records.key(index)),
-    getsLater: false,
     load: async () => {
       store.exec("BEGIN");
       for (let index = 0; index < records.count; index++) {

@@ -80,7 +80,7 @@ async function getFor(store: Contender, order: Uint32Array, milliseconds: number
   while (performance.now() < endMs) {
     for (let stride = 0; stride < clockStride; stride++, done++) {
       const found = store.get(order[done % order.length] ?? 0);
-      const value = store.getsLater ? await found : (found as Uint8Array | undefined);
+      const value = found instanceof Promise ? await found : found;
       if (value?.byteLength !== valueBytes) throw new Error("a record was not found whole");
     }
   }

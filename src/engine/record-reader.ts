@@ -10,7 +10,7 @@
 import { KvixError } from "../base/kvix-error.js";
 import { crc32Between } from "../format/checksum.js";
 import { FRAME_HEADER_BYTES, FrameFlag } from "../format/frame.js";
-import { newRecordFields, parseRecord } from "../format/record.js";
+import { newRecordFields, parseRecord, type RecordFields } from "../format/record.js";
 import type { File } from "../host/file-system.js";
 import type { Clock } from "../host/host.js";
 import type { Segment } from "../storage/segment.js";
@@ -31,28 +31,39 @@ const NOT_A_RECORD = FrameFlag.TOMBSTONE | FrameFlag.EXPIRED | FrameFlag.BATCH;
 
 /** A record whose fields lie in the bytes of its frame. */
 class VerifiedRecord implements StoredRecord {
-  readonly #frame: Uint8Array;
-  readonly #valueStart: number;
-  readonly #valueEnd: number;
+  private readonly frame: Uint8Array;
+  private readonly valueStart: number;
+  private readonly valueEnd: number;
   readonly version: number;
-  readonly updatedAtMs: number;
-  readonly expiresAtMs: number;
 
-  constructor(frame: Uint8Array, parsed: typeof fields) {
-    this.#frame = frame;
-    this.#valueStart = parsed.valueStart;
-    this.#valueEnd = parsed.valueEnd;
-    this.version = parsed.version;
-    this.updatedAtMs = parsed.updatedAtMs;
-    this.expiresAtMs = parsed.expiresAtMs;
+  constructor(frame: Uint8Array, valueStart: number, valueEnd: number, version: number) {
+    this.frame = frame;
+    this.valueStart = valueStart;
+    this.valueEnd = valueEnd;
+    this.version = version;
   }
 
   get payload(): Uint8Array {
-    return this.#frame.subarray(FRAME_HEADER_BYTES);
+    return this.frame.subarray(FRAME_HEADER_BYTES);
   }
 
   get value(): Uint8Array {
-    return this.#frame.subarray(this.#valueStart, this.#valueEnd);
+    return this.frame.subarray(this.valueStart, this.valueEnd);
+  }
+
+  get updatedAtMs(): number {
+    return this.times().updatedAtMs;
+  }
+
+  get expiresAtMs(): number {
+    return this.times().expiresAtMs;
+  }
+
+  /** Read when they are asked for: most readers never do. */
+  private times(): RecordFields {
+    const parsed = newRecordFields();
+    parseRecord(this.frame, FRAME_HEADER_BYTES, this.frame.length, parsed);
+    return parsed;
   }
 }
 
@@ -144,7 +155,7 @@ export class RecordReader {
       fields.version === version &&
       (key === undefined || isSlice(key, frame, fields.keyStart, fields.keyEnd));
     if (!isSound) throw this.#corrupt(segment, offset, frame.length, version);
-    return new VerifiedRecord(frame, fields);
+    return new VerifiedRecord(frame, fields.valueStart, fields.valueEnd, version);
   }
 
   #corrupt(segment: Segment, offset: number, length: number, version: number): KvixError {
