@@ -51,17 +51,16 @@ export class CollisionList {
     return this.#keys.equals(entry, source, start, end) ? entry : NO_ENTRY;
   }
 
-  /** Adds an entry whose key is not in the list. */
-  insert(entry: number): void {
-    const { bytes, start, end } = this.#keyOf(entry);
+  /** Adds the entry of the key `source[start, end)`, which is not in the list. */
+  insert(entry: number, source: Uint8Array, start: number, end: number): void {
     if (this.#chunks.length === 0) this.#chunks.push(newChunk());
-    const index = this.#chunkFor(bytes, start, end);
+    const index = this.#chunkFor(source, start, end);
     let chunk = this.#chunks[index]!;
     if (chunk.count === CHUNK_ENTRIES) {
       const upper = this.#cut(index);
-      if (this.#keys.compareWith(upper.entries[0]!, bytes, start, end, 0) <= 0) chunk = upper;
+      if (this.#keys.compareWith(upper.entries[0]!, source, start, end) <= 0) chunk = upper;
     }
-    const place = this.#placeIn(chunk, bytes, start, end);
+    const place = this.#placeIn(chunk, source, start, end);
     chunk.entries.copyWithin(place + 1, place, chunk.count);
     this.#meter.add((chunk.count - place + 1) * 4);
     chunk.entries[place] = entry;
@@ -69,22 +68,22 @@ export class CollisionList {
     this.#count++;
   }
 
-  /** Takes an entry out; its key must still be readable. */
-  remove(entry: number): void {
-    const { bytes, start, end } = this.#keyOf(entry);
-    const index = this.#chunkFor(bytes, start, end);
+  /** Gives the key `source[start, end)`, which is in the list, another entry. */
+  replace(entry: number, source: Uint8Array, start: number, end: number): void {
+    const chunk = this.#chunks[this.#chunkFor(source, start, end)]!;
+    chunk.entries[this.#placeIn(chunk, source, start, end)] = entry;
+  }
+
+  /** Takes out the key `source[start, end)`, which is in the list. */
+  remove(source: Uint8Array, start: number, end: number): void {
+    const index = this.#chunkFor(source, start, end);
     const chunk = this.#chunks[index]!;
-    const place = this.#placeIn(chunk, bytes, start, end);
+    const place = this.#placeIn(chunk, source, start, end);
     chunk.entries.copyWithin(place, place + 1, chunk.count);
     this.#meter.add((chunk.count - place) * 4);
     chunk.count--;
     this.#count--;
     if (chunk.count === 0) this.#chunks.splice(index, 1);
-  }
-
-  #keyOf(entry: number): { bytes: Uint8Array; start: number; end: number } {
-    const start = this.#keys.startOf(entry);
-    return { bytes: this.#keys.bytesOf(entry), start, end: start + this.#keys.lengthOf(entry) };
   }
 
   /** The last chunk whose first key is not above this one; the first if there is none. */
@@ -94,7 +93,7 @@ export class CollisionList {
     while (high - low > 1) {
       const middle = (low + high) >>> 1;
       const first = this.#chunks[middle]!.entries[0]!;
-      if (this.#keys.compareWith(first, source, start, end, 0) <= 0) low = middle;
+      if (this.#keys.compareWith(first, source, start, end) <= 0) low = middle;
       else high = middle;
     }
     return low;
@@ -106,7 +105,7 @@ export class CollisionList {
     let high = chunk.count;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (this.#keys.compareWith(chunk.entries[middle]!, source, start, end, 0) < 0) {
+      if (this.#keys.compareWith(chunk.entries[middle]!, source, start, end) < 0) {
         low = middle + 1;
       } else {
         high = middle;

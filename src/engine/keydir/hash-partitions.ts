@@ -147,24 +147,24 @@ export class HashPartitions {
     return true;
   }
 
+  /** Gives a key another entry; false if the old one is not in this partition. */
+  replace(partition: number, hash: number, entry: number, replacement: number): boolean {
+    const rows = this.#rows[partition >>> ROWS_SHIFT]!;
+    const row = (partition & ROWS_MASK) * ROW_WORDS;
+    const slot = this.#slotOf(rows, row, hash, entry);
+    if (slot >= 0) this.#set(rows, row, slot, hash, (replacement + 1) | 0);
+    return slot >= 0;
+  }
+
   /** Takes an entry out; false if it is not in this partition. */
   remove(partition: number, hash: number, entry: number): boolean {
     const rows = this.#rows[partition >>> ROWS_SHIFT]!;
     const row = (partition & ROWS_MASK) * ROW_WORDS;
-    const slots = rows[row + 1]! << SLOT_SHIFT;
-    const numbered = (entry + 1) | 0;
-    let slot = ((hash >>> 16) * slots) >>> 16;
-    for (let passed = 0; passed < slots; passed++) {
-      const found = this.#numberedAt(rows, row, slot);
-      if (found === 0) return false;
-      if (found === numbered) {
-        this.#close(rows, row, slots, slot);
-        rows[row]!--;
-        return true;
-      }
-      if (++slot === slots) slot = 0;
-    }
-    return false;
+    const slot = this.#slotOf(rows, row, hash, entry);
+    if (slot < 0) return false;
+    this.#close(rows, row, rows[row + 1]! << SLOT_SHIFT, slot);
+    rows[row]!--;
+    return true;
   }
 
   /** How many entries of a partition have a hash with this bit. */
@@ -216,6 +216,20 @@ export class HashPartitions {
   /** Gives back what is held in reserve. */
   trim(): void {
     this.#pool.trim();
+  }
+
+  /** The slot of an entry, or -1. */
+  #slotOf(rows: Int32Array, row: number, hash: number, entry: number): number {
+    const slots = rows[row + 1]! << SLOT_SHIFT;
+    const numbered = (entry + 1) | 0;
+    let slot = ((hash >>> 16) * slots) >>> 16;
+    for (let passed = 0; passed < slots; passed++) {
+      const found = this.#numberedAt(rows, row, slot);
+      if (found === 0) return -1;
+      if (found === numbered) return slot;
+      if (++slot === slots) slot = 0;
+    }
+    return -1;
   }
 
   /** Closes the gap at `slot`: moves up whatever was pushed past it. */

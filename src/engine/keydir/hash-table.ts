@@ -72,21 +72,34 @@ export class HashTable {
     const blocks = this.#partitions.blocksOf(partition);
     if (this.#partitions.entriesOf(partition) >= blocks * ENTRIES_PER_BLOCK) {
       if (blocks === PARTITION_BLOCKS_MAX) {
-        this.#collisions.insert(entry);
+        this.#collisions.insert(entry, source, start, end);
         return;
       }
       this.#resize(partition, Math.min(blocks + 1 + (blocks >>> 3), PARTITION_BLOCKS_MAX));
       this.#partitions.find(partition, hash, source, start, end);
     }
     if (this.#partitions.insertAtGap(partition, hash, entry)) this.#count++;
-    else this.#collisions.insert(entry);
+    else this.#collisions.insert(entry, source, start, end);
   }
 
-  /** Takes an entry out; its key must still be readable. */
-  remove(hash: number, entry: number): void {
+  /** Gives the key `source[start, end)` with this hash another entry than it has. */
+  replace(
+    hash: number,
+    entry: number,
+    replacement: number,
+    source: Uint8Array,
+    start: number,
+    end: number,
+  ): void {
+    if (this.#partitions.replace(this.#partitionOf(hash), hash, entry, replacement)) return;
+    this.#collisions.replace(replacement, source, start, end);
+  }
+
+  /** Takes out the entry of the key `source[start, end)` with this hash. */
+  remove(hash: number, entry: number, source: Uint8Array, start: number, end: number): void {
     const partition = this.#partitionOf(hash);
     if (!this.#partitions.remove(partition, hash, entry)) {
-      this.#collisions.remove(entry);
+      this.#collisions.remove(source, start, end);
       return;
     }
     this.#count--;

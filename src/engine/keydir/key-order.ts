@@ -13,11 +13,12 @@
  *
  * Bounds (V11)
  *   1. The delta holds at most 1,024 numbers or 256 KiB of keys plus one key.
- *   2. A tier has one merge under way and at most 1,033 runs waiting: writes do
- *      the work themselves when nobody calls maintain(), two numbers or more
- *      for each that they add to a tier. So a bulk load of a million keys is not
- *      held up, and a seek into what it left costs a millisecond until the
- *      upkeep of the next idle moment has merged it.
+ *   2. Of the tiers that seals go to, at most 1,033 runs wait; of those above,
+ *      13. A tier has one merge under way. Beyond that, writes do the work
+ *      themselves if nobody calls maintain(): two numbers or more for each that
+ *      they add to a tier. So a bulk load of a million keys is not held up, and
+ *      a seek into what it left costs some milliseconds until the upkeep of the
+ *      next idle moment has merged it.
  *   3. At most a quarter of the numbers, and 4,096, name removed entries.
  */
 
@@ -30,12 +31,17 @@ import type { StepMeter } from "./step-meter.js";
 
 const DELTA_KEY_BYTES = 256 * 1024;
 const RUNS_PER_MERGE = 8;
-/** Runs that wait behind a merge when writes begin to push it. */
-const BACKLOG_BEHIND = 1024;
+/** Runs that wait behind a merge when writes begin to push it: fresh ones, and merged ones. */
+const FRESH_BACKLOG = 1024;
+const MERGED_BACKLOG = 4;
+/** The tier of a full delta; those of deltas sealed early are below it. */
+const FRESH_TIER = 3;
 const STEP_ENTRIES = 1024;
 const TIERS = 11;
 /** Bytes that sorting a number touches: it twice, and eight bytes of its key. */
 const SORTED_BYTES = 16;
+/** Bytes that add() touches when the delta is full. */
+export const SEAL_BYTES_MAX = SORTED_BYTES * BLOCK_NUMBERS;
 
 /** What maintains the order. */
 export class KeyOrder {
@@ -74,7 +80,7 @@ export class KeyOrder {
   bytesFor(entries: number): number {
     // One entry more seals at most one run, and starts a merge only if that
     // makes one overdue.
-    const merges = entries > 1 ? TIERS : this.#isBacklog(BACKLOG_BEHIND - 1) ? 1 : 0;
+    const merges = entries > 1 ? TIERS : this.#isBacklog(-1) ? 1 : 0;
     const blocks = Math.ceil(entries / BLOCK_NUMBERS) + 2 + merges * (RUNS_PER_MERGE + 1);
     return this.#pool.bytesFor(blocks) + merges * scratchBytesOf(RUNS_PER_MERGE);
   }
@@ -105,7 +111,7 @@ export class KeyOrder {
 
   /** Whether so much work has piled up that writes must do a share of it. */
   get isOverdue(): boolean {
-    return this.#isBacklog(BACKLOG_BEHIND) || this.removed * 4 > this.#named + 4 * BLOCK_NUMBERS;
+    return this.#isBacklog(0) || this.removed * 4 > this.#named + 4 * BLOCK_NUMBERS;
   }
 
   /** One step of upkeep; false if none is due. */
@@ -135,11 +141,12 @@ export class KeyOrder {
     this.#pool.trim();
   }
 
-  /** Whether in any tier so many runs wait behind a merge, under way or due. */
-  #isBacklog(runs: number): boolean {
+  /** Whether in any tier too many runs wait behind a merge, give or take `more`. */
+  #isBacklog(more: number): boolean {
     for (let tier = 0; tier < TIERS; tier++) {
       const taken = this.#merges[tier] === undefined ? RUNS_PER_MERGE : 0;
-      if (this.#waiting[tier]!.length >= taken + runs) return true;
+      const behind = tier <= FRESH_TIER ? FRESH_BACKLOG : MERGED_BACKLOG;
+      if (this.#waiting[tier]!.length >= taken + behind + more) return true;
     }
     return false;
   }

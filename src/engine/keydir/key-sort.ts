@@ -37,7 +37,7 @@ export class KeySorter {
   sort(entries: Uint32Array, count: number): number {
     if (count === 0) return 0;
     const first = entries[0]!;
-    let sharedBytes = this.#keys.lengthOf(first);
+    let sharedBytes = this.#keys.entries.keyLengthOf(first);
     for (let i = 1; i < count && sharedBytes > 0; i++) {
       sharedBytes = this.#keys.sharedBytes(first, entries[i]!, sharedBytes);
     }

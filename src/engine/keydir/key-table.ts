@@ -1,77 +1,73 @@
 /**
- * Entries and the bytes of their keys, taken together: what the hash compares
- * and the order sorts by. Order is that of unsigned bytes, a prefix first.
+ * The keys of the entries: compared, copied, and looked at eight bytes at a
+ * time. Order is that of unsigned bytes, a prefix first.
  */
-import { EntryTable } from "./entry-table.js";
-import { KeyArena } from "./key-arena.js";
+import { EntryTable, KEY_WORD, lastWordAt, wordAt } from "./entry-table.js";
 
 /** The keys of the entries. */
 export class KeyTable {
   readonly entries = new EntryTable();
-  readonly arena = new KeyArena();
   /** Key bytes compared so far; work is paced by it, since keys may be long. */
   comparedBytes = 0;
 
-  /** Whether the key of `entry` is `source[start, end)`, byte by byte. */
+  /** Whether the key of `entry` is `source[start, end)`, every byte. */
   equals(entry: number, source: Uint8Array, start: number, end: number): boolean {
-    const page = this.entries.keyPageOf(entry);
-    const offset = this.entries.keyOffsetOf(entry);
-    const bytes = this.arena.pages[page]!;
-    const length = this.arena.lengthAt(page, offset);
-    if (length !== end - start) return false;
-    const from = length < 0x80 ? offset + 1 : offset + 3;
-    for (let i = 0; i < length; i++) if (bytes[from + i] !== source[start + i]) return false;
-    return true;
+    const words = this.entries.wordsOf(entry);
+    let word = this.entries.cells.startOf(entry) + KEY_WORD;
+    if (words[word - 1]! >>> 16 !== end - start) return false;
+    let at = start;
+    for (; at + 4 <= end; at += 4) if (words[word++] !== wordAt(source, at)) return false;
+    return at === end || words[word] === lastWordAt(source, at, end);
   }
 
-  /** The length of the key in bytes. */
-  lengthOf(entry: number): number {
-    return this.arena.lengthAt(this.entries.keyPageOf(entry), this.entries.keyOffsetOf(entry));
-  }
-
-  /** The page that holds the key's bytes. */
-  bytesOf(entry: number): Uint8Array {
-    return this.arena.pages[this.entries.keyPageOf(entry)]!;
-  }
-
-  /** Where in that page they begin. */
-  startOf(entry: number): number {
-    return this.arena.startAt(this.entries.keyPageOf(entry), this.entries.keyOffsetOf(entry));
+  /** Copies the key of `entry` to the front of `target`, which has room; answers its length. */
+  copy(entry: number, target: Uint8Array): number {
+    const words = this.entries.wordsOf(entry);
+    const start = this.entries.cells.startOf(entry) + KEY_WORD;
+    const length = words[start - 1]! >>> 16;
+    for (let i = 0; i < length; i++) {
+      target[i] = words[start + (i >>> 2)]! >>> ((i & 3) << 3);
+    }
+    return length;
   }
 
   /**
    * Compares the key of `entry` with `source[start, end)`: negative if it is
-   * less, positive if greater. The first `from` bytes are known to be equal.
+   * less, positive if greater.
    */
-  compareWith(entry: number, source: Uint8Array, start: number, end: number, from: number): number {
-    const bytes = this.bytesOf(entry);
-    const first = this.startOf(entry);
-    const length = this.lengthOf(entry);
+  compareWith(entry: number, source: Uint8Array, start: number, end: number): number {
+    const words = this.entries.wordsOf(entry);
+    const first = this.entries.cells.startOf(entry) + KEY_WORD;
+    const length = words[first - 1]! >>> 16;
     const shorter = Math.min(length, end - start);
-    let at = from;
-    while (at < shorter && bytes[first + at] === source[start + at]) at++;
-    this.comparedBytes += at - from;
-    if (at < shorter) return bytes[first + at]! - source[start + at]!;
+    let at = 0;
+    while (at + 4 <= shorter && words[first + (at >>> 2)] === wordAt(source, start + at)) at += 4;
+    for (; at < shorter; at++) {
+      const byte = (words[first + (at >>> 2)]! >>> ((at & 3) << 3)) & 0xff;
+      const other = source[start + at]!;
+      if (byte !== other) {
+        this.comparedBytes += at;
+        return byte - other;
+      }
+    }
+    this.comparedBytes += shorter;
     return length - (end - start);
   }
 
   /** Compares the keys of two entries whose first `from` bytes are known to be equal. */
   compare(left: number, right: number, from: number): number {
-    const start = this.startOf(right);
-    return this.compareWith(left, this.bytesOf(right), start, start + this.lengthOf(right), from);
+    const leftLength = this.entries.keyLengthOf(left);
+    const rightLength = this.entries.keyLengthOf(right);
+    const shorter = Math.min(leftLength, rightLength);
+    const at = this.#difference(left, right, from, shorter);
+    if (at === shorter) return leftLength - rightLength;
+    return this.#byteAt(left, at) - this.#byteAt(right, at);
   }
 
   /** How many leading bytes two keys share, at most `most`. */
   sharedBytes(left: number, right: number, most: number): number {
-    const leftBytes = this.bytesOf(left);
-    const rightBytes = this.bytesOf(right);
-    const leftStart = this.startOf(left);
-    const rightStart = this.startOf(right);
-    const end = Math.min(most, this.lengthOf(left), this.lengthOf(right));
-    let at = 0;
-    while (at < end && leftBytes[leftStart + at] === rightBytes[rightStart + at]) at++;
-    this.comparedBytes += at;
-    return at;
+    const shorter = Math.min(this.entries.keyLengthOf(left), this.entries.keyLengthOf(right));
+    return this.#difference(left, right, 0, Math.min(most, shorter));
   }
 
   /**
@@ -87,34 +83,48 @@ export class KeyTable {
     high: Uint32Array,
     low: Uint32Array,
   ): void {
-    // Two loops, so that the loads of each do not wait for one another.
     for (let i = base; i < base + count; i++) {
-      const entry = entries[i]!;
-      high[i] = this.entries.keyPageOf(entry);
-      low[i] = this.entries.keyOffsetOf(entry);
+      const words = this.entries.wordsOf(entries[i]!);
+      const first = this.entries.cells.startOf(entries[i]!) + KEY_WORD;
+      const length = words[first - 1]! >>> 16;
+      high[i] = bigEndianAt(words, first, from, length);
+      low[i] = bigEndianAt(words, first, from + 4, length);
     }
-    for (let i = base; i < base + count; i++) {
-      const page = high[i]!;
-      const offset = low[i]!;
-      const bytes = this.arena.pages[page]!;
-      const length = this.arena.lengthAt(page, offset);
-      const at = this.arena.startAt(page, offset) + from;
-      if (length - from >= 8) {
-        high[i] =
-          (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
-        low[i] =
-          (bytes[at + 4]! << 24) | (bytes[at + 5]! << 16) | (bytes[at + 6]! << 8) | bytes[at + 7]!;
-      } else {
-        high[i] = paddedWord(bytes, at, length - from);
-        low[i] = paddedWord(bytes, at + 4, length - from - 4);
+  }
+
+  /** The first byte from `from` on in which two keys differ, or `end`. */
+  #difference(left: number, right: number, from: number, end: number): number {
+    const leftWords = this.entries.wordsOf(left);
+    const rightWords = this.entries.wordsOf(right);
+    const leftFirst = this.entries.cells.startOf(left) + KEY_WORD;
+    const rightFirst = this.entries.cells.startOf(right) + KEY_WORD;
+    let at = from & ~3;
+    while (at < end) {
+      const bits = leftWords[leftFirst + (at >>> 2)]! ^ rightWords[rightFirst + (at >>> 2)]!;
+      if (bits !== 0) {
+        at += (31 - Math.clz32(bits & -bits)) >>> 3;
+        break;
       }
+      at += 4;
     }
+    this.comparedBytes += Math.max(0, at - from);
+    return Math.min(at, end);
+  }
+
+  #byteAt(entry: number, at: number): number {
+    const word = this.entries.cells.startOf(entry) + KEY_WORD + (at >>> 2);
+    return (this.entries.wordsOf(entry)[word]! >>> ((at & 3) << 3)) & 0xff;
   }
 }
 
-/** The first four of `count` bytes, zeros where there are fewer. */
-function paddedWord(bytes: Uint8Array, at: number, count: number): number {
-  let word = 0;
-  for (let i = 0; i < 4; i++) word = (word << 8) | (i < count ? bytes[at + i]! : 0);
-  return word;
+/** Bytes [at, at + 4) of a key of `length` bytes, the first highest, zeros behind its end. */
+function bigEndianAt(words: Int32Array, first: number, at: number, length: number): number {
+  if (at >= length) return 0;
+  const shift = (at & 3) << 3;
+  let word = words[first + (at >>> 2)]!;
+  // The word after the key's last is not the key's, but then it is masked below.
+  if (shift !== 0) word = (word >>> shift) | (words[first + (at >>> 2) + 1]! << (32 - shift));
+  word = (word << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24);
+  const missing = at + 4 - length;
+  return missing <= 0 ? word : word & (-1 << (missing << 3));
 }

@@ -1,17 +1,19 @@
 /**
  * The keydir: every key in memory, and where its newest record lies.
  *
- *     key bytes --hash--> HashTable --entry number--> EntryTable --> key cell
+ *     key bytes --hash--> HashTable --entry number--> EntryTable: fields and key
  *
- * An entry number stays with its key until the key is removed. All bytes lie in
- * shared pages of fixed size; nothing is allocated per key or per look-up.
+ * An entry number is good until the next put(), remove() or maintain(), which
+ * may move entries; a visitor may remove, and what it is shown does not move.
+ * All bytes lie in shared pages of fixed size; nothing is allocated per key or
+ * per look-up.
  *
  * No call touches more than 64 KiB of index pages on top of the caller's own
  * key (StepMeter asserts it): what growth needs is done in steps, by the writes
  * that cause it and by maintain().
  */
 import { KvixError } from "../../base/kvix-error.js";
-import { ArenaEvacuation, EVACUATION_STEP_BYTES } from "./arena-evacuation.js";
+import { CellEvacuation, EVACUATION_STEP_BYTES } from "./cell-evacuation.js";
 import { CollisionList } from "./collision-list.js";
 import { NO_ENTRY } from "./entry-table.js";
 import { ExpirySweep } from "./expiry-sweep.js";
@@ -29,7 +31,7 @@ const KEY_BYTES_MAX = 65_535;
 /** Inserts and removals, or bytes of their keys, between two looks at whether upkeep is overdue. */
 const SHARE_WRITES = 64;
 const SHARE_BYTES = 4 * 1024;
-/** What a step of the hash may touch; one of the order touches less than one of the arena. */
+/** What a step of the hash may touch; one of the order touches less than an evacuation. */
 const TABLE_STEP_BYTES = 50 * 1024;
 
 /** How a keydir is made. */
@@ -49,18 +51,23 @@ export class Keydir {
   readonly #meter = new StepMeter();
   readonly #keys = new KeyTable();
   readonly #entries = this.#keys.entries;
-  readonly #arena = this.#keys.arena;
   readonly #collisions = new CollisionList(this.#keys, this.#meter);
   readonly #table = new HashTable(this.#keys, this.#collisions, this.#meter);
   readonly #order = new KeyOrder(this.#keys, this.#meter);
   readonly #sweep = new ExpirySweep(this.#entries);
-  readonly #evacuation: ArenaEvacuation;
+  readonly #evacuation = new CellEvacuation(this.#entries, this.#meter, (entry) => {
+    this.#move(entry);
+  });
   readonly #hash: KeyedHash;
   readonly #forcedHash: ((key: Uint8Array) => number) | undefined;
+  /** A key on its way from its cell to the hash. */
+  readonly #scratch = new Uint8Array(KEY_BYTES_MAX);
   /** Since the last share of upkeep. */
   #unsharedWrites = 0;
   #unsharedBytes = 0;
-  #isArenasTurn = false;
+  #isCellsTurn = false;
+  /** A visitor is being shown entries. */
+  #isShowing = false;
   /** The segment and frame length of the entry that the last `put` overwrote; length 0: it inserted. */
   replacedSegment = 0;
   replacedLength = 0;
@@ -69,9 +76,6 @@ export class Keydir {
     this.bytesMax = options.bytesMax ?? Number.POSITIVE_INFINITY;
     this.#hash = new KeyedHash(options.seed);
     this.#forcedHash = options.hash;
-    this.#evacuation = new ArenaEvacuation(this.#keys, this.#meter, (source, start, end) =>
-      this.findIn(source, start, end),
-    );
   }
 
   /** Entries. */
@@ -86,13 +90,7 @@ export class Keydir {
 
   /** Bytes allocated. */
   get bytes(): number {
-    return (
-      this.#entries.bytes +
-      this.#arena.bytes +
-      this.#table.bytes +
-      this.#collisions.bytes +
-      this.#order.bytes
-    );
+    return this.#entries.bytes + this.#table.bytes + this.#collisions.bytes + this.#order.bytes;
   }
 
   /** The most bytes of index pages that one call has touched; never above 65,536. */
@@ -142,15 +140,14 @@ export class Keydir {
 
   /** The length of the key in bytes. */
   keyLengthOf(entry: number): number {
-    return this.#keys.lengthOf(entry);
+    return this.#entries.keyLengthOf(entry);
   }
 
   /** A copy of the key. */
   keyOf(entry: number): Uint8Array {
-    const start = this.#keys.startOf(entry);
-    return new Uint8Array(
-      this.#keys.bytesOf(entry).subarray(start, start + this.#keys.lengthOf(entry)),
-    );
+    const key = new Uint8Array(this.#entries.keyLengthOf(entry));
+    this.#keys.copy(entry, key);
+    return key;
   }
 
   /**
@@ -171,28 +168,28 @@ export class Keydir {
     if (end <= start) throw new KvixError("KEY_EMPTY");
     if (end - start > KEY_BYTES_MAX) throw new KvixError("KEY_TOO_LARGE");
     const hash = this.#hashOf(source, start, end);
-    let entry = this.#table.find(hash, source, start, end);
-    if (entry === NO_ENTRY) {
-      this.replacedLength = 0;
-      entry = this.#insert(hash, source, start, end);
-    } else {
-      this.replacedSegment = this.#entries.segmentOf(entry);
-      this.replacedLength = this.#entries.lengthOf(entry);
+    const known = this.#table.find(hash, source, start, end);
+    if (known !== NO_ENTRY) {
+      this.replacedSegment = this.#entries.segmentOf(known);
+      this.replacedLength = this.#entries.lengthOf(known);
+      this.#entries.write(known, segment, offset, length, expiresAtMs, version);
+      return known;
     }
+    this.replacedLength = 0;
+    const entry = this.#insert(hash, source, start, end);
     this.#entries.write(entry, segment, offset, length, expiresAtMs, version);
+    this.#share(end - start, entry);
     return entry;
   }
 
   /** Removes an entry. Its number may be that of another key afterwards. */
   remove(entry: number): void {
     this.#meter.begin();
-    const bytes = this.#keys.bytesOf(entry);
-    const start = this.#keys.startOf(entry);
-    const length = this.#keys.lengthOf(entry);
-    this.#table.remove(this.#hashOf(bytes, start, start + length), entry);
-    this.#arena.release(this.#entries.keyPageOf(entry), this.#entries.keyOffsetOf(entry));
+    const key = this.#scratch;
+    const length = this.#keys.copy(entry, key);
+    this.#table.remove(this.#hashOf(key, 0, length), entry, key, 0, length);
     this.#entries.retire(entry);
-    this.#share(length);
+    this.#share(length, NO_ENTRY);
   }
 
   /**
@@ -201,8 +198,7 @@ export class Keydir {
    */
   bytesFor(keyBytes: number, keys = 1): number {
     return (
-      this.#entries.bytesFor(keys) +
-      this.#arena.bytesFor(keyBytes, keys) +
+      this.#entries.bytesFor(keyBytes, keys) +
       this.#table.bytesFor(keys) +
       this.#order.bytesFor(keys)
     );
@@ -214,15 +210,15 @@ export class Keydir {
    * may remove what it is shown.
    */
   soonestDue(nowMs: number, limit: number, visit: (entry: number) => void): boolean {
-    return this.#sweep.visitDue(nowMs, limit, visit);
+    return this.#show(() => this.#sweep.visitDue(nowMs, limit, visit));
   }
 
   /** One bounded step of upkeep; true while there is more to do. */
   maintain(): boolean {
     this.#meter.begin();
-    if (this.#table.step() || this.#order.step() || this.#evacuation.step()) return true;
+    if (this.#table.step() || this.#order.step() || this.#evacuation.step(NO_ENTRY)) return true;
     if (this.#entries.count === 0) {
-      for (const part of [this.#entries, this.#table, this.#order, this.#arena]) part.trim();
+      for (const part of [this.#entries, this.#table, this.#order]) part.trim();
     }
     return false;
   }
@@ -244,7 +240,17 @@ export class Keydir {
 
   /** Visits every entry in the order of entry numbers; the visitor may remove any. */
   forEach(visit: (entry: number) => void): void {
-    this.#entries.forEach(visit);
+    this.#show(() => this.#entries.forEach(visit));
+  }
+
+  /** Runs what shows entries to a visitor: none moves meanwhile, so none is missed or shown twice. */
+  #show<Answer>(visitAll: () => Answer): Answer {
+    this.#isShowing = true;
+    try {
+      return visitAll();
+    } finally {
+      this.#isShowing = false;
+    }
   }
 
   #hashOf(source: Uint8Array, start: number, end: number): number {
@@ -254,20 +260,28 @@ export class Keydir {
 
   #insert(hash: number, source: Uint8Array, start: number, end: number): number {
     this.#meter.begin();
-    this.#arena.append(source, start, end);
-    const entry = this.#entries.allocate(this.#arena.page, this.#arena.offset);
+    const entry = this.#entries.allocate(source, start, end);
     this.#table.insert(hash, entry, source, start, end);
     this.#order.add(entry, end - start);
-    this.#share(end - start);
     return entry;
+  }
+
+  /** Gives an entry another cell, and so another number. */
+  #move(entry: number): void {
+    const key = this.#scratch;
+    const length = this.#keys.copy(entry, key);
+    const moved = this.#entries.relocate(entry);
+    this.#table.replace(this.#hashOf(key, 0, length), entry, moved, key, 0, length);
+    this.#order.add(moved, length);
+    this.#order.epoch++;
   }
 
   /**
    * The share of upkeep that a write of a key of this length does: the hash
-   * keeps pace with it; order and arena only when nobody calls maintain(), or
-   * not often enough.
+   * keeps pace with it; order and cells only when nobody calls maintain(), or
+   * not often enough. `entry` stays where it is: the write is about to answer it.
    */
-  #share(keyBytes: number): void {
+  #share(keyBytes: number, entry: number): void {
     if (this.#meter.room >= TABLE_STEP_BYTES && this.#table.step()) return;
     this.#unsharedWrites++;
     this.#unsharedBytes += keyBytes;
@@ -276,8 +290,8 @@ export class Keydir {
     this.#unsharedWrites = 0;
     this.#unsharedBytes = 0;
     // In turn, so that neither waits for the other to be done.
-    this.#isArenasTurn = !this.#isArenasTurn;
-    if (this.#isArenasTurn && this.#arena.isOverdue) this.#evacuation.step();
+    this.#isCellsTurn = !this.#isCellsTurn && !this.#isShowing;
+    if (this.#isCellsTurn && this.#entries.cells.isOverdue) this.#evacuation.step(entry);
     else if (this.#order.isOverdue) this.#order.step();
   }
 }

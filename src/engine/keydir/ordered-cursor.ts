@@ -83,12 +83,9 @@ export class OrderWalk implements OrderedCursor {
   }
 
   #remember(entry: number): void {
-    const length = this.#keys.lengthOf(entry);
-    const bytes = this.#keys.bytesOf(entry);
-    const start = this.#keys.startOf(entry);
+    const length = this.#keys.entries.keyLengthOf(entry);
     if (length > this.#key.length) this.#key = new Uint8Array(2 * length);
-    for (let i = 0; i < length; i++) this.#key[i] = bytes[start + i]!;
-    this.#keyBytes = length;
+    this.#keyBytes = this.#keys.copy(entry, this.#key);
     this.#hasKey = true;
     this.#inclusive = false;
   }
@@ -123,7 +120,7 @@ export class OrderWalk implements OrderedCursor {
         high = middle;
         continue;
       }
-      const order = this.#keys.compareWith(sequence.at(at), this.#key, 0, this.#keyBytes, 0);
+      const order = this.#keys.compareWith(sequence.at(at), this.#key, 0, this.#keyBytes);
       if (order < 0 || (order === 0 && !orEqual)) low = at + 1;
       else high = middle;
     }

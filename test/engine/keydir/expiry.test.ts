@@ -89,6 +89,21 @@ test("entries that a visitor leaves in place do not keep others from being visit
   assert.equal(seen.size, 1_000);
 });
 
+test("entries that upkeep moved to other pages are found when they are due (T8)", () => {
+  const keydir = new Keydir({ seed });
+  const keys = 40_000;
+  for (let i = 0; i < keys; i++) put(keydir, i, i % 4 === 0 ? 1_000 : 5);
+  sweep(keydir, 5, 1_000, (entry) => keydir.remove(entry));
+  while (keydir.maintain());
+  assert.equal(keydir.expiring, keys / 4);
+  assert.equal(
+    sweep(keydir, 999, 1_000, () => assert.fail("nothing is due")),
+    1,
+  );
+  sweep(keydir, 1_000, 1_000, (entry) => keydir.remove(entry));
+  assert.equal(keydir.count, 0);
+});
+
 test("an entry left in place is visited again, also when what came behind it is gone", () => {
   const keydir = new Keydir({ seed });
   const left = put(keydir, 1, 5);

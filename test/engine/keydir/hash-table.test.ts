@@ -20,11 +20,16 @@ class Fixture {
 
   insert(hash: number, number: number): number {
     assert.equal(this.find(hash, number), NO_ENTRY);
-    this.keys.arena.append(keyOf(number), 0, 4);
-    const entry = this.keys.entries.allocate(this.keys.arena.page, this.keys.arena.offset);
+    const entry = this.keys.entries.allocate(keyOf(number), 0, 4);
     this.meter.begin();
     this.table.insert(hash, entry, keyOf(number), 0, 4);
     return entry;
+  }
+
+  remove(hash: number, entry: number, number: number): void {
+    this.meter.begin();
+    this.table.remove(hash, entry, keyOf(number), 0, 4);
+    this.keys.entries.retire(entry);
   }
 
   step(): boolean {
@@ -50,7 +55,7 @@ test("of one hash sixteen entries stand in the table, the others in the list (I7
   fixture.insert(0x12345679, 50);
   assert.equal(fixture.collisions.count, 50 - 16);
   for (const [i, entry] of entries.entries()) assert.equal(fixture.find(0x12345678, i), entry);
-  for (const entry of entries) fixture.table.remove(0x12345678, entry);
+  for (const [i, entry] of entries.entries()) fixture.remove(0x12345678, entry, i);
   assert.equal(fixture.collisions.count, 0);
   assert.equal(fixture.find(0x12345678, 3), NO_ENTRY);
   assert.notEqual(fixture.find(0x12345679, 50), NO_ENTRY);
@@ -81,9 +86,7 @@ test("the table grows and shrinks by steps of at most 64 KiB and gives its memor
   const bytesEach = (fixture.table.bytes - empty) / numbers;
   assert.ok(bytesEach < 11.5, `${bytesEach} bytes for each entry`);
   for (let i = 0; i < numbers; i++) {
-    fixture.meter.begin();
-    fixture.table.remove(spread(i), entries[i]!);
-    fixture.keys.entries.retire(entries[i]!);
+    fixture.remove(spread(i), entries[i]!, i);
     assert.equal(fixture.find(spread(i), i), NO_ENTRY);
     if (i % 1_000 !== 0) continue;
     while (fixture.step());

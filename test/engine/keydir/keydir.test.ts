@@ -56,38 +56,47 @@ test("an entry gives back every field exactly, up to its last bit (I4)", () => {
   assert.equal(keydir.count, cases.length + 1);
 });
 
-test("keys are told apart byte by byte, whatever the bytes (I5)", () => {
-  const keydir = newKeydir();
-  const names = ["__proto__", "constructor", "\0", "\0\0", "a", "a\0", "ä", "a\u0308", "NaN"];
-  const keys = names.map((name) => Buffer.from(name));
-  keys.push(Buffer.from([0xff]), Buffer.from([0xff, 0xff]), Buffer.from([0x7f]));
-  keys.push(Buffer.from([0xed, 0xa0, 0x80]), Buffer.from([0xc3, 0x28]), Buffer.from([0x80]));
-  for (const length of [126, 127, 128, 129, 255, 256, 16_383, 16_384, 16_385, 65_534, 65_535]) {
-    keys.push(Buffer.alloc(length, 0x61), Buffer.alloc(length, 0xff));
-    keys.push(Buffer.concat([Buffer.alloc(length - 1, 0x61), Buffer.from([0])]));
-  }
-  keys.forEach((key, i) => {
-    assert.equal(keydir.find(key), NO_ENTRY);
-    put(keydir, key, i + 1);
+for (const { name, options } of [
+  { name: "by their hashes", options: {} },
+  { name: "though all hashes are equal", options: { hash: () => 7 } },
+]) {
+  test(`keys are told apart byte by byte, whatever the bytes, ${name} (I5, I7)`, () => {
+    const keydir = newKeydir(options);
+    const names = ["__proto__", "constructor", "\0", "\0\0", "a", "a\0", "ä", "a\u0308", "NaN"];
+    const keys = names.map((name) => Buffer.from(name));
+    keys.push(Buffer.from([0xff]), Buffer.from([0xff, 0xff]), Buffer.from([0x7f]));
+    keys.push(Buffer.from([0xed, 0xa0, 0x80]), Buffer.from([0xc3, 0x28]), Buffer.from([0x80]));
+    for (const length of [126, 127, 128, 129, 255, 256, 16_383, 16_384, 16_385, 65_534, 65_535]) {
+      keys.push(Buffer.alloc(length, 0x61), Buffer.alloc(length, 0xff));
+      keys.push(Buffer.concat([Buffer.alloc(length - 1, 0x61), Buffer.from([0])]));
+    }
+    // Of these, those of one length differ in their last byte alone.
+    for (let i = 0; i < 12; i++) {
+      keys.push(Buffer.concat([Buffer.alloc(4 + (i % 4), 0x61), Buffer.from([0x62 + i])]));
+    }
+    keys.forEach((key, i) => {
+      assert.equal(keydir.find(key), NO_ENTRY);
+      put(keydir, key, i + 1);
+    });
+    assert.equal(keydir.count, keys.length);
+    keys.forEach((key, i) => {
+      const entry = keydir.find(key);
+      assert.equal(keydir.versionOf(entry), i + 1);
+      assert.equal(keydir.keyLengthOf(entry), key.length);
+      assert.deepEqual(Buffer.from(keydir.keyOf(entry)), key);
+      const inside = Buffer.concat([Buffer.from("..."), key, Buffer.from("...")]);
+      assert.equal(keydir.findIn(inside, 3, 3 + key.length), entry);
+      assert.equal(keydir.find(key.subarray(0, -1)) === entry, false);
+    });
+    const sorted = [...keys].sort(Buffer.compare);
+    const walked: Buffer[] = [];
+    const cursor = keydir.first();
+    for (let entry = cursor.next(); entry !== NO_ENTRY; entry = cursor.next()) {
+      walked.push(Buffer.from(keydir.keyOf(entry)));
+    }
+    assert.deepEqual(walked, sorted);
   });
-  assert.equal(keydir.count, keys.length);
-  keys.forEach((key, i) => {
-    const entry = keydir.find(key);
-    assert.equal(keydir.versionOf(entry), i + 1);
-    assert.equal(keydir.keyLengthOf(entry), key.length);
-    assert.deepEqual(Buffer.from(keydir.keyOf(entry)), key);
-    const inside = Buffer.concat([Buffer.from("..."), key, Buffer.from("...")]);
-    assert.equal(keydir.findIn(inside, 3, 3 + key.length), entry);
-    assert.equal(keydir.find(key.subarray(0, -1)) === entry, false);
-  });
-  const sorted = [...keys].sort(Buffer.compare);
-  const walked: Buffer[] = [];
-  const cursor = keydir.first();
-  for (let entry = cursor.next(); entry !== NO_ENTRY; entry = cursor.next()) {
-    walked.push(Buffer.from(keydir.keyOf(entry)));
-  }
-  assert.deepEqual(walked, sorted);
-});
+}
 
 test("an empty key and one of 65,536 bytes are refused (I5)", () => {
   const keydir = newKeydir();
