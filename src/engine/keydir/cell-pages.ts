@@ -278,6 +278,8 @@ export class CellPages {
     this.#bytes -= this.pages[page]!.byteLength;
     this.pages[page] = ABSENT;
     this.#state[page] = IN_USE;
+    // The next page of this number is not the victim.
+    if (page === this.#victim) this.#victim = NO_PAGE;
     this.#absent.push(page);
     sizeClass.pages--;
   }

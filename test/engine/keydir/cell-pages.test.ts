@@ -3,7 +3,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { CellEvacuation } from "../../../src/engine/keydir/cell-evacuation.js";
-import { CELL_PAGE_SHIFT, CellPages, cellWordsOf } from "../../../src/engine/keydir/cell-pages.js";
+import {
+  CELL_PAGE_SHIFT,
+  CellPages,
+  cellWordsOf,
+  LIVE_WORDS,
+} from "../../../src/engine/keydir/cell-pages.js";
 import { EntryTable } from "../../../src/engine/keydir/entry-table.js";
 import { Keydir, NO_ENTRY } from "../../../src/engine/keydir/keydir.js";
 import { StepMeter } from "../../../src/engine/keydir/step-meter.js";
@@ -180,9 +185,9 @@ test("cells in use are distinct, no victim takes new ones, and bytesFor bounds w
           const next = cells.victim();
           const lives = [...live.keys()].filter((cell) => cell >>> CELL_PAGE_SHIFT === next);
           if (next >= 0 && next !== victim) {
-            assert.ok(
-              lives.length > 0 && lives.length * 2 < (512 * 1024) / (live.get(lives[0]!)! + 8),
-            );
+            const words = cells.pages[next]!.length - LIVE_WORDS;
+            const capacity = words / cells.cellWords[next]!;
+            assert.ok(lives.length > 0 && lives.length * 2 < capacity);
           }
           victim = next;
           if (next < 0) continue;
