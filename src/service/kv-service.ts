@@ -80,7 +80,9 @@ export function kvHandlers(
       const result = await store.delete(key, options);
       return encodeDeleteAnswer(result, store.version, limits);
     },
-  } as unknown as HandlersOf<typeof KvService>;
+  } satisfies Omit<HandlersOf<typeof KvService>, "touch" | "list"> as unknown as HandlersOf<
+    typeof KvService
+  >;
 }
 
 /** What a Set may write, a Get can answer: refuses a record that would not fit an answer. */
