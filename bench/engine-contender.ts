@@ -4,11 +4,11 @@
  */
 import type { Records } from "./engine-records.js";
 
-/** The stores that are measured; kvix first. */
-export const contenderNames = ["kvix", "lmdb", "classic-level", "better-sqlite3"] as const;
+/** The other stores. */
+export const peerNames = ["lmdb", "classic-level", "better-sqlite3"] as const;
 
-/** The name of a store that is measured. */
-export type ContenderName = (typeof contenderNames)[number];
+/** What is measured; `kvix-uncached` is kvix without its cache of records. */
+export type ContenderName = "kvix" | "kvix-uncached" | (typeof peerNames)[number];
 
 /** An open store. Record numbers refer to the records it was opened with. */
 export interface Contender {

@@ -1,8 +1,10 @@
-/** kvix as a contender: an embedded store with its default options. */
+/** kvix as a contender: an embedded store with its default options, or without its cache. */
 import { openStore } from "../src/engine/open-store.js";
+import type { StoreOptionsInput } from "../src/engine/options.js";
 import type { Mutation } from "../src/engine/store.js";
 import { nodeHost } from "../src/host/node-host.js";
 import { type Contender, type OpenContender, runsOf } from "./engine-contender.js";
+import type { Records } from "./engine-records.js";
 
 const never = { kind: "never" } as const;
 const sync = { durability: "sync" } as const;
@@ -13,9 +15,19 @@ const batchRecords = 1000;
 /** The next batches are encoded while one is written. */
 const batchesInFlight = 4;
 
-/** Opens kvix. */
-export const openKvix: OpenContender = async (directory, records): Promise<Contender> => {
-  const open = () => openStore({ dataDir: directory }, nodeHost());
+/** Opens kvix as a program gets it that sets no option. */
+export const openKvix: OpenContender = (directory, records) => openWith({}, directory, records);
+
+/** Opens kvix so that every get reads the file. */
+export const openUncachedKvix: OpenContender = (directory, records) =>
+  openWith({ cacheBytesMax: 0 }, directory, records);
+
+async function openWith(
+  options: Omit<StoreOptionsInput, "dataDir">,
+  directory: string,
+  records: Records,
+): Promise<Contender> {
+  const open = () => openStore({ ...options, dataDir: directory }, nodeHost());
   let store = await open();
   const mutationsOf = (first: number, end: number): Mutation[] =>
     Array.from({ length: end - first }, (_, at) => ({
@@ -26,7 +38,10 @@ export const openKvix: OpenContender = async (directory, records): Promise<Conte
   return {
     manner: {
       put: "`set`, durability sync",
-      get: "`get` of the engine, which answers at once from the page cache",
+      get:
+        options.cacheBytesMax === 0
+          ? "`get` of the engine with `cacheBytesMax` 0: one `pread` each"
+          : "`get` of the engine; what it has read before is in its cache of 128 MiB",
       load: `\`batch\` of ${batchRecords}, ${batchesInFlight} in flight, buffered, the last one sync`,
     },
     put: (index) => store.set(records.key(index), records.value(index), never, sync),
@@ -50,4 +65,4 @@ export const openKvix: OpenContender = async (directory, records): Promise<Conte
     },
     close: () => store.close(),
   };
-};
+}

@@ -9,6 +9,7 @@ import { type Reply, runTask, type Task } from "./engine-task.js";
 // Imported on demand, so that no side carries another's code.
 const openers: Readonly<Record<ContenderName, () => Promise<OpenContender>>> = {
   kvix: async () => (await import("./engine-kvix.js")).openKvix,
+  "kvix-uncached": async () => (await import("./engine-kvix.js")).openUncachedKvix,
   lmdb: async () => (await import("./engine-peers.js")).openLmdb,
   "classic-level": async () => (await import("./engine-peers.js")).openClassicLevel,
   "better-sqlite3": async () => (await import("./engine-peers.js")).openBetterSqlite,
