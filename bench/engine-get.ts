@@ -7,7 +7,7 @@ export function run(): Promise<BenchResult> {
   return compare({
     name: "engine-get",
     unit: "gets/s",
-    prepare: [{ kind: "load" }, { kind: "settle" }],
+    prepare: [{ kind: "load", durability: "end" }, { kind: "settle" }],
     task: { kind: "get", milliseconds: sizes.lapMs },
     alsoOurs: ["kvix-uncached"],
     startsEmpty: false,

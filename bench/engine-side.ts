@@ -4,7 +4,7 @@
  */
 import type { ContenderName, OpenContender } from "./engine-contender.js";
 import { Records } from "./engine-records.js";
-import { type Reply, runTask, type Task } from "./engine-task.js";
+import { doingOf, type Reply, runTask, type Task } from "./engine-task.js";
 
 // Imported on demand, so that no side carries another's code.
 const openers: Readonly<Record<ContenderName, () => Promise<OpenContender>>> = {
@@ -27,8 +27,7 @@ const reply = (message: Reply): void => {
 process.on("message", (task: Task) => {
   runTask(store, records, task).then(
     (lap) => {
-      const manner = task.kind in store.manner ? task.kind : "get";
-      reply({ kind: "lap", lap, manner: store.manner[manner as keyof typeof store.manner] });
+      reply({ kind: "lap", lap, manner: store.manner[doingOf(task)] });
     },
     (error: unknown) => reply({ kind: "failed", message: String(error) }),
   );
