@@ -7,7 +7,7 @@ type Fields = Record<string, string>;
 
 export function lifeScenario({ call, refused, restart }: World): void {
   for (const signal of ["SIGTERM", "SIGKILL"] as const) {
-    test(`after ${signal} and a restart the channel finds the server and all it acknowledged (V1, V15)`, async () => {
+    test(`after ${signal} and a restart the channel finds the server and all it acknowledged (V1)`, async () => {
       const key = base64(`life-${signal}`);
       const ttl = "3600s";
       const first = await call("KvService/Set", { key, value: "MQ==", ttl });
