@@ -26,6 +26,7 @@ import { type Recovered, recover } from "./recovery.js";
 import { Staging } from "./staging.js";
 import { Sweep } from "./sweep.js";
 import { Upkeep } from "./upkeep.js";
+import { ValueSource } from "./value-source.js";
 import { Versions } from "./versions.js";
 import { WriteQueue } from "./write-queue.js";
 
@@ -107,12 +108,14 @@ function assemble(
   const staging = new Staging(options.segmentBytesMax);
   const state = new AcceptedState(keydir);
   const { indexBytesMax, inFlightBytesMax, flushIntervalMs, trustClock } = options;
+  const values = new ValueSource(state, segments, reader, () => clock.wallMs());
   const evaluator = new Evaluator({
     keydir,
     state,
     staging,
     versions,
     space,
+    values,
     indexBytesMax,
     wallMs: () => clock.wallMs(),
     stagedBytes: () => queue.inFlightBytes,
@@ -126,6 +129,7 @@ function assemble(
     staging,
     state,
     evaluator,
+    values,
     versions,
     groups: new GroupWriter(log, staging, versions),
     publisher,

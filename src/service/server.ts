@@ -14,16 +14,18 @@
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.js";
 import { ServerReflection as ServerReflectionAlpha } from "../../gen/grpc/reflection/v1alpha/reflection_pb.js";
-import { KvService, KvTextService } from "../../gen/kvix/v1/kvix_pb.js";
+import { AdminService, KvService, KvTextService } from "../../gen/kvix/v1/kvix_pb.js";
 import { KvixError } from "../base/kvix-error.js";
 import type { Store } from "../engine/store.js";
 import type { Host } from "../host/host.js";
 import { type CallEnvironment, endConversations, implementService } from "../rpc/calls.js";
 import { serviceDefinition } from "../rpc/definition.js";
+import { adminHandlers, type ServerStateName, type ServerStatus } from "./admin-service.js";
 import { DescriptorSet } from "./descriptor-set.js";
-import { kvHandlers } from "./kv-service.js";
+import { type KvServiceContext, kvHandlers } from "./kv-service.js";
 import { kvTextHandlers } from "./kv-text-service.js";
 import { reflectionHandlers } from "./reflection.js";
+import { RpcCounters } from "./rpc-counters.js";
 
 /** Where a server listens. Port 0: one that is free. */
 export interface ListenAddress {
@@ -74,7 +76,8 @@ export async function startServer(
     // Without it grpc-js's forceShutdown finds no session to cut (1.14.7 keeps them with channelz).
     "grpc.enable_channelz": 1,
   });
-  addServices(server, { store, clock: host.clock, ...options }, descriptors, environment);
+  const context = { store, clock: host.clock, ...options };
+  addServices(server, context, descriptors, environment);
   const port = await bind(server, options.listen);
   return new KvixServer(server, { host: options.listen.host, port }, environment, host.clock);
 }
@@ -120,22 +123,43 @@ export class KvixServer {
 
 function addServices(
   server: Server,
-  context: Parameters<typeof kvHandlers>[0],
+  context: KvServiceContext & Pick<Host, "clock">,
   descriptors: DescriptorSet,
   environment: CallEnvironment,
 ): void {
-  const services = [KvService, KvTextService, ServerReflection, ServerReflectionAlpha];
+  const counters = new RpcCounters();
+  const admin = adminHandlers({
+    ...context,
+    store: () => context.store,
+    status: () => statusOf(context.store),
+    counts: () => counters.all,
+  });
+  const services = [
+    KvService,
+    KvTextService,
+    AdminService,
+    ServerReflection,
+    ServerReflectionAlpha,
+  ];
   const reflection = reflectionHandlers(
     descriptors,
     services.map((service) => service.typeName),
   );
   server.addService(
     serviceDefinition(KvService),
-    implementService(KvService, kvHandlers(context), environment),
+    implementService(KvService, counters.counting(KvService, kvHandlers(context)), environment),
   );
   server.addService(
     serviceDefinition(KvTextService, KvService),
-    implementService(KvTextService, kvTextHandlers(context), environment),
+    implementService(
+      KvTextService,
+      counters.counting(KvTextService, kvTextHandlers(context)),
+      environment,
+    ),
+  );
+  server.addService(
+    serviceDefinition(AdminService),
+    implementService(AdminService, counters.counting(AdminService, admin), environment),
   );
   for (const version of [ServerReflection, ServerReflectionAlpha]) {
     server.addService(
@@ -143,6 +167,19 @@ function addServices(
       implementService(ServerReflection, reflection, environment),
     );
   }
+}
+
+/** The state of a server that has its store. */
+function statusOf(store: Store): ServerStatus {
+  const { condition } = store.stats();
+  const holding = (["degraded", "latched", "full"] as const).filter((name) => condition[name]);
+  const reasons = holding.map((state, index) => ({
+    state,
+    message: condition.reasons[index] ?? state,
+  }));
+  const worst = (["latched", "full", "degraded"] as const).find((name) => condition[name]);
+  const state: ServerStateName = worst ?? "serving";
+  return { state, reasons };
 }
 
 function bind(server: Server, listen: ListenAddress): Promise<number> {

@@ -79,6 +79,7 @@ for (const version of versions) {
     assert.deepEqual(service.map(({ name }) => name).sort(), [
       "grpc.reflection.v1.ServerReflection",
       "grpc.reflection.v1alpha.ServerReflection",
+      "kvix.v1.AdminService",
       "kvix.v1.KvService",
       "kvix.v1.KvTextService",
     ]);

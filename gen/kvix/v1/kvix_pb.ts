@@ -19,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file kvix/v1/kvix.proto.
  */
 export const file_kvix_v1_kvix: GenFile = /*@__PURE__*/
-  fileDesc("ChJrdml4L3YxL2t2aXgucHJvdG8SB2t2aXgudjEilwEKBlJlY29yZBILCgNrZXkYASABKAwSDQoFdmFsdWUYAiABKAwSDwoHdmVyc2lvbhgDIAEoBBIvCgt1cGRhdGVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZXhwaXJlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlMKDFByZWNvbmRpdGlvbhIQCgZhYnNlbnQYASABKAhIABIRCgdwcmVzZW50GAIgASgISAASEQoHdmVyc2lvbhgDIAEoBEgAQgsKCWNvbmRpdGlvbiIZCgpHZXRSZXF1ZXN0EgsKA2tleRgBIAEoDCJVCgtHZXRSZXNwb25zZRIkCgZyZWNvcmQYASABKAsyDy5rdml4LnYxLlJlY29yZEgAiAEBEhUKDXN0b3JlX3ZlcnNpb24YDyABKARCCQoHX3JlY29yZCIcCg1FeGlzdHNSZXF1ZXN0EgsKA2tleRgBIAEoDCKPAQoORXhpc3RzUmVzcG9uc2USDgoGZXhpc3RzGAEgASgIEg8KB3ZlcnNpb24YAiABKAQSLwoLZXhwaXJlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhQKDHJlY29yZF9ieXRlcxgEIAEoDRIVCg1zdG9yZV92ZXJzaW9uGA8gASgEIpICCgpTZXRSZXF1ZXN0EgsKA2tleRgBIAEoDBINCgV2YWx1ZRgCIAEoDBIoCgN0dGwYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25IABIxCgtleHBpcmVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBIABISCghrZWVwX3R0bBgFIAEoCEgAEisKDHByZWNvbmRpdGlvbhgGIAEoCzIVLmt2aXgudjEuUHJlY29uZGl0aW9uEhcKD3JldHVybl9wcmV2aW91cxgHIAEoCBInCgpkdXJhYmlsaXR5GAggASgOMhMua3ZpeC52MS5EdXJhYmlsaXR5QggKBmV4cGlyeSKMAgoLU2V0UmVzcG9uc2USDwoHYXBwbGllZBgBIAEoCBIPCgd2ZXJzaW9uGAIgASgEEi8KC2V4cGlyZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBImCghwcmV2aW91cxgEIAEoCzIPLmt2aXgudjEuUmVjb3JkSACIAQESJQoHY3VycmVudBgFIAEoCzIPLmt2aXgudjEuUmVjb3JkSAGIAQESFQoNdmFsdWVfb21pdHRlZBgGIAEoCBIUCgxyZWNvcmRfYnl0ZXMYByABKA0SFQoNc3RvcmVfdmVyc2lvbhgPIAEoBEILCglfcHJldmlvdXNCCgoIX2N1cnJlbnQiiwEKDURlbGV0ZVJlcXVlc3QSCwoDa2V5GAEgASgMEisKDHByZWNvbmRpdGlvbhgGIAEoCzIVLmt2aXgudjEuUHJlY29uZGl0aW9uEhcKD3JldHVybl9wcmV2aW91cxgHIAEoCBInCgpkdXJhYmlsaXR5GAggASgOMhMua3ZpeC52MS5EdXJhYmlsaXR5Iu8BCg5EZWxldGVSZXNwb25zZRIPCgdhcHBsaWVkGAEgASgIEg8KB2RlbGV0ZWQYAiABKAgSDwoHdmVyc2lvbhgDIAEoBBImCghwcmV2aW91cxgEIAEoCzIPLmt2aXgudjEuUmVjb3JkSACIAQESJQoHY3VycmVudBgFIAEoCzIPLmt2aXgudjEuUmVjb3JkSAGIAQESFQoNdmFsdWVfb21pdHRlZBgGIAEoCBIUCgxyZWNvcmRfYnl0ZXMYByABKA0SFQoNc3RvcmVfdmVyc2lvbhgPIAEoBEILCglfcHJldmlvdXNCCgoIX2N1cnJlbnQimwEKClRleHRSZWNvcmQSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJEg8KB3ZlcnNpb24YAyABKAQSLwoLdXBkYXRlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCImChdLdlRleHRTZXJ2aWNlR2V0UmVxdWVzdBILCgNrZXkYASABKAkiZgoYS3ZUZXh0U2VydmljZUdldFJlc3BvbnNlEigKBnJlY29yZBgBIAEoCzITLmt2aXgudjEuVGV4dFJlY29yZEgAiAEBEhUKDXN0b3JlX3ZlcnNpb24YDyABKARCCQoHX3JlY29yZCIpChpLdlRleHRTZXJ2aWNlRXhpc3RzUmVxdWVzdBILCgNrZXkYASABKAkinAEKG0t2VGV4dFNlcnZpY2VFeGlzdHNSZXNwb25zZRIOCgZleGlzdHMYASABKAgSDwoHdmVyc2lvbhgCIAEoBBIvCgtleHBpcmVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMcmVjb3JkX2J5dGVzGAQgASgNEhUKDXN0b3JlX3ZlcnNpb24YDyABKAQinwIKF0t2VGV4dFNlcnZpY2VTZXRSZXF1ZXN0EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCRIoCgN0dGwYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25IABIxCgtleHBpcmVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBIABISCghrZWVwX3R0bBgFIAEoCEgAEisKDHByZWNvbmRpdGlvbhgGIAEoCzIVLmt2aXgudjEuUHJlY29uZGl0aW9uEhcKD3JldHVybl9wcmV2aW91cxgHIAEoCBInCgpkdXJhYmlsaXR5GAggASgOMhMua3ZpeC52MS5EdXJhYmlsaXR5QggKBmV4cGlyeSKhAgoYS3ZUZXh0U2VydmljZVNldFJlc3BvbnNlEg8KB2FwcGxpZWQYASABKAgSDwoHdmVyc2lvbhgCIAEoBBIvCgtleHBpcmVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKgoIcHJldmlvdXMYBCABKAsyEy5rdml4LnYxLlRleHRSZWNvcmRIAIgBARIpCgdjdXJyZW50GAUgASgLMhMua3ZpeC52MS5UZXh0UmVjb3JkSAGIAQESFQoNdmFsdWVfb21pdHRlZBgGIAEoCBIUCgxyZWNvcmRfYnl0ZXMYByABKA0SFQoNc3RvcmVfdmVyc2lvbhgPIAEoBEILCglfcHJldmlvdXNCCgoIX2N1cnJlbnQimAEKGkt2VGV4dFNlcnZpY2VEZWxldGVSZXF1ZXN0EgsKA2tleRgBIAEoCRIrCgxwcmVjb25kaXRpb24YBiABKAsyFS5rdml4LnYxLlByZWNvbmRpdGlvbhIXCg9yZXR1cm5fcHJldmlvdXMYByABKAgSJwoKZHVyYWJpbGl0eRgIIAEoDjITLmt2aXgudjEuRHVyYWJpbGl0eSKEAgobS3ZUZXh0U2VydmljZURlbGV0ZVJlc3BvbnNlEg8KB2FwcGxpZWQYASABKAgSDwoHZGVsZXRlZBgCIAEoCBIPCgd2ZXJzaW9uGAMgASgEEioKCHByZXZpb3VzGAQgASgLMhMua3ZpeC52MS5UZXh0UmVjb3JkSACIAQESKQoHY3VycmVudBgFIAEoCzITLmt2aXgudjEuVGV4dFJlY29yZEgBiAEBEhUKDXZhbHVlX29taXR0ZWQYBiABKAgSFAoMcmVjb3JkX2J5dGVzGAcgASgNEhUKDXN0b3JlX3ZlcnNpb24YDyABKARCCwoJX3ByZXZpb3VzQgoKCF9jdXJyZW50IlEKBUJhdGNoEhIKCnJlcXVlc3RfaWQYASABKAwSFAoMcmVxdWVzdF9oYXNoGAIgASgMEg4KBnJlc3VsdBgDIAEoDBIOCgZmcmFtZXMYBCABKAwixgIKCE1hbmlmZXN0EhAKCHN0b3JlX2lkGAEgASgMEhIKCmdlbmVyYXRpb24YAiABKAQSIgoIc2VnbWVudHMYAyADKAsyEC5rdml4LnYxLlNlZ21lbnQSFAoMdmVyc2lvbl9tYXJrGAQgASgEEioKC2xvc3RfcmFuZ2VzGAUgAygLMhUua3ZpeC52MS5WZXJzaW9uUmFuZ2USFQoNaGlzdG9yeV9mbG9vchgGIAEoBBIhCgVjbGVhbhgHIAEoCzISLmt2aXgudjEuQ2xlYW5NYXJrEi0KDmRhbWFnZWRfcmFuZ2VzGAggAygLMhUua3ZpeC52MS5EYW1hZ2VkUmFuZ2USGQoRc2VnbWVudF90aW1lc3RhbXAYCSABKBASEgoKc2VnbWVudF9pZBgKIAEoDRIWCg5zZWdtZW50X3ByZWZpeBgLIAEoCSKxAQoHU2VnbWVudBIKCgJpZBgBIAEoDRIRCgl0aW1lc3RhbXAYAiABKBASJAoFc3RhdGUYAyABKA4yFS5rdml4LnYxLlNlZ21lbnRTdGF0ZRIOCgZsZW5ndGgYBCABKAQSEAoIY2hlY2tzdW0YBSABKAcSFgoObG93ZXN0X3ZlcnNpb24YBiABKAQSFwoPaGlnaGVzdF92ZXJzaW9uGAcgASgEEg4KBnByZWZpeBgIIAEoCSIrCgxWZXJzaW9uUmFuZ2USDQoFZmlyc3QYASABKAQSDAoEbGFzdBgCIAEoBCKlAQoJQ2xlYW5NYXJrEhUKDXN5bmNlZF9sZW5ndGgYASABKAQSFwoPc3luY2VkX2NoZWNrc3VtGAIgASgHEhQKDGxhc3RfdmVyc2lvbhgDIAEoBBIYChBuZXdlc3RfdGltZXN0YW1wGAQgASgQEiAKE2NoZWNrcG9pbnRfY2hlY2tzdW0YBSABKAdIAIgBAUIWChRfY2hlY2twb2ludF9jaGVja3N1bSKcAQoMRGFtYWdlZFJhbmdlEhIKCnNlZ21lbnRfaWQYASABKA0SGQoRc2VnbWVudF90aW1lc3RhbXAYAiABKBASDgoGb2Zmc2V0GAMgASgEEg4KBmxlbmd0aBgEIAEoBBInCgh2ZXJzaW9ucxgFIAEoCzIVLmt2aXgudjEuVmVyc2lvblJhbmdlEhQKDGtleXNfdW5rbm93bhgGIAEoCCLcAgoLSGludFN1bW1hcnkSEAoIc3RvcmVfaWQYASABKAwSEgoKc2VnbWVudF9pZBgCIAEoDRIZChFzZWdtZW50X3RpbWVzdGFtcBgDIAEoEBIWCg5zZWdtZW50X2xlbmd0aBgEIAEoBBIYChBzZWdtZW50X2NoZWNrc3VtGAUgASgHEg8KB2VudHJpZXMYBiABKAQSEgoKdG9tYnN0b25lcxgHIAEoBBIWCg5sb3dlc3RfdmVyc2lvbhgIIAEoBBIXCg9oaWdoZXN0X3ZlcnNpb24YCSABKAQSGAoQbmV3ZXN0X3RpbWVzdGFtcBgKIAEoEBItCg5kYW1hZ2VkX3JhbmdlcxgLIAMoCzIVLmt2aXgudjEuRGFtYWdlZFJhbmdlEiYKCHJlcXVlc3RzGAwgAygLMhQua3ZpeC52MS5IaW50UmVxdWVzdBITCgtlbnRyeV9ieXRlcxgNIAEoBCJBCgtIaW50UmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgMEg4KBm9mZnNldBgCIAEoBBIOCgZsZW5ndGgYAyABKAQqVgoKRHVyYWJpbGl0eRIaChZEVVJBQklMSVRZX1VOU1BFQ0lGSUVEEAASEwoPRFVSQUJJTElUWV9TWU5DEAESFwoTRFVSQUJJTElUWV9CVUZGRVJFRBACKpMICgtFcnJvclJlYXNvbhIcChhFUlJPUl9SRUFTT05fVU5TUEVDSUZJRUQQABIaChZFUlJPUl9SRUFTT05fS0VZX0VNUFRZEAESHgoaRVJST1JfUkVBU09OX0tFWV9UT09fTEFSR0UQAhIgChxFUlJPUl9SRUFTT05fVkFMVUVfVE9PX0xBUkdFEAMSIAocRVJST1JfUkVBU09OX0JBVENIX1RPT19MQVJHRRAEEh4KGkVSUk9SX1JFQVNPTl9GSUVMRF9JTlZBTElEEAUSHwobRVJST1JfUkVBU09OX09QVElPTl9JTlZBTElEEAYSGQoVRVJST1JfUkVBU09OX05PVF9URVhUEAcSIQodRVJST1JfUkVBU09OX1JFQ09SRF9UT09fTEFSR0UQCBIbChdFUlJPUl9SRUFTT05fT1ZFUkxPQURFRBAJEhkKFUVSUk9SX1JFQVNPTl9OT19TUEFDRRAKEhsKF0VSUk9SX1JFQVNPTl9JTkRFWF9GVUxMEAsSHQoZRVJST1JfUkVBU09OX1dSSVRFX0ZBSUxFRBAMEhwKGEVSUk9SX1JFQVNPTl9TWU5DX0ZBSUxFRBANEiAKHEVSUk9SX1JFQVNPTl9TVE9SRV9SRUFEX09OTFkQDhIfChtFUlJPUl9SRUFTT05fU1RPUkVfU1RBUlRJTkcQDxIeChpFUlJPUl9SRUFTT05fU1RPUkVfQ0xPU0lORxAQEh0KGUVSUk9SX1JFQVNPTl9TVE9SRV9MT0NLRUQQERIhCh1FUlJPUl9SRUFTT05fTE9DS19VTkFWQUlMQUJMRRASEh8KG0VSUk9SX1JFQVNPTl9GT1JNQVRfVE9PX05FVxATEh8KG0VSUk9SX1JFQVNPTl9TVE9SRV9NSVNNQVRDSBAUEiEKHUVSUk9SX1JFQVNPTl9NQU5JRkVTVF9EQU1BR0VEEBUSHgoaRVJST1JfUkVBU09OX1NUT1JFX0RBTUFHRUQQFhImCiJFUlJPUl9SRUFTT05fSU5ERVhfTElNSVRfVE9PX1NNQUxMEBcSIwofRVJST1JfUkVBU09OX1ZFUlNJT05TX0VYSEFVU1RFRBAYEiMKH0VSUk9SX1JFQVNPTl9TRUdNRU5UU19FWEhBVVNURUQQGRIfChtFUlJPUl9SRUFTT05fUkVDT1JEX0NPUlJVUFQQGhIhCh1FUlJPUl9SRUFTT05fUFJFVklPVVNfQ09SUlVQVBAbEhwKGEVSUk9SX1JFQVNPTl9SRUFEX0ZBSUxFRBAcEhwKGEVSUk9SX1JFQVNPTl9PUEVOX0ZBSUxFRBAdEhoKFkVSUk9SX1JFQVNPTl9DQU5DRUxMRUQQHhIdChlFUlJPUl9SRUFTT05fSU5URVJOQUxfQlVHEB8qtAEKDFNlZ21lbnRTdGF0ZRIdChlTRUdNRU5UX1NUQVRFX1VOU1BFQ0lGSUVEEAASGAoUU0VHTUVOVF9TVEFURV9BQ1RJVkUQARIYChRTRUdNRU5UX1NUQVRFX1NFQUxFRBACEhsKF1NFR01FTlRfU1RBVEVfQ09NUEFDVEVEEAMSGQoVU0VHTUVOVF9TVEFURV9QRU5ESU5HEAQSGQoVU0VHTUVOVF9TVEFURV9SRU1PVkVEEAUy7wEKCUt2U2VydmljZRI1CgNHZXQSEy5rdml4LnYxLkdldFJlcXVlc3QaFC5rdml4LnYxLkdldFJlc3BvbnNlIgOQAgESPgoGRXhpc3RzEhYua3ZpeC52MS5FeGlzdHNSZXF1ZXN0Ghcua3ZpeC52MS5FeGlzdHNSZXNwb25zZSIDkAIBEjAKA1NldBITLmt2aXgudjEuU2V0UmVxdWVzdBoULmt2aXgudjEuU2V0UmVzcG9uc2USOQoGRGVsZXRlEhYua3ZpeC52MS5EZWxldGVSZXF1ZXN0Ghcua3ZpeC52MS5EZWxldGVSZXNwb25zZTLbAgoNS3ZUZXh0U2VydmljZRJPCgNHZXQSIC5rdml4LnYxLkt2VGV4dFNlcnZpY2VHZXRSZXF1ZXN0GiEua3ZpeC52MS5LdlRleHRTZXJ2aWNlR2V0UmVzcG9uc2UiA5ACARJYCgZFeGlzdHMSIy5rdml4LnYxLkt2VGV4dFNlcnZpY2VFeGlzdHNSZXF1ZXN0GiQua3ZpeC52MS5LdlRleHRTZXJ2aWNlRXhpc3RzUmVzcG9uc2UiA5ACARJKCgNTZXQSIC5rdml4LnYxLkt2VGV4dFNlcnZpY2VTZXRSZXF1ZXN0GiEua3ZpeC52MS5LdlRleHRTZXJ2aWNlU2V0UmVzcG9uc2USUwoGRGVsZXRlEiMua3ZpeC52MS5LdlRleHRTZXJ2aWNlRGVsZXRlUmVxdWVzdBokLmt2aXgudjEuS3ZUZXh0U2VydmljZURlbGV0ZVJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChJrdml4L3YxL2t2aXgucHJvdG8SB2t2aXgudjEilwEKBlJlY29yZBILCgNrZXkYASABKAwSDQoFdmFsdWUYAiABKAwSDwoHdmVyc2lvbhgDIAEoBBIvCgt1cGRhdGVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZXhwaXJlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlMKDFByZWNvbmRpdGlvbhIQCgZhYnNlbnQYASABKAhIABIRCgdwcmVzZW50GAIgASgISAASEQoHdmVyc2lvbhgDIAEoBEgAQgsKCWNvbmRpdGlvbiIZCgpHZXRSZXF1ZXN0EgsKA2tleRgBIAEoDCJVCgtHZXRSZXNwb25zZRIkCgZyZWNvcmQYASABKAsyDy5rdml4LnYxLlJlY29yZEgAiAEBEhUKDXN0b3JlX3ZlcnNpb24YDyABKARCCQoHX3JlY29yZCIcCg1FeGlzdHNSZXF1ZXN0EgsKA2tleRgBIAEoDCKPAQoORXhpc3RzUmVzcG9uc2USDgoGZXhpc3RzGAEgASgIEg8KB3ZlcnNpb24YAiABKAQSLwoLZXhwaXJlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhQKDHJlY29yZF9ieXRlcxgEIAEoDRIVCg1zdG9yZV92ZXJzaW9uGA8gASgEIpICCgpTZXRSZXF1ZXN0EgsKA2tleRgBIAEoDBINCgV2YWx1ZRgCIAEoDBIoCgN0dGwYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25IABIxCgtleHBpcmVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBIABISCghrZWVwX3R0bBgFIAEoCEgAEisKDHByZWNvbmRpdGlvbhgGIAEoCzIVLmt2aXgudjEuUHJlY29uZGl0aW9uEhcKD3JldHVybl9wcmV2aW91cxgHIAEoCBInCgpkdXJhYmlsaXR5GAggASgOMhMua3ZpeC52MS5EdXJhYmlsaXR5QggKBmV4cGlyeSKMAgoLU2V0UmVzcG9uc2USDwoHYXBwbGllZBgBIAEoCBIPCgd2ZXJzaW9uGAIgASgEEi8KC2V4cGlyZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBImCghwcmV2aW91cxgEIAEoCzIPLmt2aXgudjEuUmVjb3JkSACIAQESJQoHY3VycmVudBgFIAEoCzIPLmt2aXgudjEuUmVjb3JkSAGIAQESFQoNdmFsdWVfb21pdHRlZBgGIAEoCBIUCgxyZWNvcmRfYnl0ZXMYByABKA0SFQoNc3RvcmVfdmVyc2lvbhgPIAEoBEILCglfcHJldmlvdXNCCgoIX2N1cnJlbnQiiwEKDURlbGV0ZVJlcXVlc3QSCwoDa2V5GAEgASgMEisKDHByZWNvbmRpdGlvbhgGIAEoCzIVLmt2aXgudjEuUHJlY29uZGl0aW9uEhcKD3JldHVybl9wcmV2aW91cxgHIAEoCBInCgpkdXJhYmlsaXR5GAggASgOMhMua3ZpeC52MS5EdXJhYmlsaXR5Iu8BCg5EZWxldGVSZXNwb25zZRIPCgdhcHBsaWVkGAEgASgIEg8KB2RlbGV0ZWQYAiABKAgSDwoHdmVyc2lvbhgDIAEoBBImCghwcmV2aW91cxgEIAEoCzIPLmt2aXgudjEuUmVjb3JkSACIAQESJQoHY3VycmVudBgFIAEoCzIPLmt2aXgudjEuUmVjb3JkSAGIAQESFQoNdmFsdWVfb21pdHRlZBgGIAEoCBIUCgxyZWNvcmRfYnl0ZXMYByABKA0SFQoNc3RvcmVfdmVyc2lvbhgPIAEoBEILCglfcHJldmlvdXNCCgoIX2N1cnJlbnQi6wEKDFRvdWNoUmVxdWVzdBILCgNrZXkYASABKAwSKAoDdHRsGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uSAASMQoLZXhwaXJlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wSAASEQoHcGVyc2lzdBgFIAEoCEgAEisKDHByZWNvbmRpdGlvbhgGIAEoCzIVLmt2aXgudjEuUHJlY29uZGl0aW9uEicKCmR1cmFiaWxpdHkYCCABKA4yEy5rdml4LnYxLkR1cmFiaWxpdHlCCAoGZXhwaXJ5IugBCg1Ub3VjaFJlc3BvbnNlEg8KB2FwcGxpZWQYASABKAgSDwoHdmVyc2lvbhgCIAEoBBIvCgtleHBpcmVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFZm91bmQYBCABKAgSJQoHY3VycmVudBgFIAEoCzIPLmt2aXgudjEuUmVjb3JkSACIAQESFQoNdmFsdWVfb21pdHRlZBgGIAEoCBIUCgxyZWNvcmRfYnl0ZXMYByABKA0SFQoNc3RvcmVfdmVyc2lvbhgPIAEoBEIKCghfY3VycmVudCKEAQoLTGlzdFJlcXVlc3QSDgoGcHJlZml4GAEgASgMEg0KBXN0YXJ0GAIgASgMEgsKA2VuZBgDIAEoDBIPCgdyZXZlcnNlGAQgASgIEhEKCWtleXNfb25seRgFIAEoCBIRCglwYWdlX3NpemUYBiABKAUSEgoKcGFnZV90b2tlbhgHIAEoCSJmCgxMaXN0UmVzcG9uc2USJgoHcmVjb3JkcxgBIAMoCzIVLmt2aXgudjEuTGlzdGVkUmVjb3JkEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIVCg1zdG9yZV92ZXJzaW9uGA8gASgEInAKDExpc3RlZFJlY29yZBIfCgZyZWNvcmQYASABKAsyDy5rdml4LnYxLlJlY29yZBIVCg12YWx1ZV9vbWl0dGVkGAIgASgIEhQKDHJlY29yZF9ieXRlcxgDIAEoDRISCgp1bnJlYWRhYmxlGAQgASgIIpsBCgpUZXh0UmVjb3JkEgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCRIPCgd2ZXJzaW9uGAMgASgEEi8KC3VwZGF0ZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtleHBpcmVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiJgoXS3ZUZXh0U2VydmljZUdldFJlcXVlc3QSCwoDa2V5GAEgASgJImYKGEt2VGV4dFNlcnZpY2VHZXRSZXNwb25zZRIoCgZyZWNvcmQYASABKAsyEy5rdml4LnYxLlRleHRSZWNvcmRIAIgBARIVCg1zdG9yZV92ZXJzaW9uGA8gASgEQgkKB19yZWNvcmQiKQoaS3ZUZXh0U2VydmljZUV4aXN0c1JlcXVlc3QSCwoDa2V5GAEgASgJIpwBChtLdlRleHRTZXJ2aWNlRXhpc3RzUmVzcG9uc2USDgoGZXhpc3RzGAEgASgIEg8KB3ZlcnNpb24YAiABKAQSLwoLZXhwaXJlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhQKDHJlY29yZF9ieXRlcxgEIAEoDRIVCg1zdG9yZV92ZXJzaW9uGA8gASgEIp8CChdLdlRleHRTZXJ2aWNlU2V0UmVxdWVzdBILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAkSKAoDdHRsGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uSAASMQoLZXhwaXJlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wSAASEgoIa2VlcF90dGwYBSABKAhIABIrCgxwcmVjb25kaXRpb24YBiABKAsyFS5rdml4LnYxLlByZWNvbmRpdGlvbhIXCg9yZXR1cm5fcHJldmlvdXMYByABKAgSJwoKZHVyYWJpbGl0eRgIIAEoDjITLmt2aXgudjEuRHVyYWJpbGl0eUIICgZleHBpcnkioQIKGEt2VGV4dFNlcnZpY2VTZXRSZXNwb25zZRIPCgdhcHBsaWVkGAEgASgIEg8KB3ZlcnNpb24YAiABKAQSLwoLZXhwaXJlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEioKCHByZXZpb3VzGAQgASgLMhMua3ZpeC52MS5UZXh0UmVjb3JkSACIAQESKQoHY3VycmVudBgFIAEoCzITLmt2aXgudjEuVGV4dFJlY29yZEgBiAEBEhUKDXZhbHVlX29taXR0ZWQYBiABKAgSFAoMcmVjb3JkX2J5dGVzGAcgASgNEhUKDXN0b3JlX3ZlcnNpb24YDyABKARCCwoJX3ByZXZpb3VzQgoKCF9jdXJyZW50IpgBChpLdlRleHRTZXJ2aWNlRGVsZXRlUmVxdWVzdBILCgNrZXkYASABKAkSKwoMcHJlY29uZGl0aW9uGAYgASgLMhUua3ZpeC52MS5QcmVjb25kaXRpb24SFwoPcmV0dXJuX3ByZXZpb3VzGAcgASgIEicKCmR1cmFiaWxpdHkYCCABKA4yEy5rdml4LnYxLkR1cmFiaWxpdHkihAIKG0t2VGV4dFNlcnZpY2VEZWxldGVSZXNwb25zZRIPCgdhcHBsaWVkGAEgASgIEg8KB2RlbGV0ZWQYAiABKAgSDwoHdmVyc2lvbhgDIAEoBBIqCghwcmV2aW91cxgEIAEoCzITLmt2aXgudjEuVGV4dFJlY29yZEgAiAEBEikKB2N1cnJlbnQYBSABKAsyEy5rdml4LnYxLlRleHRSZWNvcmRIAYgBARIVCg12YWx1ZV9vbWl0dGVkGAYgASgIEhQKDHJlY29yZF9ieXRlcxgHIAEoDRIVCg1zdG9yZV92ZXJzaW9uGA8gASgEQgsKCV9wcmV2aW91c0IKCghfY3VycmVudCL4AQoZS3ZUZXh0U2VydmljZVRvdWNoUmVxdWVzdBILCgNrZXkYASABKAkSKAoDdHRsGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uSAASMQoLZXhwaXJlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wSAASEQoHcGVyc2lzdBgFIAEoCEgAEisKDHByZWNvbmRpdGlvbhgGIAEoCzIVLmt2aXgudjEuUHJlY29uZGl0aW9uEicKCmR1cmFiaWxpdHkYCCABKA4yEy5rdml4LnYxLkR1cmFiaWxpdHlCCAoGZXhwaXJ5IvkBChpLdlRleHRTZXJ2aWNlVG91Y2hSZXNwb25zZRIPCgdhcHBsaWVkGAEgASgIEg8KB3ZlcnNpb24YAiABKAQSLwoLZXhwaXJlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWZvdW5kGAQgASgIEikKB2N1cnJlbnQYBSABKAsyEy5rdml4LnYxLlRleHRSZWNvcmRIAIgBARIVCg12YWx1ZV9vbWl0dGVkGAYgASgIEhQKDHJlY29yZF9ieXRlcxgHIAEoDRIVCg1zdG9yZV92ZXJzaW9uGA8gASgEQgoKCF9jdXJyZW50IpEBChhLdlRleHRTZXJ2aWNlTGlzdFJlcXVlc3QSDgoGcHJlZml4GAEgASgJEg0KBXN0YXJ0GAIgASgJEgsKA2VuZBgDIAEoCRIPCgdyZXZlcnNlGAQgASgIEhEKCWtleXNfb25seRgFIAEoCBIRCglwYWdlX3NpemUYBiABKAUSEgoKcGFnZV90b2tlbhgHIAEoCSJ3ChlLdlRleHRTZXJ2aWNlTGlzdFJlc3BvbnNlEioKB3JlY29yZHMYASADKAsyGS5rdml4LnYxLkxpc3RlZFRleHRSZWNvcmQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhUKDXN0b3JlX3ZlcnNpb24YDyABKAQinAEKEExpc3RlZFRleHRSZWNvcmQSIwoGcmVjb3JkGAEgASgLMhMua3ZpeC52MS5UZXh0UmVjb3JkEhUKDXZhbHVlX29taXR0ZWQYAiABKAgSFAoMcmVjb3JkX2J5dGVzGAMgASgNEhIKCnVucmVhZGFibGUYBCABKAgSDwoHcmF3X2tleRgFIAEoDBIRCglyYXdfdmFsdWUYBiABKAwiEgoQR2V0U3RhdHVzUmVxdWVzdCLbAwoRR2V0U3RhdHVzUmVzcG9uc2USFAoMa3ZpeF92ZXJzaW9uGAEgASgJEhQKDG5vZGVfdmVyc2lvbhgCIAEoCRIQCghwbGF0Zm9ybRgDIAEoCRIjCgVzdGF0ZRgEIAEoDjIULmt2aXgudjEuU2VydmVyU3RhdGUSJQoHcmVhc29ucxgFIAMoCzIULmt2aXgudjEuU3RhdGVSZWFzb24SHwoGbGltaXRzGAYgASgLMg8ua3ZpeC52MS5MaW1pdHMSJwoKZHVyYWJpbGl0eRgHIAEoDjITLmt2aXgudjEuRHVyYWJpbGl0eRIxCg5mbHVzaF9pbnRlcnZhbBgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIQCghmZWF0dXJlcxgJIAMoCRIuCgpzdGFydF90aW1lGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgZ1cHRpbWUYCyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJQoGZGFtYWdlGAwgAygLMhUua3ZpeC52MS5EYW1hZ2VkQnl0ZXMSFAoMZGFtYWdlX2NvdW50GA0gASgNEhUKDXN0b3JlX3ZlcnNpb24YDyABKAQiQwoLU3RhdGVSZWFzb24SIwoFc3RhdGUYASABKA4yFC5rdml4LnYxLlNlcnZlclN0YXRlEg8KB21lc3NhZ2UYAiABKAkiggEKBkxpbWl0cxIVCg1rZXlfYnl0ZXNfbWF4GAEgASgNEhcKD3ZhbHVlX2J5dGVzX21heBgCIAEoDRIZChFtZXNzYWdlX2J5dGVzX21heBgDIAEoDRIVCg1wYWdlX3NpemVfbWF4GAQgASgNEhYKDnBhZ2VfYnl0ZXNfbWF4GAUgASgNIn8KDERhbWFnZWRCeXRlcxIMCgRmaWxlGAEgASgJEg4KBm9mZnNldBgCIAEoBBIOCgZsZW5ndGgYAyABKAQSFQoNZmlyc3RfdmVyc2lvbhgEIAEoBBIUCgxsYXN0X3ZlcnNpb24YBSABKAQSFAoMa2V5c191bmtub3duGAYgASgIIg4KDFN0YXRzUmVxdWVzdCLRAwoNU3RhdHNSZXNwb25zZRIMCgRrZXlzGAEgASgEEhIKCmxpdmVfYnl0ZXMYAiABKAQSEgoKZGVhZF9ieXRlcxgDIAEoBBIQCghzZWdtZW50cxgEIAEoDRITCgtpbmRleF9ieXRlcxgFIAEoBBISCgpmcmVlX2J5dGVzGAYgASgEEhcKD2luX2ZsaWdodF9ieXRlcxgHIAEoBBIVCg13YWl0aW5nX2NhbGxzGAggASgNEhcKD2R1cmFibGVfdmVyc2lvbhgJIAEoBBINCgVzeW5jcxgKIAEoBBIOCgZncm91cHMYCyABKAQSFgoOYXBwZW5kZWRfYnl0ZXMYDCABKAQSFAoMZXhwaXJlZF9rZXlzGA0gASgEEhwKFHN3ZWVwX3BhdXNlZF9iZWNhdXNlGA4gASgJEhUKDXN0b3JlX3ZlcnNpb24YDyABKAQSFQoNaGludHNfbWlzc2luZxgQIAEoDRIgCgRvcGVuGBEgASgLMhIua3ZpeC52MS5PcGVuU3RhdHMSHwoEcnBjcxgSIAMoCzIRLmt2aXgudjEuUnBjU3RhdHMSFgoOcmVzaWRlbnRfYnl0ZXMYEyABKAQSEgoKcGFnZV9ieXRlcxgUIAEoBCLfAQoJT3BlblN0YXRzEisKCGR1cmF0aW9uGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhEKCXdhc19jbGVhbhgCIAEoCBIbChNzZWdtZW50c19mcm9tX2hpbnRzGAMgASgNEhgKEHNlZ21lbnRzX3NjYW5uZWQYBCABKA0SFQoNc2Nhbm5lZF9ieXRlcxgFIAEoBBIWCg50b3JuX2J5dGVzX2N1dBgGIAEoBBIXCg9yZXdyaXR0ZW5fYnl0ZXMYByABKAQSEwoLc3RyYXlfZmlsZXMYCCADKAkiOQoIUnBjU3RhdHMSDgoGbWV0aG9kGAEgASgJEg0KBWNhbGxzGAIgASgEEg4KBmVycm9ycxgDIAEoBCI8ChNMaXN0U2VnbWVudHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIm4KFExpc3RTZWdtZW50c1Jlc3BvbnNlEiYKCHNlZ21lbnRzGAEgAygLMhQua3ZpeC52MS5TZWdtZW50SW5mbxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSFQoNc3RvcmVfdmVyc2lvbhgPIAEoBCLmAQoLU2VnbWVudEluZm8SCgoCaWQYASABKA0SLQoJdGltZXN0YW1wGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRmaWxlGAMgASgJEiQKBXN0YXRlGAQgASgOMhUua3ZpeC52MS5TZWdtZW50U3RhdGUSEgoKc2l6ZV9ieXRlcxgFIAEoBBISCgpsaXZlX2J5dGVzGAYgASgEEhYKDmxvd2VzdF92ZXJzaW9uGAcgASgEEhcKD2hpZ2hlc3RfdmVyc2lvbhgIIAEoBBIPCgdkYW1hZ2VkGAkgASgIIg0KC1N5bmNSZXF1ZXN0Ij4KDFN5bmNSZXNwb25zZRIXCg9kdXJhYmxlX3ZlcnNpb24YASABKAQSFQoNc3RvcmVfdmVyc2lvbhgPIAEoBCJRCgVCYXRjaBISCgpyZXF1ZXN0X2lkGAEgASgMEhQKDHJlcXVlc3RfaGFzaBgCIAEoDBIOCgZyZXN1bHQYAyABKAwSDgoGZnJhbWVzGAQgASgMIsYCCghNYW5pZmVzdBIQCghzdG9yZV9pZBgBIAEoDBISCgpnZW5lcmF0aW9uGAIgASgEEiIKCHNlZ21lbnRzGAMgAygLMhAua3ZpeC52MS5TZWdtZW50EhQKDHZlcnNpb25fbWFyaxgEIAEoBBIqCgtsb3N0X3JhbmdlcxgFIAMoCzIVLmt2aXgudjEuVmVyc2lvblJhbmdlEhUKDWhpc3RvcnlfZmxvb3IYBiABKAQSIQoFY2xlYW4YByABKAsyEi5rdml4LnYxLkNsZWFuTWFyaxItCg5kYW1hZ2VkX3JhbmdlcxgIIAMoCzIVLmt2aXgudjEuRGFtYWdlZFJhbmdlEhkKEXNlZ21lbnRfdGltZXN0YW1wGAkgASgQEhIKCnNlZ21lbnRfaWQYCiABKA0SFgoOc2VnbWVudF9wcmVmaXgYCyABKAkisQEKB1NlZ21lbnQSCgoCaWQYASABKA0SEQoJdGltZXN0YW1wGAIgASgQEiQKBXN0YXRlGAMgASgOMhUua3ZpeC52MS5TZWdtZW50U3RhdGUSDgoGbGVuZ3RoGAQgASgEEhAKCGNoZWNrc3VtGAUgASgHEhYKDmxvd2VzdF92ZXJzaW9uGAYgASgEEhcKD2hpZ2hlc3RfdmVyc2lvbhgHIAEoBBIOCgZwcmVmaXgYCCABKAkiKwoMVmVyc2lvblJhbmdlEg0KBWZpcnN0GAEgASgEEgwKBGxhc3QYAiABKAQipQEKCUNsZWFuTWFyaxIVCg1zeW5jZWRfbGVuZ3RoGAEgASgEEhcKD3N5bmNlZF9jaGVja3N1bRgCIAEoBxIUCgxsYXN0X3ZlcnNpb24YAyABKAQSGAoQbmV3ZXN0X3RpbWVzdGFtcBgEIAEoEBIgChNjaGVja3BvaW50X2NoZWNrc3VtGAUgASgHSACIAQFCFgoUX2NoZWNrcG9pbnRfY2hlY2tzdW0inAEKDERhbWFnZWRSYW5nZRISCgpzZWdtZW50X2lkGAEgASgNEhkKEXNlZ21lbnRfdGltZXN0YW1wGAIgASgQEg4KBm9mZnNldBgDIAEoBBIOCgZsZW5ndGgYBCABKAQSJwoIdmVyc2lvbnMYBSABKAsyFS5rdml4LnYxLlZlcnNpb25SYW5nZRIUCgxrZXlzX3Vua25vd24YBiABKAgi3AIKC0hpbnRTdW1tYXJ5EhAKCHN0b3JlX2lkGAEgASgMEhIKCnNlZ21lbnRfaWQYAiABKA0SGQoRc2VnbWVudF90aW1lc3RhbXAYAyABKBASFgoOc2VnbWVudF9sZW5ndGgYBCABKAQSGAoQc2VnbWVudF9jaGVja3N1bRgFIAEoBxIPCgdlbnRyaWVzGAYgASgEEhIKCnRvbWJzdG9uZXMYByABKAQSFgoObG93ZXN0X3ZlcnNpb24YCCABKAQSFwoPaGlnaGVzdF92ZXJzaW9uGAkgASgEEhgKEG5ld2VzdF90aW1lc3RhbXAYCiABKBASLQoOZGFtYWdlZF9yYW5nZXMYCyADKAsyFS5rdml4LnYxLkRhbWFnZWRSYW5nZRImCghyZXF1ZXN0cxgMIAMoCzIULmt2aXgudjEuSGludFJlcXVlc3QSEwoLZW50cnlfYnl0ZXMYDSABKAQiQQoLSGludFJlcXVlc3QSEgoKcmVxdWVzdF9pZBgBIAEoDBIOCgZvZmZzZXQYAiABKAQSDgoGbGVuZ3RoGAMgASgEKlYKCkR1cmFiaWxpdHkSGgoWRFVSQUJJTElUWV9VTlNQRUNJRklFRBAAEhMKD0RVUkFCSUxJVFlfU1lOQxABEhcKE0RVUkFCSUxJVFlfQlVGRkVSRUQQAirHAQoLU2VydmVyU3RhdGUSHAoYU0VSVkVSX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVU0VSVkVSX1NUQVRFX1NUQVJUSU5HEAESGAoUU0VSVkVSX1NUQVRFX1NFUlZJTkcQAhIZChVTRVJWRVJfU1RBVEVfREVHUkFERUQQAxIVChFTRVJWRVJfU1RBVEVfRlVMTBAEEhgKFFNFUlZFUl9TVEFURV9MQVRDSEVEEAUSGQoVU0VSVkVSX1NUQVRFX0RSQUlOSU5HEAYqkwgKC0Vycm9yUmVhc29uEhwKGEVSUk9SX1JFQVNPTl9VTlNQRUNJRklFRBAAEhoKFkVSUk9SX1JFQVNPTl9LRVlfRU1QVFkQARIeChpFUlJPUl9SRUFTT05fS0VZX1RPT19MQVJHRRACEiAKHEVSUk9SX1JFQVNPTl9WQUxVRV9UT09fTEFSR0UQAxIgChxFUlJPUl9SRUFTT05fQkFUQ0hfVE9PX0xBUkdFEAQSHgoaRVJST1JfUkVBU09OX0ZJRUxEX0lOVkFMSUQQBRIfChtFUlJPUl9SRUFTT05fT1BUSU9OX0lOVkFMSUQQBhIZChVFUlJPUl9SRUFTT05fTk9UX1RFWFQQBxIhCh1FUlJPUl9SRUFTT05fUkVDT1JEX1RPT19MQVJHRRAIEhsKF0VSUk9SX1JFQVNPTl9PVkVSTE9BREVEEAkSGQoVRVJST1JfUkVBU09OX05PX1NQQUNFEAoSGwoXRVJST1JfUkVBU09OX0lOREVYX0ZVTEwQCxIdChlFUlJPUl9SRUFTT05fV1JJVEVfRkFJTEVEEAwSHAoYRVJST1JfUkVBU09OX1NZTkNfRkFJTEVEEA0SIAocRVJST1JfUkVBU09OX1NUT1JFX1JFQURfT05MWRAOEh8KG0VSUk9SX1JFQVNPTl9TVE9SRV9TVEFSVElORxAPEh4KGkVSUk9SX1JFQVNPTl9TVE9SRV9DTE9TSU5HEBASHQoZRVJST1JfUkVBU09OX1NUT1JFX0xPQ0tFRBAREiEKHUVSUk9SX1JFQVNPTl9MT0NLX1VOQVZBSUxBQkxFEBISHwobRVJST1JfUkVBU09OX0ZPUk1BVF9UT09fTkVXEBMSHwobRVJST1JfUkVBU09OX1NUT1JFX01JU01BVENIEBQSIQodRVJST1JfUkVBU09OX01BTklGRVNUX0RBTUFHRUQQFRIeChpFUlJPUl9SRUFTT05fU1RPUkVfREFNQUdFRBAWEiYKIkVSUk9SX1JFQVNPTl9JTkRFWF9MSU1JVF9UT09fU01BTEwQFxIjCh9FUlJPUl9SRUFTT05fVkVSU0lPTlNfRVhIQVVTVEVEEBgSIwofRVJST1JfUkVBU09OX1NFR01FTlRTX0VYSEFVU1RFRBAZEh8KG0VSUk9SX1JFQVNPTl9SRUNPUkRfQ09SUlVQVBAaEiEKHUVSUk9SX1JFQVNPTl9QUkVWSU9VU19DT1JSVVBUEBsSHAoYRVJST1JfUkVBU09OX1JFQURfRkFJTEVEEBwSHAoYRVJST1JfUkVBU09OX09QRU5fRkFJTEVEEB0SGgoWRVJST1JfUkVBU09OX0NBTkNFTExFRBAeEh0KGUVSUk9SX1JFQVNPTl9JTlRFUk5BTF9CVUcQHyq0AQoMU2VnbWVudFN0YXRlEh0KGVNFR01FTlRfU1RBVEVfVU5TUEVDSUZJRUQQABIYChRTRUdNRU5UX1NUQVRFX0FDVElWRRABEhgKFFNFR01FTlRfU1RBVEVfU0VBTEVEEAISGwoXU0VHTUVOVF9TVEFURV9DT01QQUNURUQQAxIZChVTRUdNRU5UX1NUQVRFX1BFTkRJTkcQBBIZChVTRUdNRU5UX1NUQVRFX1JFTU9WRUQQBTLhAgoJS3ZTZXJ2aWNlEjUKA0dldBITLmt2aXgudjEuR2V0UmVxdWVzdBoULmt2aXgudjEuR2V0UmVzcG9uc2UiA5ACARI+CgZFeGlzdHMSFi5rdml4LnYxLkV4aXN0c1JlcXVlc3QaFy5rdml4LnYxLkV4aXN0c1Jlc3BvbnNlIgOQAgESMAoDU2V0EhMua3ZpeC52MS5TZXRSZXF1ZXN0GhQua3ZpeC52MS5TZXRSZXNwb25zZRI5CgZEZWxldGUSFi5rdml4LnYxLkRlbGV0ZVJlcXVlc3QaFy5rdml4LnYxLkRlbGV0ZVJlc3BvbnNlEjYKBVRvdWNoEhUua3ZpeC52MS5Ub3VjaFJlcXVlc3QaFi5rdml4LnYxLlRvdWNoUmVzcG9uc2USOAoETGlzdBIULmt2aXgudjEuTGlzdFJlcXVlc3QaFS5rdml4LnYxLkxpc3RSZXNwb25zZSIDkAIBMoEECg1LdlRleHRTZXJ2aWNlEk8KA0dldBIgLmt2aXgudjEuS3ZUZXh0U2VydmljZUdldFJlcXVlc3QaIS5rdml4LnYxLkt2VGV4dFNlcnZpY2VHZXRSZXNwb25zZSIDkAIBElgKBkV4aXN0cxIjLmt2aXgudjEuS3ZUZXh0U2VydmljZUV4aXN0c1JlcXVlc3QaJC5rdml4LnYxLkt2VGV4dFNlcnZpY2VFeGlzdHNSZXNwb25zZSIDkAIBEkoKA1NldBIgLmt2aXgudjEuS3ZUZXh0U2VydmljZVNldFJlcXVlc3QaIS5rdml4LnYxLkt2VGV4dFNlcnZpY2VTZXRSZXNwb25zZRJTCgZEZWxldGUSIy5rdml4LnYxLkt2VGV4dFNlcnZpY2VEZWxldGVSZXF1ZXN0GiQua3ZpeC52MS5LdlRleHRTZXJ2aWNlRGVsZXRlUmVzcG9uc2USUAoFVG91Y2gSIi5rdml4LnYxLkt2VGV4dFNlcnZpY2VUb3VjaFJlcXVlc3QaIy5rdml4LnYxLkt2VGV4dFNlcnZpY2VUb3VjaFJlc3BvbnNlElIKBExpc3QSIS5rdml4LnYxLkt2VGV4dFNlcnZpY2VMaXN0UmVxdWVzdBoiLmt2aXgudjEuS3ZUZXh0U2VydmljZUxpc3RSZXNwb25zZSIDkAIBMqACCgxBZG1pblNlcnZpY2USRwoJR2V0U3RhdHVzEhkua3ZpeC52MS5HZXRTdGF0dXNSZXF1ZXN0Ghoua3ZpeC52MS5HZXRTdGF0dXNSZXNwb25zZSIDkAIBEjsKBVN0YXRzEhUua3ZpeC52MS5TdGF0c1JlcXVlc3QaFi5rdml4LnYxLlN0YXRzUmVzcG9uc2UiA5ACARJQCgxMaXN0U2VnbWVudHMSHC5rdml4LnYxLkxpc3RTZWdtZW50c1JlcXVlc3QaHS5rdml4LnYxLkxpc3RTZWdtZW50c1Jlc3BvbnNlIgOQAgESOAoEU3luYxIULmt2aXgudjEuU3luY1JlcXVlc3QaFS5rdml4LnYxLlN5bmNSZXNwb25zZSIDkAICYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Record is a key with its value, on disk and on the wire: the payload of a
@@ -512,6 +512,301 @@ export const DeleteResponseSchema: GenMessage<DeleteResponse> = /*@__PURE__*/
   messageDesc(file_kvix_v1_kvix, 9);
 
 /**
+ * TouchRequest names a record and the expiry it is to have.
+ *
+ * @generated from message kvix.v1.TouchRequest
+ */
+export type TouchRequest = Message<"kvix.v1.TouchRequest"> & {
+  /**
+   * The key: 1 to 65,535 bytes.
+   *
+   * @generated from field: bytes key = 1;
+   */
+  key: Uint8Array;
+
+  /**
+   * When the record expires. One of these must be given.
+   *
+   * @generated from oneof kvix.v1.TouchRequest.expiry
+   */
+  expiry: {
+    /**
+     * The record expires this long after the touch is accepted. More than
+     * zero; rounded up to whole milliseconds.
+     *
+     * @generated from field: google.protobuf.Duration ttl = 3;
+     */
+    value: Duration;
+    case: "ttl";
+  } | {
+    /**
+     * The record expires at this instant, rounded up to whole milliseconds.
+     * One in the past is accepted; the record is then invisible at once.
+     *
+     * @generated from field: google.protobuf.Timestamp expire_time = 4;
+     */
+    value: Timestamp;
+    case: "expireTime";
+  } | {
+    /**
+     * Must be true. The record never expires.
+     *
+     * @generated from field: bool persist = 5;
+     */
+    value: boolean;
+    case: "persist";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * What must hold of the key for the touch to be applied.
+   *
+   * @generated from field: kvix.v1.Precondition precondition = 6;
+   */
+  precondition?: Precondition | undefined;
+
+  /**
+   * When to acknowledge.
+   *
+   * @generated from field: kvix.v1.Durability durability = 8;
+   */
+  durability: Durability;
+};
+
+/**
+ * Describes the message kvix.v1.TouchRequest.
+ * Use `create(TouchRequestSchema)` to create a new message.
+ */
+export const TouchRequestSchema: GenMessage<TouchRequest> = /*@__PURE__*/
+  messageDesc(file_kvix_v1_kvix, 10);
+
+/**
+ * TouchResponse tells whether there was a record to touch, and what became
+ * of it.
+ *
+ * @generated from message kvix.v1.TouchResponse
+ */
+export type TouchResponse = Message<"kvix.v1.TouchResponse"> & {
+  /**
+   * False: the precondition was not met, nothing was written, and `current`
+   * is the record that stands.
+   *
+   * @generated from field: bool applied = 1;
+   */
+  applied: boolean;
+
+  /**
+   * The version that the record has now; 0 if nothing was written.
+   *
+   * @generated from field: uint64 version = 2;
+   */
+  version: bigint;
+
+  /**
+   * When the record expires now; unset: never, or nothing was written.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 3;
+   */
+  expireTime?: Timestamp | undefined;
+
+  /**
+   * Whether a visible record was touched; an absent or expired key gives
+   * applied = true and found = false.
+   *
+   * @generated from field: bool found = 4;
+   */
+  found: boolean;
+
+  /**
+   * Not applied: the record that stands; unset if the key is absent.
+   *
+   * @generated from field: optional kvix.v1.Record current = 5;
+   */
+  current?: Record | undefined;
+
+  /**
+   * `current` came without its value, which would not fit the message.
+   *
+   * @generated from field: bool value_omitted = 6;
+   */
+  valueOmitted: boolean;
+
+  /**
+   * The encoded size in bytes of `current`, value included.
+   *
+   * @generated from field: uint32 record_bytes = 7;
+   */
+  recordBytes: number;
+
+  /**
+   * The newest published version of the store.
+   *
+   * @generated from field: uint64 store_version = 15;
+   */
+  storeVersion: bigint;
+};
+
+/**
+ * Describes the message kvix.v1.TouchResponse.
+ * Use `create(TouchResponseSchema)` to create a new message.
+ */
+export const TouchResponseSchema: GenMessage<TouchResponse> = /*@__PURE__*/
+  messageDesc(file_kvix_v1_kvix, 11);
+
+/**
+ * ListRequest names a range of keys, and where in it the page begins. A
+ * prefix, or a start, an end or both; none of them: all keys.
+ *
+ * @generated from message kvix.v1.ListRequest
+ */
+export type ListRequest = Message<"kvix.v1.ListRequest"> & {
+  /**
+   * Only keys that begin with this; at most 65,535 bytes. Not together with
+   * start or end.
+   *
+   * @generated from field: bytes prefix = 1;
+   */
+  prefix: Uint8Array;
+
+  /**
+   * Only keys at or above this one; at most 65,535 bytes. Empty: from the
+   * first key.
+   *
+   * @generated from field: bytes start = 2;
+   */
+  start: Uint8Array;
+
+  /**
+   * Only keys below this one; at most 65,535 bytes, and not below start.
+   * Empty: to the last key.
+   *
+   * @generated from field: bytes end = 3;
+   */
+  end: Uint8Array;
+
+  /**
+   * From the last key of the range down to its first.
+   *
+   * @generated from field: bool reverse = 4;
+   */
+  reverse: boolean;
+
+  /**
+   * Leave out values and update times, which spares the disk: the index knows
+   * the rest.
+   *
+   * @generated from field: bool keys_only = 5;
+   */
+  keysOnly: boolean;
+
+  /**
+   * How many records a page may have; 0: 1,000. More than 10,000 counts as
+   * 10,000; less than 0 is refused. A page may have fewer, and even none,
+   * whether or not it is the last.
+   *
+   * @generated from field: int32 page_size = 6;
+   */
+  pageSize: number;
+
+  /**
+   * Empty for the first page; then what the page before gave as
+   * next_page_token, with all other fields but page_size as they were.
+   *
+   * @generated from field: string page_token = 7;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message kvix.v1.ListRequest.
+ * Use `create(ListRequestSchema)` to create a new message.
+ */
+export const ListRequestSchema: GenMessage<ListRequest> = /*@__PURE__*/
+  messageDesc(file_kvix_v1_kvix, 12);
+
+/**
+ * ListResponse is one page.
+ *
+ * @generated from message kvix.v1.ListResponse
+ */
+export type ListResponse = Message<"kvix.v1.ListResponse"> & {
+  /**
+   * The visible records of the page, in key order. Together with the rest of
+   * the page they take at most 4 MiB, or what a message may have if that is
+   * less.
+   *
+   * @generated from field: repeated kvix.v1.ListedRecord records = 1;
+   */
+  records: ListedRecord[];
+
+  /**
+   * What asks for the next page; empty: there is none. Good at any time, also
+   * after a restart, for a request that is otherwise the same.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+
+  /**
+   * The newest published version of the store when the page was begun; the
+   * page shows exactly what was published by then.
+   *
+   * @generated from field: uint64 store_version = 15;
+   */
+  storeVersion: bigint;
+};
+
+/**
+ * Describes the message kvix.v1.ListResponse.
+ * Use `create(ListResponseSchema)` to create a new message.
+ */
+export const ListResponseSchema: GenMessage<ListResponse> = /*@__PURE__*/
+  messageDesc(file_kvix_v1_kvix, 13);
+
+/**
+ * ListedRecord is a record as a page has it.
+ *
+ * @generated from message kvix.v1.ListedRecord
+ */
+export type ListedRecord = Message<"kvix.v1.ListedRecord"> & {
+  /**
+   * The record. Without its value it has no update_time either: both lie on the
+   * disk alone.
+   *
+   * @generated from field: kvix.v1.Record record = 1;
+   */
+  record?: Record | undefined;
+
+  /**
+   * The record came without its value, though it was asked for: a page has no
+   * room for it (Get it), or it is unreadable.
+   *
+   * @generated from field: bool value_omitted = 2;
+   */
+  valueOmitted: boolean;
+
+  /**
+   * The encoded size of the record in bytes, value included.
+   *
+   * @generated from field: uint32 record_bytes = 3;
+   */
+  recordBytes: number;
+
+  /**
+   * The record's bytes on disk are damaged or cannot be read; a Get says which.
+   *
+   * @generated from field: bool unreadable = 4;
+   */
+  unreadable: boolean;
+};
+
+/**
+ * Describes the message kvix.v1.ListedRecord.
+ * Use `create(ListedRecordSchema)` to create a new message.
+ */
+export const ListedRecordSchema: GenMessage<ListedRecord> = /*@__PURE__*/
+  messageDesc(file_kvix_v1_kvix, 14);
+
+/**
  * TextRecord is a Record whose key and value are text.
  *
  * @generated from message kvix.v1.TextRecord
@@ -558,7 +853,7 @@ export type TextRecord = Message<"kvix.v1.TextRecord"> & {
  * Use `create(TextRecordSchema)` to create a new message.
  */
 export const TextRecordSchema: GenMessage<TextRecord> = /*@__PURE__*/
-  messageDesc(file_kvix_v1_kvix, 10);
+  messageDesc(file_kvix_v1_kvix, 15);
 
 /**
  * KvTextServiceGetRequest names the record to read.
@@ -579,7 +874,7 @@ export type KvTextServiceGetRequest = Message<"kvix.v1.KvTextServiceGetRequest">
  * Use `create(KvTextServiceGetRequestSchema)` to create a new message.
  */
 export const KvTextServiceGetRequestSchema: GenMessage<KvTextServiceGetRequest> = /*@__PURE__*/
-  messageDesc(file_kvix_v1_kvix, 11);
+  messageDesc(file_kvix_v1_kvix, 16);
 
 /**
  * KvTextServiceGetResponse carries the record, if there is one.
@@ -607,7 +902,7 @@ export type KvTextServiceGetResponse = Message<"kvix.v1.KvTextServiceGetResponse
  * Use `create(KvTextServiceGetResponseSchema)` to create a new message.
  */
 export const KvTextServiceGetResponseSchema: GenMessage<KvTextServiceGetResponse> = /*@__PURE__*/
-  messageDesc(file_kvix_v1_kvix, 12);
+  messageDesc(file_kvix_v1_kvix, 17);
 
 /**
  * KvTextServiceExistsRequest names the key to look up.
@@ -628,7 +923,7 @@ export type KvTextServiceExistsRequest = Message<"kvix.v1.KvTextServiceExistsReq
  * Use `create(KvTextServiceExistsRequestSchema)` to create a new message.
  */
 export const KvTextServiceExistsRequestSchema: GenMessage<KvTextServiceExistsRequest> = /*@__PURE__*/
-  messageDesc(file_kvix_v1_kvix, 13);
+  messageDesc(file_kvix_v1_kvix, 18);
 
 /**
  * KvTextServiceExistsResponse tells what the index knows of the key.
@@ -678,7 +973,7 @@ export type KvTextServiceExistsResponse = Message<"kvix.v1.KvTextServiceExistsRe
  * Use `create(KvTextServiceExistsResponseSchema)` to create a new message.
  */
 export const KvTextServiceExistsResponseSchema: GenMessage<KvTextServiceExistsResponse> = /*@__PURE__*/
-  messageDesc(file_kvix_v1_kvix, 14);
+  messageDesc(file_kvix_v1_kvix, 19);
 
 /**
  * KvTextServiceSetRequest is a record to write.
@@ -763,7 +1058,7 @@ export type KvTextServiceSetRequest = Message<"kvix.v1.KvTextServiceSetRequest">
  * Use `create(KvTextServiceSetRequestSchema)` to create a new message.
  */
 export const KvTextServiceSetRequestSchema: GenMessage<KvTextServiceSetRequest> = /*@__PURE__*/
-  messageDesc(file_kvix_v1_kvix, 15);
+  messageDesc(file_kvix_v1_kvix, 20);
 
 /**
  * KvTextServiceSetResponse tells whether and as what the record was written.
@@ -835,7 +1130,7 @@ export type KvTextServiceSetResponse = Message<"kvix.v1.KvTextServiceSetResponse
  * Use `create(KvTextServiceSetResponseSchema)` to create a new message.
  */
 export const KvTextServiceSetResponseSchema: GenMessage<KvTextServiceSetResponse> = /*@__PURE__*/
-  messageDesc(file_kvix_v1_kvix, 16);
+  messageDesc(file_kvix_v1_kvix, 21);
 
 /**
  * KvTextServiceDeleteRequest names the record to remove.
@@ -877,7 +1172,7 @@ export type KvTextServiceDeleteRequest = Message<"kvix.v1.KvTextServiceDeleteReq
  * Use `create(KvTextServiceDeleteRequestSchema)` to create a new message.
  */
 export const KvTextServiceDeleteRequestSchema: GenMessage<KvTextServiceDeleteRequest> = /*@__PURE__*/
-  messageDesc(file_kvix_v1_kvix, 17);
+  messageDesc(file_kvix_v1_kvix, 22);
 
 /**
  * KvTextServiceDeleteResponse tells whether there was a record to remove.
@@ -950,7 +1245,1043 @@ export type KvTextServiceDeleteResponse = Message<"kvix.v1.KvTextServiceDeleteRe
  * Use `create(KvTextServiceDeleteResponseSchema)` to create a new message.
  */
 export const KvTextServiceDeleteResponseSchema: GenMessage<KvTextServiceDeleteResponse> = /*@__PURE__*/
-  messageDesc(file_kvix_v1_kvix, 18);
+  messageDesc(file_kvix_v1_kvix, 23);
+
+/**
+ * KvTextServiceTouchRequest names a record and the expiry it is to have.
+ *
+ * @generated from message kvix.v1.KvTextServiceTouchRequest
+ */
+export type KvTextServiceTouchRequest = Message<"kvix.v1.KvTextServiceTouchRequest"> & {
+  /**
+   * The key: 1 to 65,535 bytes of UTF-8.
+   *
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * When the record expires. One of these must be given.
+   *
+   * @generated from oneof kvix.v1.KvTextServiceTouchRequest.expiry
+   */
+  expiry: {
+    /**
+     * The record expires this long after the touch is accepted. More than
+     * zero; rounded up to whole milliseconds.
+     *
+     * @generated from field: google.protobuf.Duration ttl = 3;
+     */
+    value: Duration;
+    case: "ttl";
+  } | {
+    /**
+     * The record expires at this instant, rounded up to whole milliseconds.
+     * One in the past is accepted; the record is then invisible at once.
+     *
+     * @generated from field: google.protobuf.Timestamp expire_time = 4;
+     */
+    value: Timestamp;
+    case: "expireTime";
+  } | {
+    /**
+     * Must be true. The record never expires.
+     *
+     * @generated from field: bool persist = 5;
+     */
+    value: boolean;
+    case: "persist";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * What must hold of the key for the touch to be applied.
+   *
+   * @generated from field: kvix.v1.Precondition precondition = 6;
+   */
+  precondition?: Precondition | undefined;
+
+  /**
+   * When to acknowledge.
+   *
+   * @generated from field: kvix.v1.Durability durability = 8;
+   */
+  durability: Durability;
+};
+
+/**
+ * Describes the message kvix.v1.KvTextServiceTouchRequest.
+ * Use `create(KvTextServiceTouchRequestSchema)` to create a new message.
+ */
+export const KvTextServiceTouchRequestSchema: GenMessage<KvTextServiceTouchRequest> = /*@__PURE__*/
+  messageDesc(file_kvix_v1_kvix, 24);
+
+/**
+ * KvTextServiceTouchResponse tells whether there was a record to touch, and what became
+ * of it.
+ *
+ * @generated from message kvix.v1.KvTextServiceTouchResponse
+ */
+export type KvTextServiceTouchResponse = Message<"kvix.v1.KvTextServiceTouchResponse"> & {
+  /**
+   * False: the precondition was not met, nothing was written, and `current`
+   * is the record that stands.
+   *
+   * @generated from field: bool applied = 1;
+   */
+  applied: boolean;
+
+  /**
+   * The version that the record has now; 0 if nothing was written.
+   *
+   * @generated from field: uint64 version = 2;
+   */
+  version: bigint;
+
+  /**
+   * When the record expires now; unset: never, or nothing was written.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 3;
+   */
+  expireTime?: Timestamp | undefined;
+
+  /**
+   * Whether a visible record was touched; an absent or expired key gives
+   * applied = true and found = false.
+   *
+   * @generated from field: bool found = 4;
+   */
+  found: boolean;
+
+  /**
+   * Not applied: the record that stands; unset if the key is absent.
+   *
+   * @generated from field: optional kvix.v1.TextRecord current = 5;
+   */
+  current?: TextRecord | undefined;
+
+  /**
+   * `current` came without its value, which is not UTF-8 or would not fit the
+   * message.
+   *
+   * @generated from field: bool value_omitted = 6;
+   */
+  valueOmitted: boolean;
+
+  /**
+   * The encoded size in bytes of `current`, value included.
+   *
+   * @generated from field: uint32 record_bytes = 7;
+   */
+  recordBytes: number;
+
+  /**
+   * The newest published version of the store.
+   *
+   * @generated from field: uint64 store_version = 15;
+   */
+  storeVersion: bigint;
+};
+
+/**
+ * Describes the message kvix.v1.KvTextServiceTouchResponse.
+ * Use `create(KvTextServiceTouchResponseSchema)` to create a new message.
+ */
+export const KvTextServiceTouchResponseSchema: GenMessage<KvTextServiceTouchResponse> = /*@__PURE__*/
+  messageDesc(file_kvix_v1_kvix, 25);
+
+/**
+ * KvTextServiceListRequest names a range of keys, and where in it the page begins. A
+ * prefix, or a start, an end or both; none of them: all keys.
+ *
+ * @generated from message kvix.v1.KvTextServiceListRequest
+ */
+export type KvTextServiceListRequest = Message<"kvix.v1.KvTextServiceListRequest"> & {
+  /**
+   * Only keys that begin with this; at most 65,535 bytes of UTF-8. Not together with
+   * start or end.
+   *
+   * @generated from field: string prefix = 1;
+   */
+  prefix: string;
+
+  /**
+   * Only keys at or above this one; at most 65,535 bytes of UTF-8. Empty: from the
+   * first key.
+   *
+   * @generated from field: string start = 2;
+   */
+  start: string;
+
+  /**
+   * Only keys below this one; at most 65,535 bytes of UTF-8, and not below start.
+   * Empty: to the last key.
+   *
+   * @generated from field: string end = 3;
+   */
+  end: string;
+
+  /**
+   * From the last key of the range down to its first.
+   *
+   * @generated from field: bool reverse = 4;
+   */
+  reverse: boolean;
+
+  /**
+   * Leave out values and update times, which spares the disk: the index knows
+   * the rest.
+   *
+   * @generated from field: bool keys_only = 5;
+   */
+  keysOnly: boolean;
+
+  /**
+   * How many records a page may have; 0: 1,000. More than 10,000 counts as
+   * 10,000; less than 0 is refused. A page may have fewer, and even none,
+   * whether or not it is the last.
+   *
+   * @generated from field: int32 page_size = 6;
+   */
+  pageSize: number;
+
+  /**
+   * Empty for the first page; then what the page before gave as
+   * next_page_token, with all other fields but page_size as they were.
+   *
+   * @generated from field: string page_token = 7;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message kvix.v1.KvTextServiceListRequest.
+ * Use `create(KvTextServiceListRequestSchema)` to create a new message.
+ */
+export const KvTextServiceListRequestSchema: GenMessage<KvTextServiceListRequest> = /*@__PURE__*/
+  messageDesc(file_kvix_v1_kvix, 26);
+
+/**
+ * KvTextServiceListResponse is one page.
+ *
+ * @generated from message kvix.v1.KvTextServiceListResponse
+ */
+export type KvTextServiceListResponse = Message<"kvix.v1.KvTextServiceListResponse"> & {
+  /**
+   * The visible records of the page, in key order. Together with the rest of
+   * the page they take at most 4 MiB, or what a message may have if that is
+   * less.
+   *
+   * @generated from field: repeated kvix.v1.ListedTextRecord records = 1;
+   */
+  records: ListedTextRecord[];
+
+  /**
+   * What asks for the next page; empty: there is none. Good at any time, also
+   * after a restart, for a request that is otherwise the same.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+
+  /**
+   * The newest published version of the store when the page was begun; the
+   * page shows exactly what was published by then.
+   *
+   * @generated from field: uint64 store_version = 15;
+   */
+  storeVersion: bigint;
+};
+
+/**
+ * Describes the message kvix.v1.KvTextServiceListResponse.
+ * Use `create(KvTextServiceListResponseSchema)` to create a new message.
+ */
+export const KvTextServiceListResponseSchema: GenMessage<KvTextServiceListResponse> = /*@__PURE__*/
+  messageDesc(file_kvix_v1_kvix, 27);
+
+/**
+ * ListedTextRecord is a record as a page has it.
+ *
+ * @generated from message kvix.v1.ListedTextRecord
+ */
+export type ListedTextRecord = Message<"kvix.v1.ListedTextRecord"> & {
+  /**
+   * The record. Without its value it has no update_time either: both lie on the
+   * disk alone.
+   *
+   * @generated from field: kvix.v1.TextRecord record = 1;
+   */
+  record?: TextRecord | undefined;
+
+  /**
+   * The record came without its value, though it was asked for: a page has no
+   * room for it (Get it), or it is unreadable.
+   *
+   * @generated from field: bool value_omitted = 2;
+   */
+  valueOmitted: boolean;
+
+  /**
+   * The encoded size of the record in bytes, value included.
+   *
+   * @generated from field: uint32 record_bytes = 3;
+   */
+  recordBytes: number;
+
+  /**
+   * The record's bytes on disk are damaged or cannot be read; a Get says which.
+   *
+   * @generated from field: bool unreadable = 4;
+   */
+  unreadable: boolean;
+
+  /**
+   * The key, if it is not UTF-8; `record.key` is then empty.
+   *
+   * @generated from field: bytes raw_key = 5;
+   */
+  rawKey: Uint8Array;
+
+  /**
+   * The value, if it is not UTF-8; `record.value` is then empty.
+   *
+   * @generated from field: bytes raw_value = 6;
+   */
+  rawValue: Uint8Array;
+};
+
+/**
+ * Describes the message kvix.v1.ListedTextRecord.
+ * Use `create(ListedTextRecordSchema)` to create a new message.
+ */
+export const ListedTextRecordSchema: GenMessage<ListedTextRecord> = /*@__PURE__*/
+  messageDesc(file_kvix_v1_kvix, 28);
+
+/**
+ * GetStatusRequest asks for nothing in particular.
+ *
+ * @generated from message kvix.v1.GetStatusRequest
+ */
+export type GetStatusRequest = Message<"kvix.v1.GetStatusRequest"> & {
+};
+
+/**
+ * Describes the message kvix.v1.GetStatusRequest.
+ * Use `create(GetStatusRequestSchema)` to create a new message.
+ */
+export const GetStatusRequestSchema: GenMessage<GetStatusRequest> = /*@__PURE__*/
+  messageDesc(file_kvix_v1_kvix, 29);
+
+/**
+ * GetStatusResponse is the server as it is.
+ *
+ * @generated from message kvix.v1.GetStatusResponse
+ */
+export type GetStatusResponse = Message<"kvix.v1.GetStatusResponse"> & {
+  /**
+   * The version of kvix.
+   *
+   * @generated from field: string kvix_version = 1;
+   */
+  kvixVersion: string;
+
+  /**
+   * The version of Node.js.
+   *
+   * @generated from field: string node_version = 2;
+   */
+  nodeVersion: string;
+
+  /**
+   * The operating system and processor, for example "linux x64".
+   *
+   * @generated from field: string platform = 3;
+   */
+  platform: string;
+
+  /**
+   * What the server is able to do; of several states that hold, the one that
+   * comes last in the enum.
+   *
+   * @generated from field: kvix.v1.ServerState state = 4;
+   */
+  state: ServerState;
+
+  /**
+   * Why the state is not SERVING: one for each state that holds.
+   *
+   * @generated from field: repeated kvix.v1.StateReason reasons = 5;
+   */
+  reasons: StateReason[];
+
+  /**
+   * What a request may hold, and an answer will.
+   *
+   * @generated from field: kvix.v1.Limits limits = 6;
+   */
+  limits?: Limits | undefined;
+
+  /**
+   * What DURABILITY_UNSPECIFIED means here.
+   *
+   * @generated from field: kvix.v1.Durability durability = 7;
+   */
+  durability: Durability;
+
+  /**
+   * How long a BUFFERED write may wait for its sync.
+   *
+   * @generated from field: google.protobuf.Duration flush_interval = 8;
+   */
+  flushInterval?: Duration | undefined;
+
+  /**
+   * What this server can do that one of version 0.1 could not, in lower case:
+   * "admin", "list", "touch".
+   *
+   * @generated from field: repeated string features = 9;
+   */
+  features: string[];
+
+  /**
+   * When the server was started.
+   *
+   * @generated from field: google.protobuf.Timestamp start_time = 10;
+   */
+  startTime?: Timestamp | undefined;
+
+  /**
+   * How long ago that was, by a clock that nobody sets.
+   *
+   * @generated from field: google.protobuf.Duration uptime = 11;
+   */
+  uptime?: Duration | undefined;
+
+  /**
+   * Where damage is known, at most 1,000 of them.
+   *
+   * @generated from field: repeated kvix.v1.DamagedBytes damage = 12;
+   */
+  damage: DamagedBytes[];
+
+  /**
+   * How many damaged ranges are known.
+   *
+   * @generated from field: uint32 damage_count = 13;
+   */
+  damageCount: number;
+
+  /**
+   * The newest published version of the store; 0 while it is opening.
+   *
+   * @generated from field: uint64 store_version = 15;
+   */
+  storeVersion: bigint;
+};
+
+/**
+ * Describes the message kvix.v1.GetStatusResponse.
+ * Use `create(GetStatusResponseSchema)` to create a new message.
+ */
+export const GetStatusResponseSchema: GenMessage<GetStatusResponse> = /*@__PURE__*/
+  messageDesc(file_kvix_v1_kvix, 30);
+
+/**
+ * StateReason is why a server is in a state.
+ *
+ * @generated from message kvix.v1.StateReason
+ */
+export type StateReason = Message<"kvix.v1.StateReason"> & {
+  /**
+   * The state.
+   *
+   * @generated from field: kvix.v1.ServerState state = 1;
+   */
+  state: ServerState;
+
+  /**
+   * Why it holds, and what ends it; for people.
+   *
+   * @generated from field: string message = 2;
+   */
+  message: string;
+};
+
+/**
+ * Describes the message kvix.v1.StateReason.
+ * Use `create(StateReasonSchema)` to create a new message.
+ */
+export const StateReasonSchema: GenMessage<StateReason> = /*@__PURE__*/
+  messageDesc(file_kvix_v1_kvix, 31);
+
+/**
+ * Limits are the sizes that a client must know.
+ *
+ * @generated from message kvix.v1.Limits
+ */
+export type Limits = Message<"kvix.v1.Limits"> & {
+  /**
+   * The longest key in bytes; the shortest has one.
+   *
+   * @generated from field: uint32 key_bytes_max = 1;
+   */
+  keyBytesMax: number;
+
+  /**
+   * The longest value in bytes, as far as a message goes.
+   *
+   * @generated from field: uint32 value_bytes_max = 2;
+   */
+  valueBytesMax: number;
+
+  /**
+   * The largest message in bytes, both ways.
+   *
+   * @generated from field: uint32 message_bytes_max = 3;
+   */
+  messageBytesMax: number;
+
+  /**
+   * The most records of a page.
+   *
+   * @generated from field: uint32 page_size_max = 4;
+   */
+  pageSizeMax: number;
+
+  /**
+   * The most bytes of a page.
+   *
+   * @generated from field: uint32 page_bytes_max = 5;
+   */
+  pageBytesMax: number;
+};
+
+/**
+ * Describes the message kvix.v1.Limits.
+ * Use `create(LimitsSchema)` to create a new message.
+ */
+export const LimitsSchema: GenMessage<Limits> = /*@__PURE__*/
+  messageDesc(file_kvix_v1_kvix, 32);
+
+/**
+ * DamagedBytes is a run of bytes in which records cannot be read.
+ *
+ * @generated from message kvix.v1.DamagedBytes
+ */
+export type DamagedBytes = Message<"kvix.v1.DamagedBytes"> & {
+  /**
+   * The name of the file.
+   *
+   * @generated from field: string file = 1;
+   */
+  file: string;
+
+  /**
+   * The first damaged byte.
+   *
+   * @generated from field: uint64 offset = 2;
+   */
+  offset: bigint;
+
+  /**
+   * How many bytes are damaged.
+   *
+   * @generated from field: uint64 length = 3;
+   */
+  length: bigint;
+
+  /**
+   * The first version that may have been written there.
+   *
+   * @generated from field: uint64 first_version = 4;
+   */
+  firstVersion: bigint;
+
+  /**
+   * The last version that may have been written there.
+   *
+   * @generated from field: uint64 last_version = 5;
+   */
+  lastVersion: bigint;
+
+  /**
+   * Whether it is unknown which keys were written there. If it is known, each
+   * of them is refused with RECORD_CORRUPT or was written anew; if not, a key
+   * may be missing, or show an older record.
+   *
+   * @generated from field: bool keys_unknown = 6;
+   */
+  keysUnknown: boolean;
+};
+
+/**
+ * Describes the message kvix.v1.DamagedBytes.
+ * Use `create(DamagedBytesSchema)` to create a new message.
+ */
+export const DamagedBytesSchema: GenMessage<DamagedBytes> = /*@__PURE__*/
+  messageDesc(file_kvix_v1_kvix, 33);
+
+/**
+ * StatsRequest asks for nothing in particular.
+ *
+ * @generated from message kvix.v1.StatsRequest
+ */
+export type StatsRequest = Message<"kvix.v1.StatsRequest"> & {
+};
+
+/**
+ * Describes the message kvix.v1.StatsRequest.
+ * Use `create(StatsRequestSchema)` to create a new message.
+ */
+export const StatsRequestSchema: GenMessage<StatsRequest> = /*@__PURE__*/
+  messageDesc(file_kvix_v1_kvix, 34);
+
+/**
+ * StatsResponse holds the figures of a store and its server at one moment.
+ *
+ * @generated from message kvix.v1.StatsResponse
+ */
+export type StatsResponse = Message<"kvix.v1.StatsResponse"> & {
+  /**
+   * How many keys the index holds, those too that are expired but not yet swept.
+   *
+   * @generated from field: uint64 keys = 1;
+   */
+  keys: bigint;
+
+  /**
+   * The bytes of the newest records of all keys in the segments.
+   *
+   * @generated from field: uint64 live_bytes = 2;
+   */
+  liveBytes: bigint;
+
+  /**
+   * All other bytes of the segments, which a compaction may free.
+   *
+   * @generated from field: uint64 dead_bytes = 3;
+   */
+  deadBytes: bigint;
+
+  /**
+   * How many segments there are.
+   *
+   * @generated from field: uint32 segments = 4;
+   */
+  segments: number;
+
+  /**
+   * The memory of the index in bytes.
+   *
+   * @generated from field: uint64 index_bytes = 5;
+   */
+  indexBytes: bigint;
+
+  /**
+   * The disk space that is free to the store, in bytes.
+   *
+   * @generated from field: uint64 free_bytes = 6;
+   */
+  freeBytes: bigint;
+
+  /**
+   * The bytes of accepted writes that wait for the disk.
+   *
+   * @generated from field: uint64 in_flight_bytes = 7;
+   */
+  inFlightBytes: bigint;
+
+  /**
+   * How many writes wait to be accepted.
+   *
+   * @generated from field: uint32 waiting_calls = 8;
+   */
+  waitingCalls: number;
+
+  /**
+   * Everything up to this version is durable.
+   *
+   * @generated from field: uint64 durable_version = 9;
+   */
+  durableVersion: bigint;
+
+  /**
+   * How often the log was synced.
+   *
+   * @generated from field: uint64 syncs = 10;
+   */
+  syncs: bigint;
+
+  /**
+   * How many groups of writes were written.
+   *
+   * @generated from field: uint64 groups = 11;
+   */
+  groups: bigint;
+
+  /**
+   * How many bytes were appended to the log.
+   *
+   * @generated from field: uint64 appended_bytes = 12;
+   */
+  appendedBytes: bigint;
+
+  /**
+   * How many expired records the sweep has removed.
+   *
+   * @generated from field: uint64 expired_keys = 13;
+   */
+  expiredKeys: bigint;
+
+  /**
+   * Why the expiry sweep pauses; empty: it does not. Expired records are
+   * invisible all the same.
+   *
+   * @generated from field: string sweep_paused_because = 14;
+   */
+  sweepPausedBecause: string;
+
+  /**
+   * The newest published version of the store.
+   *
+   * @generated from field: uint64 store_version = 15;
+   */
+  storeVersion: bigint;
+
+  /**
+   * How many sealed segments have no hint yet, so that the next opening would
+   * read them whole.
+   *
+   * @generated from field: uint32 hints_missing = 16;
+   */
+  hintsMissing: number;
+
+  /**
+   * How opening the store went.
+   *
+   * @generated from field: kvix.v1.OpenStats open = 17;
+   */
+  open?: OpenStats | undefined;
+
+  /**
+   * How many calls each rpc has answered.
+   *
+   * @generated from field: repeated kvix.v1.RpcStats rpcs = 18;
+   */
+  rpcs: RpcStats[];
+
+  /**
+   * The memory of the process in bytes, as the system counts it.
+   *
+   * @generated from field: uint64 resident_bytes = 19;
+   */
+  residentBytes: bigint;
+
+  /**
+   * The memory of pages that List has under way, in bytes.
+   *
+   * @generated from field: uint64 page_bytes = 20;
+   */
+  pageBytes: bigint;
+};
+
+/**
+ * Describes the message kvix.v1.StatsResponse.
+ * Use `create(StatsResponseSchema)` to create a new message.
+ */
+export const StatsResponseSchema: GenMessage<StatsResponse> = /*@__PURE__*/
+  messageDesc(file_kvix_v1_kvix, 35);
+
+/**
+ * OpenStats is what opening the store took and found.
+ *
+ * @generated from message kvix.v1.OpenStats
+ */
+export type OpenStats = Message<"kvix.v1.OpenStats"> & {
+  /**
+   * How long it took.
+   *
+   * @generated from field: google.protobuf.Duration duration = 1;
+   */
+  duration?: Duration | undefined;
+
+  /**
+   * Whether the store had been closed properly.
+   *
+   * @generated from field: bool was_clean = 2;
+   */
+  wasClean: boolean;
+
+  /**
+   * How many segments were loaded by their hints.
+   *
+   * @generated from field: uint32 segments_from_hints = 3;
+   */
+  segmentsFromHints: number;
+
+  /**
+   * How many segments were read whole.
+   *
+   * @generated from field: uint32 segments_scanned = 4;
+   */
+  segmentsScanned: number;
+
+  /**
+   * How many bytes were read from those.
+   *
+   * @generated from field: uint64 scanned_bytes = 5;
+   */
+  scannedBytes: bigint;
+
+  /**
+   * How many bytes of an unfinished write were cut off the log.
+   *
+   * @generated from field: uint64 torn_bytes_cut = 6;
+   */
+  tornBytesCut: bigint;
+
+  /**
+   * How many bytes recovery wrote and synced again.
+   *
+   * @generated from field: uint64 rewritten_bytes = 7;
+   */
+  rewrittenBytes: bigint;
+
+  /**
+   * Files in the store's directories that are not the store's: they are left
+   * alone. At most 100.
+   *
+   * @generated from field: repeated string stray_files = 8;
+   */
+  strayFiles: string[];
+};
+
+/**
+ * Describes the message kvix.v1.OpenStats.
+ * Use `create(OpenStatsSchema)` to create a new message.
+ */
+export const OpenStatsSchema: GenMessage<OpenStats> = /*@__PURE__*/
+  messageDesc(file_kvix_v1_kvix, 36);
+
+/**
+ * RpcStats counts the calls of one rpc.
+ *
+ * @generated from message kvix.v1.RpcStats
+ */
+export type RpcStats = Message<"kvix.v1.RpcStats"> & {
+  /**
+   * Its name, for example "kvix.v1.KvService/Get".
+   *
+   * @generated from field: string method = 1;
+   */
+  method: string;
+
+  /**
+   * How many calls were answered, errors included.
+   *
+   * @generated from field: uint64 calls = 2;
+   */
+  calls: bigint;
+
+  /**
+   * How many of them with an error.
+   *
+   * @generated from field: uint64 errors = 3;
+   */
+  errors: bigint;
+};
+
+/**
+ * Describes the message kvix.v1.RpcStats.
+ * Use `create(RpcStatsSchema)` to create a new message.
+ */
+export const RpcStatsSchema: GenMessage<RpcStats> = /*@__PURE__*/
+  messageDesc(file_kvix_v1_kvix, 37);
+
+/**
+ * ListSegmentsRequest asks for a page of segments.
+ *
+ * @generated from message kvix.v1.ListSegmentsRequest
+ */
+export type ListSegmentsRequest = Message<"kvix.v1.ListSegmentsRequest"> & {
+  /**
+   * How many segments a page may have; 0: 1,000. More than 10,000 counts as
+   * 10,000; less than 0 is refused.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * Empty for the first page; then what the page before gave as
+   * next_page_token.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message kvix.v1.ListSegmentsRequest.
+ * Use `create(ListSegmentsRequestSchema)` to create a new message.
+ */
+export const ListSegmentsRequestSchema: GenMessage<ListSegmentsRequest> = /*@__PURE__*/
+  messageDesc(file_kvix_v1_kvix, 38);
+
+/**
+ * ListSegmentsResponse is a page of segments.
+ *
+ * @generated from message kvix.v1.ListSegmentsResponse
+ */
+export type ListSegmentsResponse = Message<"kvix.v1.ListSegmentsResponse"> & {
+  /**
+   * The segments, in the order in which they were made.
+   *
+   * @generated from field: repeated kvix.v1.SegmentInfo segments = 1;
+   */
+  segments: SegmentInfo[];
+
+  /**
+   * What asks for the next page; empty: there is none.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+
+  /**
+   * The newest published version of the store.
+   *
+   * @generated from field: uint64 store_version = 15;
+   */
+  storeVersion: bigint;
+};
+
+/**
+ * Describes the message kvix.v1.ListSegmentsResponse.
+ * Use `create(ListSegmentsResponseSchema)` to create a new message.
+ */
+export const ListSegmentsResponseSchema: GenMessage<ListSegmentsResponse> = /*@__PURE__*/
+  messageDesc(file_kvix_v1_kvix, 39);
+
+/**
+ * SegmentInfo is one file of the store as it is now.
+ *
+ * @generated from message kvix.v1.SegmentInfo
+ */
+export type SegmentInfo = Message<"kvix.v1.SegmentInfo"> & {
+  /**
+   * The id in its name: 0 to 65,535.
+   *
+   * @generated from field: uint32 id = 1;
+   */
+  id: number;
+
+  /**
+   * The timestamp in its name. With the id it names the segment for ever.
+   *
+   * @generated from field: google.protobuf.Timestamp timestamp = 2;
+   */
+  timestamp?: Timestamp | undefined;
+
+  /**
+   * The name of the file in the segment directory.
+   *
+   * @generated from field: string file = 3;
+   */
+  file: string;
+
+  /**
+   * What the segment is to the store.
+   *
+   * @generated from field: kvix.v1.SegmentState state = 4;
+   */
+  state: SegmentState;
+
+  /**
+   * Its length in bytes.
+   *
+   * @generated from field: uint64 size_bytes = 5;
+   */
+  sizeBytes: bigint;
+
+  /**
+   * The bytes of it that are the newest records of their keys.
+   *
+   * @generated from field: uint64 live_bytes = 6;
+   */
+  liveBytes: bigint;
+
+  /**
+   * The lowest version in it; 0: it is empty.
+   *
+   * @generated from field: uint64 lowest_version = 7;
+   */
+  lowestVersion: bigint;
+
+  /**
+   * The highest version in it; 0: it is empty.
+   *
+   * @generated from field: uint64 highest_version = 8;
+   */
+  highestVersion: bigint;
+
+  /**
+   * Whether damage is known in it.
+   *
+   * @generated from field: bool damaged = 9;
+   */
+  damaged: boolean;
+};
+
+/**
+ * Describes the message kvix.v1.SegmentInfo.
+ * Use `create(SegmentInfoSchema)` to create a new message.
+ */
+export const SegmentInfoSchema: GenMessage<SegmentInfo> = /*@__PURE__*/
+  messageDesc(file_kvix_v1_kvix, 40);
+
+/**
+ * SyncRequest asks for nothing in particular.
+ *
+ * @generated from message kvix.v1.SyncRequest
+ */
+export type SyncRequest = Message<"kvix.v1.SyncRequest"> & {
+};
+
+/**
+ * Describes the message kvix.v1.SyncRequest.
+ * Use `create(SyncRequestSchema)` to create a new message.
+ */
+export const SyncRequestSchema: GenMessage<SyncRequest> = /*@__PURE__*/
+  messageDesc(file_kvix_v1_kvix, 41);
+
+/**
+ * SyncResponse says how far the store is durable.
+ *
+ * @generated from message kvix.v1.SyncResponse
+ */
+export type SyncResponse = Message<"kvix.v1.SyncResponse"> & {
+  /**
+   * Everything up to this version is durable.
+   *
+   * @generated from field: uint64 durable_version = 1;
+   */
+  durableVersion: bigint;
+
+  /**
+   * The newest published version of the store.
+   *
+   * @generated from field: uint64 store_version = 15;
+   */
+  storeVersion: bigint;
+};
+
+/**
+ * Describes the message kvix.v1.SyncResponse.
+ * Use `create(SyncResponseSchema)` to create a new message.
+ */
+export const SyncResponseSchema: GenMessage<SyncResponse> = /*@__PURE__*/
+  messageDesc(file_kvix_v1_kvix, 42);
 
 /**
  * Batch is the payload of a BATCH frame: several records that are written all
@@ -995,7 +2326,7 @@ export type Batch = Message<"kvix.v1.Batch"> & {
  * Use `create(BatchSchema)` to create a new message.
  */
 export const BatchSchema: GenMessage<Batch> = /*@__PURE__*/
-  messageDesc(file_kvix_v1_kvix, 19);
+  messageDesc(file_kvix_v1_kvix, 43);
 
 /**
  * Manifest is the root of a store: what it is made of and what it promised.
@@ -1087,7 +2418,7 @@ export type Manifest = Message<"kvix.v1.Manifest"> & {
  * Use `create(ManifestSchema)` to create a new message.
  */
 export const ManifestSchema: GenMessage<Manifest> = /*@__PURE__*/
-  messageDesc(file_kvix_v1_kvix, 20);
+  messageDesc(file_kvix_v1_kvix, 44);
 
 /**
  * Segment is one file of frames.
@@ -1158,7 +2489,7 @@ export type Segment = Message<"kvix.v1.Segment"> & {
  * Use `create(SegmentSchema)` to create a new message.
  */
 export const SegmentSchema: GenMessage<Segment> = /*@__PURE__*/
-  messageDesc(file_kvix_v1_kvix, 21);
+  messageDesc(file_kvix_v1_kvix, 45);
 
 /**
  * VersionRange is a range of versions.
@@ -1186,7 +2517,7 @@ export type VersionRange = Message<"kvix.v1.VersionRange"> & {
  * Use `create(VersionRangeSchema)` to create a new message.
  */
 export const VersionRangeSchema: GenMessage<VersionRange> = /*@__PURE__*/
-  messageDesc(file_kvix_v1_kvix, 22);
+  messageDesc(file_kvix_v1_kvix, 46);
 
 /**
  * CleanMark says how far the log reached when the store was closed.
@@ -1235,7 +2566,7 @@ export type CleanMark = Message<"kvix.v1.CleanMark"> & {
  * Use `create(CleanMarkSchema)` to create a new message.
  */
 export const CleanMarkSchema: GenMessage<CleanMark> = /*@__PURE__*/
-  messageDesc(file_kvix_v1_kvix, 23);
+  messageDesc(file_kvix_v1_kvix, 47);
 
 /**
  * DamagedRange is a run of bytes in which frames cannot be read.
@@ -1291,7 +2622,7 @@ export type DamagedRange = Message<"kvix.v1.DamagedRange"> & {
  * Use `create(DamagedRangeSchema)` to create a new message.
  */
 export const DamagedRangeSchema: GenMessage<DamagedRange> = /*@__PURE__*/
-  messageDesc(file_kvix_v1_kvix, 24);
+  messageDesc(file_kvix_v1_kvix, 48);
 
 /**
  * HintSummary ends a hint: which segment it describes, and what it holds. The
@@ -1397,7 +2728,7 @@ export type HintSummary = Message<"kvix.v1.HintSummary"> & {
  * Use `create(HintSummarySchema)` to create a new message.
  */
 export const HintSummarySchema: GenMessage<HintSummary> = /*@__PURE__*/
-  messageDesc(file_kvix_v1_kvix, 25);
+  messageDesc(file_kvix_v1_kvix, 49);
 
 /**
  * HintRequest is a batch that a repeat of its request must find.
@@ -1432,7 +2763,7 @@ export type HintRequest = Message<"kvix.v1.HintRequest"> & {
  * Use `create(HintRequestSchema)` to create a new message.
  */
 export const HintRequestSchema: GenMessage<HintRequest> = /*@__PURE__*/
-  messageDesc(file_kvix_v1_kvix, 26);
+  messageDesc(file_kvix_v1_kvix, 50);
 
 /**
  * Durability says when a write may be acknowledged.
@@ -1468,6 +2799,70 @@ export enum Durability {
  */
 export const DurabilitySchema: GenEnum<Durability> = /*@__PURE__*/
   enumDesc(file_kvix_v1_kvix, 0);
+
+/**
+ * ServerState is what a server is able to do.
+ *
+ * @generated from enum kvix.v1.ServerState
+ */
+export enum ServerState {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: SERVER_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The store is opening; calls are refused with STORE_STARTING.
+   *
+   * @generated from enum value: SERVER_STATE_STARTING = 1;
+   */
+  STARTING = 1,
+
+  /**
+   * All is well.
+   *
+   * @generated from enum value: SERVER_STATE_SERVING = 2;
+   */
+  SERVING = 2,
+
+  /**
+   * Damage is known: some records may be unreadable or lost. Reads and writes
+   * go on.
+   *
+   * @generated from enum value: SERVER_STATE_DEGRADED = 3;
+   */
+  DEGRADED = 3,
+
+  /**
+   * The disk is nearly full: only deletes are written. Reads go on.
+   *
+   * @generated from enum value: SERVER_STATE_FULL = 4;
+   */
+  FULL = 4,
+
+  /**
+   * A sync failed: nothing is written until a restart. Reads go on.
+   *
+   * @generated from enum value: SERVER_STATE_LATCHED = 5;
+   */
+  LATCHED = 5,
+
+  /**
+   * The server is shutting down: calls under way are finished, new ones are
+   * refused.
+   *
+   * @generated from enum value: SERVER_STATE_DRAINING = 6;
+   */
+  DRAINING = 6,
+}
+
+/**
+ * Describes the enum kvix.v1.ServerState.
+ */
+export const ServerStateSchema: GenEnum<ServerState> = /*@__PURE__*/
+  enumDesc(file_kvix_v1_kvix, 1);
 
 /**
  * ErrorReason is why a call failed. The reasons are the contract; the sentences
@@ -1707,7 +3102,7 @@ export enum ErrorReason {
  * Describes the enum kvix.v1.ErrorReason.
  */
 export const ErrorReasonSchema: GenEnum<ErrorReason> = /*@__PURE__*/
-  enumDesc(file_kvix_v1_kvix, 1);
+  enumDesc(file_kvix_v1_kvix, 2);
 
 /**
  * SegmentState is what a segment is to its store.
@@ -1762,7 +3157,7 @@ export enum SegmentState {
  * Describes the enum kvix.v1.SegmentState.
  */
 export const SegmentStateSchema: GenEnum<SegmentState> = /*@__PURE__*/
-  enumDesc(file_kvix_v1_kvix, 2);
+  enumDesc(file_kvix_v1_kvix, 3);
 
 /**
  * KvService reads and writes records. Every answer carries `store_version`,
@@ -1814,6 +3209,32 @@ export const KvService: GenService<{
     methodKind: "unary";
     input: typeof DeleteRequestSchema;
     output: typeof DeleteResponseSchema;
+  },
+  /**
+   * Touch gives a record another expiry, if its precondition is met, and leaves
+   * its value alone. It appends the whole record anew, so it costs what a Set
+   * of the same value costs. An absent or expired key is no error: found is
+   * false, and nothing is written. A record whose bytes on disk are damaged is
+   * refused with RECORD_CORRUPT, and nothing is written.
+   *
+   * @generated from rpc kvix.v1.KvService.Touch
+   */
+  touch: {
+    methodKind: "unary";
+    input: typeof TouchRequestSchema;
+    output: typeof TouchResponseSchema;
+  },
+  /**
+   * List reads one page of records in the order of their keys, byte by byte,
+   * as they stood at one point in time. Two pages are two points in time: what
+   * is written between them shows in the second if its key lies there.
+   *
+   * @generated from rpc kvix.v1.KvService.List
+   */
+  list: {
+    methodKind: "unary";
+    input: typeof ListRequestSchema;
+    output: typeof ListResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_kvix_v1_kvix, 0);
@@ -1869,6 +3290,85 @@ export const KvTextService: GenService<{
     input: typeof KvTextServiceDeleteRequestSchema;
     output: typeof KvTextServiceDeleteResponseSchema;
   },
+  /**
+   * Touch gives a record another expiry, if its precondition is met, and leaves
+   * its value alone. It appends the whole record anew, so it costs what a Set
+   * of the same value costs. An absent or expired key is no error: found is
+   * false, and nothing is written. A record whose bytes on disk are damaged is
+   * refused with RECORD_CORRUPT, and nothing is written.
+   *
+   * @generated from rpc kvix.v1.KvTextService.Touch
+   */
+  touch: {
+    methodKind: "unary";
+    input: typeof KvTextServiceTouchRequestSchema;
+    output: typeof KvTextServiceTouchResponseSchema;
+  },
+  /**
+   * List reads one page of records in the order of their keys, byte by byte,
+   * as they stood at one point in time. Two pages are two points in time: what
+   * is written between them shows in the second if its key lies there.
+   * Keys and values that are not UTF-8 come as raw_key and raw_value.
+   *
+   * @generated from rpc kvix.v1.KvTextService.List
+   */
+  list: {
+    methodKind: "unary";
+    input: typeof KvTextServiceListRequestSchema;
+    output: typeof KvTextServiceListResponseSchema;
+  },
 }> = /*@__PURE__*/
   serviceDesc(file_kvix_v1_kvix, 1);
+
+/**
+ * AdminService tells how the server and its store are, and steers them.
+ *
+ * @generated from service kvix.v1.AdminService
+ */
+export const AdminService: GenService<{
+  /**
+   * GetStatus says what is running, what it allows, how it is, and why. It also
+   * answers while the store is opening, and while the server is draining.
+   *
+   * @generated from rpc kvix.v1.AdminService.GetStatus
+   */
+  getStatus: {
+    methodKind: "unary";
+    input: typeof GetStatusRequestSchema;
+    output: typeof GetStatusResponseSchema;
+  },
+  /**
+   * Stats gives the figures of the store and the server. Counts begin at zero
+   * with the process unless they say otherwise.
+   *
+   * @generated from rpc kvix.v1.AdminService.Stats
+   */
+  stats: {
+    methodKind: "unary";
+    input: typeof StatsRequestSchema;
+    output: typeof StatsResponseSchema;
+  },
+  /**
+   * ListSegments names the files that the store consists of, oldest first.
+   *
+   * @generated from rpc kvix.v1.AdminService.ListSegments
+   */
+  listSegments: {
+    methodKind: "unary";
+    input: typeof ListSegmentsRequestSchema;
+    output: typeof ListSegmentsResponseSchema;
+  },
+  /**
+   * Sync answers when everything that was acknowledged before is durable,
+   * BUFFERED writes too.
+   *
+   * @generated from rpc kvix.v1.AdminService.Sync
+   */
+  sync: {
+    methodKind: "unary";
+    input: typeof SyncRequestSchema;
+    output: typeof SyncResponseSchema;
+  },
+}> = /*@__PURE__*/
+  serviceDesc(file_kvix_v1_kvix, 2);
 
