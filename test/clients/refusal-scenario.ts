@@ -6,7 +6,9 @@ import { base64, type World } from "./suite.js";
 
 const KEY_BYTES_MAX = 65_535;
 const services = ["KvService", "KvTextService"] as const;
-const keyed = ["Get", "Exists", "Set", "Delete"] as const;
+const keyed = ["Get", "Exists", "Set", "Delete", "Touch"] as const;
+/** What Touch must be told beside the key; the others ignore a field that they do not have. */
+const needed = (method: string): Json => (method === "Touch" ? { persist: true } : {});
 
 /** A request to be refused: as JSON, or in bytes if the language would not let it pass. */
 interface Wrong {
@@ -56,7 +58,7 @@ const writes: readonly Wrong[] = [
   },
   { what: "a durability of no name", request: { durability: 3 }, field: "durability" },
   { what: "a negative durability", request: { durability: -1 }, field: "durability" },
-].map((wrong) => ({ ...wrong, rpcs: ["Set", "Delete"] }));
+].map((wrong) => ({ ...wrong, rpcs: ["Set", "Delete", "Touch"] }));
 
 const expiries: readonly Wrong[] = [
   { what: "a ttl of zero", request: { ttl: "0s" }, field: "ttl" },
@@ -80,10 +82,12 @@ const expiries: readonly Wrong[] = [
     tail: field(4, [0x08, 1, 0x10, ...minusOne]),
     field: "expire_time.nanos",
   },
-].map((wrong) => ({ ...wrong, rpcs: ["Set"] }));
+].map((wrong) => ({ ...wrong, rpcs: ["Set", "Touch"] }));
 
 const others: readonly Wrong[] = [
   { what: "keep_ttl = false", request: { keepTtl: false }, field: "keep_ttl", rpcs: ["Set"] },
+  { what: "persist = false", request: { persist: false }, field: "persist", rpcs: ["Touch"] },
+  { what: "no expiry", request: {}, field: "expiry", rpcs: ["Touch"] },
 ];
 
 const wrongs: readonly Wrong[] = [...writes, ...expiries, ...others];
@@ -119,7 +123,7 @@ export function refusalScenario({ call, refused }: World): void {
         const rpc = `${service}/${method}`;
         requireNamed(await refused(rpc, {}), "KEY_EMPTY", "key", rpc);
         requireNamed(await refused(rpc, { key: long }), "KEY_TOO_LARGE", "key", rpc);
-        await call(rpc, { key: longest });
+        await call(rpc, { key: longest, ...needed(method) });
       }
     });
 
@@ -131,7 +135,8 @@ export function refusalScenario({ call, refused }: World): void {
           const rpc = `${service}/${method}`;
           const bytes = [...field(1, [...Buffer.from("refusal")]), ...(wrong.tail ?? [])];
           const options: CallOptions = wrong.tail === undefined ? {} : { raw: base64(bytes) };
-          const error = await refused(rpc, { key, ...wrong.request }, options);
+          const beside = writes.includes(wrong) ? needed(method) : {};
+          const error = await refused(rpc, { key, ...beside, ...wrong.request }, options);
           requireNamed(error, "FIELD_INVALID", wrong.field, `${rpc}: ${wrong.what}`);
           assert.equal(
             detail(error, "ErrorInfo")?.["metadata"]?.["outcome" as never],
@@ -154,15 +159,61 @@ export function refusalScenario({ call, refused }: World): void {
     });
   }
 
+  for (const service of services) {
+    const text = (value: string): string => (service === "KvService" ? base64(value) : value);
+
+    test(`${service}: List refuses a range, a size and a token that make no sense, and names the field`, async () => {
+      const long = text("k".repeat(KEY_BYTES_MAX + 1));
+      const [a, b] = [text("a"), text("b")];
+      const { nextPageToken } = await call(`${service}/List`, { pageSize: 1 });
+      const asked: readonly (readonly [Json, string])[] = [
+        [{ prefix: long }, "prefix"],
+        [{ start: long }, "start"],
+        [{ end: long }, "end"],
+        [{ prefix: a, start: a }, "prefix"],
+        [{ prefix: a, end: a }, "prefix"],
+        [{ start: b, end: a }, "end"],
+        [{ pageSize: -1 }, "page_size"],
+        [{ pageSize: -2_147_483_648 }, "page_size"],
+        ...["x", "AQ", "%", `${String(nextPageToken)}A`, String(nextPageToken).slice(1)].map(
+          (pageToken): [Json, string] => [{ pageToken }, "page_token"],
+        ),
+      ];
+      for (const [request, name] of asked) {
+        const rpc = `${service}/List`;
+        const where = `${rpc}: ${JSON.stringify(request).slice(0, 80)}`;
+        requireNamed(await refused(rpc, request), "FIELD_INVALID", name, where);
+      }
+    });
+  }
+
+  test("ListSegments refuses a size and a token that make no sense, and names the field", async () => {
+    const rpc = "AdminService/ListSegments";
+    for (const [request, name] of [
+      [{ pageSize: -1 }, "page_size"],
+      [{ pageToken: "x" }, "page_token"],
+    ] as const) {
+      requireNamed(await refused(rpc, request), "FIELD_INVALID", name, rpc);
+    }
+    const error = await refused("AdminService/Sync", {}, { raw: base64([0x0a]) });
+    assert.equal(error.code, "INVALID_ARGUMENT");
+  });
+
   test("KvTextService refuses what is no UTF-8, and names the field", async () => {
     for (const method of keyed) {
       const rpc = `KvTextService/${method}`;
-      const error = await refused(rpc, {}, { raw: base64(field(1, [0xff, 0xfe])) });
-      requireNamed(error, "FIELD_INVALID", "key", rpc);
+      const persist = method === "Touch" ? [0x28, 1] : [];
+      const raw = base64([...field(1, [0xff, 0xfe]), ...persist]);
+      requireNamed(await refused(rpc, {}, { raw }), "FIELD_INVALID", "key", rpc);
     }
     const value = [...field(1, [0x61]), ...field(2, [0xc0, 0x80])];
     const error = await refused("KvTextService/Set", {}, { raw: base64(value) });
     requireNamed(error, "FIELD_INVALID", "value", "Set: value");
+    for (const [number, name] of Object.entries({ 1: "prefix", 2: "start", 3: "end" })) {
+      const raw = base64(field(Number(number), [0xff]));
+      const refusal = await refused("KvTextService/List", {}, { raw });
+      requireNamed(refusal, "FIELD_INVALID", name, `List: ${name}`);
+    }
   });
 
   test("a record that no answer could carry is refused when it is set: RECORD_TOO_LARGE (P4)", async () => {

@@ -14,7 +14,9 @@ import {
   type Json,
 } from "../support/foreign-client.js";
 import { ServerProcess } from "../support/server-process.js";
+import { adminScenario } from "./admin-scenario.js";
 import { lifeScenario } from "./life-scenario.js";
+import { listScenario } from "./list-scenario.js";
 import { refusalScenario } from "./refusal-scenario.js";
 import { textScenario } from "./text-scenario.js";
 import { writeScenario } from "./write-scenario.js";
@@ -76,6 +78,8 @@ export function clientSuite(
     };
     writeScenario(world);
     textScenario(world);
+    listScenario(world);
+    adminScenario(world);
     refusalScenario(world);
     lifeScenario(world);
   });

@@ -10,6 +10,7 @@ import { type CommandResult, ServerProcess } from "../support/server-process.js"
 const SERVICES = [
   "grpc.reflection.v1.ServerReflection",
   "grpc.reflection.v1alpha.ServerReflection",
+  "kvix.v1.AdminService",
   "kvix.v1.KvService",
   "kvix.v1.KvTextService",
 ];

@@ -178,6 +178,7 @@ func main() {
 		clients: map[string]any{
 			"KvService":     kvixv1.NewKvServiceClient(connection),
 			"KvTextService": kvixv1.NewKvTextServiceClient(connection),
+			"AdminService":  kvixv1.NewAdminServiceClient(connection),
 		},
 	}
 	var underWay sync.WaitGroup
