@@ -114,7 +114,8 @@ export class Evaluator {
     const unmoved = { kind: "touch", found: false, version: 0, expiresAtMs: 0 } as const;
     const applied = isMet(condition, standing);
     if (!applied || !standing.isVisible) {
-      op.answer = { ...unmoved, applied, place: applied ? undefined : standing.place };
+      const place = applied || !standing.isVisible ? undefined : standing.place;
+      op.answer = { ...unmoved, applied, place };
       this.#observe(op, standing);
       return;
     }
