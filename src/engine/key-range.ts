@@ -24,7 +24,7 @@ export function boundsOf({ prefix, start, end }: KeyRange): KeyBounds {
     if (low !== undefined || high !== undefined) {
       throw rangeInvalid("prefix", "left out where start or end is given");
     }
-    return { low: prefix.slice(), high: successorOf(prefix) };
+    return { low: new Uint8Array(prefix), high: successorOf(prefix) };
   }
   if (low !== undefined && high !== undefined && compareKeys(low, high) > 0) {
     throw rangeInvalid("end", "at or above start");
@@ -41,13 +41,14 @@ export function compareKeys(one: Uint8Array, other: Uint8Array): number {
 function successorOf(prefix: Uint8Array): Uint8Array | undefined {
   const last = prefix.findLastIndex((byte) => byte !== 0xff);
   if (last === -1) return undefined;
-  const successor = prefix.slice(0, last + 1);
+  // A Buffer's slice would share its bytes.
+  const successor = new Uint8Array(prefix.subarray(0, last + 1));
   successor[last] = (prefix[last] as number) + 1;
   return successor;
 }
 
 function given(key: Uint8Array | undefined): Uint8Array | undefined {
-  return key === undefined || key.length === 0 ? undefined : key.slice();
+  return key === undefined || key.length === 0 ? undefined : new Uint8Array(key);
 }
 
 function rangeInvalid(field: string, range: string): KvixError {
