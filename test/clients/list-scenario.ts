@@ -100,7 +100,8 @@ export function listScenario({ call, refused }: World): void {
     const expireTime = "2000-01-01T00:00:00Z";
     await call("KvService/Set", { key: base64("gone-2"), value: "MQ==", expireTime });
     const later = "2100-01-01T00:00:00Z";
-    await call("KvService/Set", { key: base64("gone-3"), value: "MQ==", expireTime: later });
+    await call("KvService/Set", { key: base64("gone-3"), value: "MQ==" });
+    await call("KvService/Touch", { key: base64("gone-3"), expireTime: later });
     for (const keysOnly of [true, false]) {
       const [page] = await pagesOf("KvService/List", { prefix, keysOnly });
       assert.deepEqual(
@@ -171,7 +172,9 @@ export function listScenario({ call, refused }: World): void {
     );
     assert.deepEqual([other?.record["key"], other?.record["value"]], [undefined, "text"]);
     assert.deepEqual([other?.rawKey, other?.rawValue], [rawKey, undefined]);
-    const [bare] = await pagesOf("KvTextService/List", { prefix: "raw-", keysOnly: true });
-    assert.deepEqual([bare?.[1]?.rawKey, bare?.[1]?.rawValue], [rawKey, undefined]);
+    const request = { prefix: "raw-", keysOnly: true, reverse: true };
+    const { records } = await call("KvTextService/List", request);
+    const [bare] = records as Listed[];
+    assert.deepEqual([bare?.rawKey, bare?.rawValue], [rawKey, undefined]);
   });
 }

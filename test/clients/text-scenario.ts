@@ -26,6 +26,8 @@ export function textScenario({ call, refused }: World): void {
     const replaced = await call("KvTextService/Set", keep);
     assert.deepEqual(replaced["previous"], record);
     assert.equal(replaced["expireTime"], written["expireTime"]);
+    const touched = await call("KvTextService/Touch", { key, persist: true });
+    assert.deepEqual([touched["found"], touched["expireTime"]], [true, undefined]);
     const removed = await call("KvTextService/Delete", { key, returnPrevious: true });
     assert.equal((removed["previous"] as Fields)["value"], "2");
     const { storeVersion } = removed;
