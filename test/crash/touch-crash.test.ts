@@ -5,6 +5,7 @@
  */
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
+import { KvixError } from "../../src/base/kvix-error.js";
 import type { Durability } from "../../src/engine/store.js";
 import { CrashRun, tinyStore } from "../support/crash-run.js";
 import { isMutating } from "../support/file-operation.js";
@@ -130,4 +131,53 @@ test("V1 V5 V8 V14 V15 T1 T5 D4: a crash in the midst of touches loses none that
     }
   }
   t.diagnostic(`${crashes} crashes in ${LIVES} lives`);
+});
+
+/** The life, up to where the store refuses to open or to close. */
+async function tolerantLife(run: CrashRun, seed: number): Promise<void> {
+  try {
+    await touchyLife(run, seed);
+  } catch (error) {
+    assert.ok(error instanceof KvixError, `not a KvixError: ${String(error)}`);
+    assert.ok(["OPEN_FAILED", "SYNC_FAILED", "WRITE_FAILED"].includes(error.reason), error.message);
+  }
+}
+
+test("V1 V8 V10 D3 D6 B3: a disk that fails in the midst of touches loses none that was acknowledged, then the power goes", async (t) => {
+  let failures = 0;
+  for (let seed = 1; seed <= LIVES; seed += 1) {
+    const operations = await countOperations(seed);
+    const random = new SimRandom(seed + 3);
+    for (let count = 0; count < CRASHES_EACH; count += 1) {
+      const run = newRun(seed);
+      const first = random.below(operations);
+      const isSticky = random.below(3) === 0;
+      let failed = 0;
+      await run.live(
+        (each) => tolerantLife(each, seed),
+        ({ op, index }) => {
+          if (!isMutating(op) || (isSticky ? index < first : index !== first)) return undefined;
+          failed += 1;
+          return "fail";
+        },
+      );
+      assert.ok(failed > 0);
+      const policy = random.pick(crashPolicies);
+      const where = `life ${seed}: failed at ${first}, bytes ${policy.bytes}, names ${policy.names}`;
+      assert.deepEqual(
+        run.host.log.lines.filter(({ fields }) => /defect/.test(`${fields["why"]}`)),
+        [],
+        where,
+      );
+      run.host.files.onOperation = undefined;
+      const files = run.host.files.crash(policy, seed);
+      const survivor = run.next(simHost({ seed, files, clock: run.host.clock }));
+      await survivor.openAndJudge(where);
+      await survivor.touch("a", { kind: "never" });
+      const last = await laterState(survivor, longMs, where);
+      await last.close();
+      failures += 1;
+    }
+  }
+  t.diagnostic(`${failures} failures in ${LIVES} lives`);
 });
