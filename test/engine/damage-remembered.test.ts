@@ -239,3 +239,53 @@ test("V13 R3: a block that the disk cannot read costs the records in it, and no 
     }
   }
 });
+
+test("V13 V1 R2: after a crash, what the disk cannot read at the end of the log is damage, and not cut", async () => {
+  const options = { ...smallStore, segmentBytesMax: 60_000 };
+  const built = await buildStore(
+    async (store) => {
+      for (let index = 0; index < 20; index += 1) await put(store, `k${index}`, "x".repeat(700));
+      // The last group has several frames: none behind the first has BARRIER.
+      await Promise.all(
+        [20, 21, 22, 23, 24, 25, 26, 27].map((index) => put(store, `k${index}`, "y".repeat(700))),
+      );
+    },
+    "killed",
+    options,
+  );
+  const path = segmentPathOf(built.active);
+  const bytes = fileOf(built.image, path);
+  const blocks = Math.ceil(bytes.length / BLOCK_BYTES);
+  assert.ok(blocks >= 5);
+  for (let block = 0; block < blocks; block += 1) {
+    const where = `block ${block} of ${blocks}`;
+    const host = onBadDisk(built.image, built, path, block);
+    const hook = host.files.onOperation;
+    const rig = await Rig.open(options, host);
+    const { damage, open } = rig.store.stats();
+    assert.equal(damage.length, 1, where);
+    assert.equal(open.tornBytesCut, 0, where);
+    const state = await stateOf(rig.store, built.keys);
+    for (const { key, value, version, offset, length } of recordsOf(built)) {
+      const isHit = offset < (block + 1) * BLOCK_BYTES && block * BLOCK_BYTES < offset + length;
+      if (!isHit) assert.equal(state[key], value, `${where}: ${key}`);
+      else if (state[key] !== corrupt && state[key] !== "(READ_FAILED)") {
+        const [range] = damage;
+        assert.ok(range?.keysUnknown, `${where}: ${key} is told`);
+        assert.ok(range.firstVersion <= version && version <= range.lastVersion, where);
+      }
+    }
+    await rig.set("new", "1");
+    await rig.store.hintsWritten();
+    await rig.store.close();
+    host.files.onOperation = undefined;
+    assert.deepEqual(fileOf(imageOf(host.files), path).subarray(0, bytes.length), bytes, where);
+    host.files.onOperation = hook;
+    const next = await Rig.open(options, host);
+    assert.deepEqual(next.store.stats().damage, damage, where);
+    assert.deepEqual(await stateOf(next.store, [...built.keys, "new"]), { ...state, new: "1" });
+    await next.store.close();
+    const strict = onBadDisk(built.image, built, path, block);
+    await rejects(Rig.open({ ...options, recovery: "strict" }, strict), "STORE_DAMAGED");
+  }
+});
