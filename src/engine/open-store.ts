@@ -21,6 +21,7 @@ import { LocalStore, type StoreParts } from "./local-store.js";
 import { Log } from "./log.js";
 import { resolveStoreOptions, type StoreOptions, type StoreOptionsInput } from "./options.js";
 import { Publisher } from "./publisher.js";
+import { RecordCache } from "./record-cache.js";
 import { RecordReader } from "./record-reader.js";
 import { type Recovered, recover } from "./recovery.js";
 import { Staging } from "./staging.js";
@@ -84,7 +85,7 @@ function assemble(
   const latch = new Latch(hostLog);
   const versions = new Versions(found.nextVersion, Number(manifest.current.versionMark));
   const publisher = new Publisher(keydir, segments, versions.last);
-  const reader = new RecordReader(clock, damage);
+  const reader = new RecordReader(clock, damage, new RecordCache(options.cacheBytesMax));
   const { storeId } = manifest.current;
   const hints = new HintKeeper({ host, directories, storeId, keydir, damage, latch });
   const space = diskSpace(world);

@@ -67,6 +67,7 @@ test("a prefix, a start and an end bound a list, up and down", async () => {
     [{ prefix: bytes("b") }, ["b", "ba", "bb", "bc", "b\u00ff"]],
     [{ prefix: bytes("bb") }, ["bb"]],
     [{ prefix: bytes("nothing") }, []],
+    [{ prefix: Buffer.from("bb") }, ["bb"]],
     [{ start: bytes("bb") }, ["bb", "bc", "b\u00ff", "c", "\u00ff"]],
     [{ end: bytes("bb") }, ["a", "b", "ba"]],
     [{ start: bytes("b"), end: bytes("bc") }, ["b", "ba", "bb"]],
