@@ -15,7 +15,7 @@ import { SimRandom } from "../support/sim-random.js";
 import { SeededScheduler } from "../support/sim-scheduler.js";
 import { crashPolicies } from "../support/sim-survival.js";
 
-const LIVES = 40;
+const LIVES = 24;
 const CRASHES_EACH = 6;
 const ROUNDS = 7;
 const keys = ["a", "b", "c", "d"];
