@@ -3,7 +3,12 @@
  * would send. A connection and its streams swallow their errors: a server that
  * defends itself breaks them.
  */
-import { type ClientHttp2Session, type ClientHttp2Stream, connect, type Settings } from "node:http2";
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  connect,
+  type Settings,
+} from "node:http2";
 import type { TestContext } from "node:test";
 
 /** How a call ended. */
