@@ -40,6 +40,7 @@ const storeFlags: Readonly<
   durability: ["--durability", "MODE"],
   flushIntervalMs: ["--flush-interval", "MS"],
   indexBytesMax: ["--max-index-bytes", "N"],
+  cacheBytesMax: ["--max-cache-bytes", "N"],
   inFlightBytesMax: ["--max-in-flight-bytes", "N"],
   diskReserveBytes: ["--disk-reserve-bytes", "N"],
   recovery: ["--recovery", "POLICY"],

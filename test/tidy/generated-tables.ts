@@ -1,12 +1,18 @@
 /**
- * The tables of the documents that come from the code: limits, options and
- * errors. `npm test -- test/tidy` with KVIX_WRITE_PAGES=1 writes them; without it
+ * The tables of the documents that come from the code: limits, rpcs, fields of
+ * requests, options and errors. `npm test -- test/tidy` with KVIX_WRITE_PAGES=1 writes them; without it
  * the tests compare.
  */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fromBinary } from "@bufbuild/protobuf";
+import { FileDescriptorSetSchema, MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { markdownTable } from "../../bench/page-section.js";
 import { errorCatalogue } from "../../src/base/error-catalogue.js";
 import * as limits from "../../src/base/limits.js";
 import { type StoreOption, storeOptionTable } from "../../src/engine/options.js";
+import { repositoryRoot } from "../support/paths.js";
+import { requestFields } from "../support/request-fields.js";
 
 /** A generated table and where it stands. */
 export interface GeneratedTable {
@@ -24,10 +30,12 @@ const limitRows: readonly (readonly [what: string, least: string, name: LimitNam
   ["expiry", "0", "EXPIRES_AT_MS_MAX"],
   ["mutations in an atomic batch", "1", "BATCH_MUTATIONS_MAX"],
   ["frame of an atomic batch", "1 byte", "BATCH_BYTES_MAX"],
+  ["records of a page", "1", "PAGE_RECORDS_MAX"],
+  ["page", "1 byte", "PAGE_BYTES_MAX"],
 ];
 
 /** The name of a number in src/base/limits.ts. */
-export type LimitName = Exclude<keyof typeof limits, "STORE_ID_BYTES">;
+export type LimitName = Exclude<keyof typeof limits, "STORE_ID_BYTES" | "PAGE_RECORDS_DEFAULT">;
 
 const limitValues: Readonly<Record<LimitName, number>> = { ...limits };
 
@@ -38,6 +46,8 @@ export const limitNames: readonly string[] = limitRows.map(([, , name]) => name)
 export function renderTables(): GeneratedTable[] {
   return [
     { page: "README.md", section: "limits", content: renderLimits() },
+    { page: "docs/api.md", section: "rpcs", content: renderRpcs() },
+    { page: "docs/api.md", section: "fields", content: renderFields() },
     { page: "docs/api.md", section: "errors", content: renderErrors() },
     { page: "docs/api.md", section: "options", content: renderOptions() },
   ];
@@ -56,6 +66,52 @@ function renderLimits(): string {
     return [[words(name), least(option), most(option), defaultOf(option), `\`${name}\``]];
   });
   return markdownTable(["limit", "from", "to", "default", "name"], [...contract, ...options]);
+}
+
+/** The numbers of `service` in a file and of `method` in a service, for paths of source information. */
+const SERVICE = 6;
+const METHOD = 2;
+
+/** Every rpc of kvix.v1 with the first sentence of its comment. */
+function renderRpcs(): string {
+  const bytes = readFileSync(join(repositoryRoot, "gen", "descriptors.binpb"));
+  const file = fromBinary(FileDescriptorSetSchema, bytes).file.find(
+    (each) => each.package === "kvix.v1",
+  );
+  const comments = new Map(
+    file?.sourceCodeInfo?.location.map(({ path, leadingComments }) => [
+      path.join("."),
+      leadingComments,
+    ]),
+  );
+  const rows = (file?.service ?? []).flatMap((service, at) =>
+    service.method.map((method, index) => {
+      const comment = comments.get([SERVICE, at, METHOD, index].join(".")) ?? "";
+      const [sentence = ""] = comment
+        .replace(/\s+/g, " ")
+        .trim()
+        .split(/(?<=\.) /);
+      const level = method.options?.idempotencyLevel ?? 0;
+      return [`${service.name}.${method.name}`, sentence, repeats[level]];
+    }),
+  );
+  return markdownTable(["rpc", "what it does", "repeating it"], rows);
+}
+
+const repeats: Readonly<Record<MethodOptions_IdempotencyLevel, string>> = {
+  [MethodOptions_IdempotencyLevel.IDEMPOTENCY_UNKNOWN]: "[see](#order-and-repetition)",
+  [MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS]: "changes nothing",
+  [MethodOptions_IdempotencyLevel.IDEMPOTENT]: "is the same as once",
+};
+
+function renderFields(): string {
+  const rows = requestFields.map(({ field, rpcs, range, leftOut }) => [
+    `\`${field}\``,
+    rpcs.map((rpc) => rpc.slice(rpc.indexOf(".") + 1)).join(", "),
+    range === "" ? "true or false" : range,
+    leftOut,
+  ]);
+  return markdownTable(["field", "of", "must be", "left out"], rows);
 }
 
 function renderErrors(): string {
