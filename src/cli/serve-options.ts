@@ -16,11 +16,12 @@ import {
 } from "../engine/options.js";
 import {
   type ListenAddress,
-  MESSAGE_BYTES_DEFAULT,
-  MESSAGE_BYTES_MAX,
-  MESSAGE_BYTES_MIN,
+  resolveServerOptions,
+  type ServerOptionName,
   type ServerOptions,
-} from "../service/server.js";
+  type ServerOptionsInput,
+  serverOptionTable,
+} from "../service/server-options.js";
 
 /** How much the log tells, from most to least. */
 const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"];
@@ -47,8 +48,29 @@ const storeFlags: Readonly<
   liftFloors: ["--lift-floors", ""],
 };
 
+/** The same for the options of the server. */
+const serverFlags: Readonly<Record<ServerOptionName, readonly [flag: string, value: string]>> = {
+  messageBytesMax: ["--max-message-bytes", "N"],
+  admittedBytesMax: ["--max-admitted-bytes", "N"],
+  waitingCallsMax: ["--max-waiting-calls", "N"],
+  admissionTimeoutMs: ["--admission-timeout", "MS"],
+  messageTimeoutMs: ["--message-timeout", "MS"],
+  connectionsMax: ["--max-connections", "N"],
+  callsPerConnectionMax: ["--max-calls-per-connection", "N"],
+  metadataBytesMax: ["--max-metadata-bytes", "N"],
+  streamWindowBytes: ["--stream-window-bytes", "N"],
+  connectionIdleMs: ["--max-connection-idle", "MS"],
+  connectionAgeMs: ["--max-connection-age", "MS"],
+  keepaliveMs: ["--keepalive", "MS"],
+  keepaliveTimeoutMs: ["--keepalive-timeout", "MS"],
+  drainMs: ["--drain-timeout", "MS"],
+  channelz: ["--channelz", ""],
+  tlsCert: ["--tls-cert", "FILE"],
+  tlsKey: ["--tls-key", "FILE"],
+  tlsClientCa: ["--tls-client-ca", "FILE"],
+};
+
 const LISTEN = "--listen";
-const MESSAGE_BYTES = "--max-message-bytes";
 const LOG_LEVEL = "--log-level";
 
 /** What `kvix serve` was asked to do. */
@@ -65,12 +87,12 @@ export function addServeFlags(command: Command): void {
     const declared = value === "" ? flag : `${flag} <${value}>`;
     command.addOption(new Option(declared, helpOf(option)));
   }
+  for (const [name, [flag, value]] of Object.entries(serverFlags)) {
+    const declared = value === "" ? flag : `${flag} <${value}>`;
+    command.addOption(new Option(declared, helpOf(serverOptionTable[name as ServerOptionName])));
+  }
   const listenHelp = `Where to listen: HOST:PORT; port 0 takes a free one. Default: ${LISTEN_DEFAULT}.`;
   command.addOption(new Option(`${LISTEN} <HOST:PORT>`, listenHelp));
-  const bytesHelp =
-    "The largest message. Above the default, clients need the same limit. " +
-    `${MESSAGE_BYTES_MIN} to ${MESSAGE_BYTES_MAX} bytes. Default: ${MESSAGE_BYTES_DEFAULT}.`;
-  command.addOption(new Option(`${MESSAGE_BYTES} <N>`, bytesHelp));
   const levelHelp = `How much the log tells: ${LOG_LEVELS.join(", ")}. Default: info.`;
   command.addOption(new Option(`${LOG_LEVEL} <L>`, levelHelp));
 }
@@ -87,16 +109,21 @@ export function resolveServeOptions(
     option: stray,
     problem: "is not an option of kvix serve",
   }));
-  const store = resolveStore(given, faults);
+  const dataDir = storeOptionTable.dataDir.default;
+  const store = resolve<StoreOptions>(given, faults, storeFlags, { dataDir }, (input) =>
+    resolveStoreOptions(input as unknown as StoreOptionsInput),
+  );
   const listen = resolveListen(given.get(LISTEN) ?? LISTEN_DEFAULT, faults);
-  const messageBytesMax = resolveMessageBytes(given.get(MESSAGE_BYTES), faults);
+  const server = resolve<ServerOptions>(given, faults, serverFlags, { listen }, (input) =>
+    resolveServerOptions(input as unknown as ServerOptionsInput),
+  );
   const logLevel = String(given.get(LOG_LEVEL) ?? "info");
   if (!LOG_LEVELS.includes(logLevel)) {
     const problem = `is ${JSON.stringify(logLevel)}; it must be one of ${LOG_LEVELS.join(", ")}`;
     faults.push({ option: LOG_LEVEL, problem });
   }
-  if (faults.length > 0 || store === undefined) throw optionError(faults);
-  return { store, server: { listen, messageBytesMax }, logLevel };
+  if (faults.length > 0 || store === undefined || server === undefined) throw optionError(faults);
+  return { store, server, logLevel };
 }
 
 /** "HOST:PORT" taken apart; undefined if it is none. An IPv6 address stands in brackets. */
@@ -123,28 +150,38 @@ function helpOf(option: StoreOption): string {
   }
 }
 
-function resolveStore(
+/** The options behind `flags`; undefined after telling what is wrong with them. */
+function resolve<Options>(
   given: ReadonlyMap<string, string | true>,
   faults: OptionFault[],
-): StoreOptions | undefined {
-  const input: Record<string, unknown> = { dataDir: storeOptionTable.dataDir.default };
-  for (const [name, [flag]] of Object.entries(storeFlags)) {
+  flags: Readonly<Record<string, readonly [flag: string, value: string]>>,
+  fixed: Readonly<Record<string, unknown>>,
+  check: (input: Readonly<Record<string, unknown>>) => Options,
+): Options | undefined {
+  const input: Record<string, unknown> = { ...fixed };
+  for (const [name, [flag]] of Object.entries(flags)) {
     const value = given.get(flag);
     if (value === undefined) continue;
-    const { kind } = storeOptionTable[name as keyof StoreOptionsInput];
-    // What is no number goes on as it is: the engine's fault then shows what was typed.
-    input[name] = kind === "number" && /^\d+$/.test(String(value)) ? Number(value) : value;
+    // What is no number goes on as it is: the fault then shows what was typed.
+    input[name] = isNumber(name) && /^\d+$/.test(String(value)) ? Number(value) : value;
   }
   try {
-    return resolveStoreOptions(input as unknown as StoreOptionsInput);
+    return check(input);
   } catch (error) {
     if (!(error instanceof KvixError) || error.reason !== "OPTION_INVALID") throw error;
     for (const [name, problem] of Object.entries(error.metadata)) {
-      const flag = storeFlags[name as keyof StoreOptionsInput]?.[0] ?? name;
-      faults.push({ option: flag, problem: String(problem) });
+      faults.push({ option: flags[name]?.[0] ?? name, problem: String(problem) });
     }
     return undefined;
   }
+}
+
+function isNumber(name: string): boolean {
+  const table: Readonly<Record<string, StoreOption>> = {
+    ...storeOptionTable,
+    ...serverOptionTable,
+  };
+  return table[name]?.kind === "number";
 }
 
 function resolveListen(text: string | true, faults: OptionFault[]): ListenAddress {
@@ -155,15 +192,4 @@ function resolveListen(text: string | true, faults: OptionFault[]): ListenAddres
     `with a port from 0 to ${PORT_MAX}`;
   faults.push({ option: LISTEN, problem });
   return { host: "", port: 0 };
-}
-
-function resolveMessageBytes(value: string | true | undefined, faults: OptionFault[]): number {
-  if (value === undefined) return MESSAGE_BYTES_DEFAULT;
-  const bytes = /^\d+$/.test(String(value)) ? Number(value) : Number.NaN;
-  if (bytes >= MESSAGE_BYTES_MIN && bytes <= MESSAGE_BYTES_MAX) return bytes;
-  const problem =
-    `is ${JSON.stringify(value)}; it must be a whole number of bytes ` +
-    `from ${MESSAGE_BYTES_MIN} to ${MESSAGE_BYTES_MAX}`;
-  faults.push({ option: MESSAGE_BYTES, problem });
-  return MESSAGE_BYTES_DEFAULT;
 }

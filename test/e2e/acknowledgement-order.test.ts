@@ -113,7 +113,7 @@ async function listeningAddress(
   const timer = setTimeout(() => stderr.emit("error", new Error(`no address in: ${text}`)), 30_000);
   t.after(() => clearTimeout(timer));
   for (;;) {
-    const address = /"address":"([^"]+)"/.exec(text)?.[1];
+    const address = /"address":"([^"]+)".*"msg":"serving"/.exec(text)?.[1];
     if (address !== undefined) return address;
     const [chunk] = await once(stderr, "data");
     text += String(chunk);

@@ -8,6 +8,7 @@ import { bufCurl } from "../support/buf-curl.js";
 import { type CommandResult, ServerProcess } from "../support/server-process.js";
 
 const SERVICES = [
+  "grpc.health.v1.Health",
   "grpc.reflection.v1.ServerReflection",
   "grpc.reflection.v1alpha.ServerReflection",
   "kvix.v1.AdminService",

@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import { Client, credentials } from "@grpc/grpc-js";
 import { KvService, KvTextService } from "../../gen/kvix/v1/kvix_pb.js";
 import { errorCatalogue, type Outcome, type Reason } from "../../src/base/error-catalogue.js";
 import type { KvixError } from "../../src/base/kvix-error.js";
@@ -12,7 +13,9 @@ import { SEGMENT_ID_MAX, VALUE_BYTES_MAX, VERSION_MAX } from "../../src/base/lim
 import { WAITING_CALLS_MAX } from "../../src/engine/waiting-line.js";
 import { segmentFileName } from "../../src/format/segment-name.js";
 import type { RpcClient } from "../../src/rpc/client.js";
-import { MESSAGE_BYTES_MAX } from "../../src/service/server.js";
+import { methodDefinition } from "../../src/rpc/definition.js";
+import { fromCallStatus } from "../../src/rpc/status.js";
+import { MESSAGE_BYTES_MAX } from "../../src/service/server-options.js";
 import { flipBitAtRest } from "../support/faulty-file-system.js";
 import { hostOf, imageOf, segmentDir, withManifest } from "../support/store-image.js";
 import { bytes, Gate, Rig, type RigSetOptions, segmentFiles } from "../support/store-rig.js";
@@ -29,7 +32,6 @@ const neverSent: Readonly<Partial<Record<Reason, string>>> = {
   BATCH_TOO_LARGE: "no rpc takes a batch yet",
   CANCELLED: "who has given up does not listen: its own end of the wire tells it",
   OPTION_INVALID: "refused at opening, before anything is served",
-  STORE_STARTING: "a server listens once its store is open",
   STORE_LOCKED: "refused at opening, before anything is served",
   LOCK_UNAVAILABLE: "refused at opening, before anything is served",
   FORMAT_TOO_NEW: "refused at opening, before anything is served",
@@ -173,6 +175,29 @@ const scenes: Readonly<Partial<Record<Reason, Scene>>> = {
     await rig.set("k", "2").catch(() => undefined);
     const expiry = { case: "persist", value: true } as const;
     return [client.call(set, { key, value }), client.call(touch, { key, expiry })];
+  },
+
+  STORE_STARTING: async (t) => {
+    const { client } = await startMemoryServer(t, { isStarting: true });
+    return [client.call(get, { key }), client.call(KvService.method.list, {})];
+  },
+
+  REQUEST_TOO_SLOW: async (t) => {
+    const { address } = await startMemoryServer(t, { options: { messageTimeoutMs: 1000 } });
+    const { path, requestSerialize, responseDeserialize } = methodDefinition(set, set);
+    const client = new Client(address, credentials.createInsecure());
+    t.after(() => client.close());
+    const answered = new Promise((resolve, reject) => {
+      // A Set that is begun and never sent.
+      client.makeClientStreamRequest(
+        path,
+        requestSerialize,
+        responseDeserialize,
+        (error, answer) =>
+          error === null ? resolve(answer) : reject(fromCallStatus(error) ?? error),
+      );
+    });
+    return [answered];
   },
 
   STORE_CLOSING: async (t) => {

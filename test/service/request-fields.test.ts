@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { DescMethodUnary, DescService } from "@bufbuild/protobuf";
 import { AdminService, KvService } from "../../gen/kvix/v1/kvix_pb.js";
-import { MESSAGE_BYTES_MAX } from "../../src/service/server.js";
+import { MESSAGE_BYTES_MAX } from "../../src/service/server-options.js";
 import { fieldsOfServices, requestFields } from "../support/request-fields.js";
 import { startMemoryServer } from "./memory-server.js";
 import { refusal } from "./refusal.js";

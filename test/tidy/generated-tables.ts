@@ -11,6 +11,9 @@ import { markdownTable } from "../../bench/page-section.js";
 import { errorCatalogue } from "../../src/base/error-catalogue.js";
 import * as limits from "../../src/base/limits.js";
 import { type StoreOption, storeOptionTable } from "../../src/engine/options.js";
+import { isServing, WRITE_READINESS } from "../../src/service/health.js";
+import { type ServerState, serverStates } from "../../src/service/server-life.js";
+import { serverOptionTable } from "../../src/service/server-options.js";
 import { repositoryRoot } from "../support/paths.js";
 import { requestFields } from "../support/request-fields.js";
 
@@ -50,6 +53,8 @@ export function renderTables(): GeneratedTable[] {
     { page: "docs/api.md", section: "fields", content: renderFields() },
     { page: "docs/api.md", section: "errors", content: renderErrors() },
     { page: "docs/api.md", section: "options", content: renderOptions() },
+    { page: "docs/api.md", section: "health", content: renderHealth() },
+    { page: "docs/server.md", section: "server-options", content: renderServerOptions() },
   ];
 }
 
@@ -134,6 +139,27 @@ function renderOptions(): string {
     option.sentence,
   ]);
   return markdownTable(["option", "range", "default", "meaning"], rows);
+}
+
+function renderServerOptions(): string {
+  const rows = Object.entries(serverOptionTable).map(([name, option]) => [
+    `\`${name}\``,
+    rangeOf(option),
+    option.kind === "text" ? "none" : defaultOf(option),
+    option.sentence,
+  ]);
+  return markdownTable(["option", "range", "default", "meaning"], rows);
+}
+
+function renderHealth(): string {
+  const word = (state: ServerState, name: string): string =>
+    isServing(state, name) ? "SERVING" : "NOT_SERVING";
+  const rows = serverStates.map((state) => [
+    state.toUpperCase(),
+    word(state, ""),
+    word(state, WRITE_READINESS),
+  ]);
+  return markdownTable(["state", "the server and each service", `\`${WRITE_READINESS}\``], rows);
 }
 
 function rangeOf(option: StoreOption): string {
