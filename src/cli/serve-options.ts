@@ -1,168 +1,206 @@
 /**
- * The options of `kvix serve`: flags, help and checks. What a store's options
- * mean and may be stands in the engine's table; here are their flags, and the
- * options of the server itself. All faults are reported at once.
+ * What `kvix serve` was asked to do: the options of the table, from wherever
+ * they were given, checked by whose they are. All faults are told at once,
+ * each by the place where the value was written.
  */
 import { type Command, Option } from "commander";
-import { KvixError } from "../base/kvix-error.js";
+import { resolveStoreOptions, type StoreOption, type StoreOptions } from "../engine/options.js";
+import type { ServerOptions } from "../service/server.js";
+import { type Address, addressRange, parseAddress } from "./address.js";
 import {
-  type OptionFault,
-  optionError,
-  resolveStoreOptions,
-  type StoreOption,
-  type StoreOptions,
-  type StoreOptionsInput,
-  storeOptionTable,
-} from "../engine/options.js";
-import {
-  type ListenAddress,
-  MESSAGE_BYTES_DEFAULT,
-  MESSAGE_BYTES_MAX,
-  MESSAGE_BYTES_MIN,
-  type ServerOptions,
-} from "../service/server.js";
+  CONFIG_FLAG,
+  type GivenFlags,
+  type GivenOptions,
+  gatherOptions,
+  ownersValue,
+} from "./option-sources.js";
+import { formatBytesExactly, formatDurationExactly } from "./quantity.js";
+import { type ServeOption, serveOptionTable } from "./serve-option-table.js";
+import { FaultList, optionFaultsOf, UsageError, type UsageFault } from "./usage-error.js";
 
-/** How much the log tells, from most to least. */
-const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"];
-
-const LISTEN_DEFAULT = "127.0.0.1:5849";
-const PORT_MAX = 65_535;
-
-/** The flag of each option of the store, and what stands for its value in the help. */
-const storeFlags: Readonly<
-  Record<keyof StoreOptionsInput, readonly [flag: string, value: string]>
-> = {
-  dataDir: ["--data-dir", "DIR"],
-  segmentDir: ["--segment-dir", "DIR"],
-  segmentPrefix: ["--segment-prefix", "P"],
-  segmentBytesMax: ["--segment-bytes-max", "N"],
-  durability: ["--durability", "MODE"],
-  flushIntervalMs: ["--flush-interval", "MS"],
-  indexBytesMax: ["--max-index-bytes", "N"],
-  inFlightBytesMax: ["--max-in-flight-bytes", "N"],
-  diskReserveBytes: ["--disk-reserve-bytes", "N"],
-  recovery: ["--recovery", "POLICY"],
-  trustClock: ["--trust-clock", ""],
-  liftFloors: ["--lift-floors", ""],
-};
-
-const LISTEN = "--listen";
-const MESSAGE_BYTES = "--max-message-bytes";
-const LOG_LEVEL = "--log-level";
+/** How the log is written. */
+export type LogFormat = "auto" | "pretty" | "json";
 
 /** What `kvix serve` was asked to do. */
 export interface ServeOptions {
   readonly store: StoreOptions;
   readonly server: ServerOptions;
   readonly logLevel: string;
+  readonly logFormat: LogFormat;
+}
+
+/** One option as it is in force, or as it was given if it is wrong. */
+export interface EffectiveOption {
+  readonly option: ServeOption;
+  readonly value: unknown;
+  /** "default", or where it was written. */
+  readonly source: string;
+}
+
+/** Everything that was asked for, right or wrong. */
+export interface ServeRequest {
+  readonly effective: readonly EffectiveOption[];
+  readonly faults: readonly UsageFault[];
+  /** Undefined if there are faults. */
+  readonly options: ServeOptions | undefined;
 }
 
 /** Declares the flags on the command, with default and range in the help. */
 export function addServeFlags(command: Command): void {
-  for (const [name, [flag, value]] of Object.entries(storeFlags)) {
-    const option = storeOptionTable[name as keyof StoreOptionsInput];
-    const declared = value === "" ? flag : `${flag} <${value}>`;
-    command.addOption(new Option(declared, helpOf(option)));
+  for (const { flag, placeholder, rule } of serveOptionTable) {
+    const declared =
+      rule.kind === "switch" ? `${flag} [${placeholder}]` : `${flag} <${placeholder}>`;
+    command.addOption(new Option(declared, `${rule.sentence} ${rangeHelp(rule)}`.trim()));
   }
-  const listenHelp = `Where to listen: HOST:PORT; port 0 takes a free one. Default: ${LISTEN_DEFAULT}.`;
-  command.addOption(new Option(`${LISTEN} <HOST:PORT>`, listenHelp));
-  const bytesHelp =
-    "The largest message. Above the default, clients need the same limit. " +
-    `${MESSAGE_BYTES_MIN} to ${MESSAGE_BYTES_MAX} bytes. Default: ${MESSAGE_BYTES_DEFAULT}.`;
-  command.addOption(new Option(`${MESSAGE_BYTES} <N>`, bytesHelp));
-  const levelHelp = `How much the log tells: ${LOG_LEVELS.join(", ")}. Default: info.`;
-  command.addOption(new Option(`${LOG_LEVEL} <L>`, levelHelp));
+  const configHelp = "A TOML file with any of these options, by name without the dashes.";
+  command.addOption(new Option(`${CONFIG_FLAG} <FILE>`, configHelp));
+  command.allowUnknownOption().allowExcessArguments();
 }
 
-/**
- * What the flags ask for. `given` is by flag; `strays` are arguments that are
- * no flag. Throws OPTION_INVALID with every fault.
- */
-export function resolveServeOptions(
-  given: ReadonlyMap<string, string | true>,
-  strays: readonly string[] = [],
-): ServeOptions {
-  const faults: OptionFault[] = strays.map((stray) => ({
-    option: stray,
-    problem: "is not an option of kvix serve",
-  }));
-  const store = resolveStore(given, faults);
-  const listen = resolveListen(given.get(LISTEN) ?? LISTEN_DEFAULT, faults);
-  const messageBytesMax = resolveMessageBytes(given.get(MESSAGE_BYTES), faults);
-  const logLevel = String(given.get(LOG_LEVEL) ?? "info");
-  if (!LOG_LEVELS.includes(logLevel)) {
-    const problem = `is ${JSON.stringify(logLevel)}; it must be one of ${LOG_LEVELS.join(", ")}`;
-    faults.push({ option: LOG_LEVEL, problem });
+/** The flags that a command was given, and the arguments that are none of its options. */
+export function readServeFlags(command: Command): { given: GivenFlags; strays: string[] } {
+  const given = new Map<string, string | true>();
+  for (const option of command.options) {
+    const value: unknown = command.getOptionValue(option.attributeName());
+    if (value === true || typeof value === "string") given.set(option.long ?? "", value);
   }
-  if (faults.length > 0 || store === undefined) throw optionError(faults);
-  return { store, server: { listen, messageBytesMax }, logLevel };
+  return { given, strays: straysOf(command.args) };
 }
 
-/** "HOST:PORT" taken apart; undefined if it is none. An IPv6 address stands in brackets. */
-export function parseAddress(text: string): ListenAddress | undefined {
-  const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([^:[\]/\s]+)):(\d{1,5})$/.exec(text);
-  if (match === null) return undefined;
-  const host = match[1] ?? match[2] ?? "";
-  const port = Number(match[3]);
-  return port <= PORT_MAX ? { host, port } : undefined;
+/** The arguments that are no option; what follows an unknown flag is taken for its value. */
+function straysOf(args: readonly string[]): string[] {
+  return args.filter((arg, index) => arg.startsWith("-") || !args[index - 1]?.startsWith("-"));
 }
 
-function helpOf(option: StoreOption): string {
-  switch (option.kind) {
-    case "number":
-      return `${option.sentence} ${option.min} to ${option.max} ${option.unit}. Default: ${option.default}.`;
-    case "choice":
-      return `${option.sentence} ${option.choices.join(" or ")}. Default: ${option.default}.`;
-    case "text":
-      return option.default === ""
-        ? option.sentence
-        : `${option.sentence} Default: ${option.default}.`;
-    case "switch":
-      return option.sentence;
+/** Reads and checks everything. Never throws for what was asked: the faults say it. */
+export async function readServeRequest(
+  flags: { readonly given: GivenFlags; readonly strays: readonly string[] },
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<ServeRequest> {
+  const faults = new FaultList();
+  for (const stray of flags.strays) faults.add(stray, "is not an option of kvix serve");
+  const given = await gatherOptions(flags.given, environment, faults);
+  const values = new Map<string, unknown>();
+  for (const option of serveOptionTable) {
+    const value = given.get(option.flag);
+    if (value !== undefined) values.set(option.name, ownersValue(option, value.value));
   }
+  const options = resolve(values, given, faults);
+  const effective = serveOptionTable.map((option): EffectiveOption => {
+    const resolved = options === undefined ? undefined : valueIn(options, option);
+    const value = resolved ?? values.get(option.name) ?? option.rule.default;
+    return { option, value, source: given.get(option.flag)?.place ?? "default" };
+  });
+  return { effective, faults: faults.faults, options };
+}
+
+/** The options of a request without faults. Throws a UsageError with all of them. */
+export function requireOptions({ options, faults }: ServeRequest): ServeOptions {
+  if (options === undefined) throw new UsageError(faults);
+  return options;
+}
+
+function resolve(
+  values: ReadonlyMap<string, unknown>,
+  given: GivenOptions,
+  faults: FaultList,
+): ServeOptions | undefined {
+  const ruleFaults: UsageFault[] = [];
+  const store = resolveStore(values, ruleFaults);
+  const listen = resolveListen(values, ruleFaults);
+  for (const option of serveOptionTable) {
+    if (option.owner === "store" || option.name === "listen") continue;
+    const problem = problemOf(option.rule, values.get(option.name) ?? option.rule.default);
+    if (problem !== undefined) ruleFaults.push({ option: option.name, problem });
+  }
+  for (const { option: name, problem } of ruleFaults) {
+    const flag = serveOptionTable.find((option) => option.name === name)?.flag ?? name;
+    faults.add(given.get(flag)?.place ?? flag, problem);
+  }
+  if (faults.faults.length > 0 || store === undefined || listen === undefined) return undefined;
+  const read = (name: string): unknown => values.get(name) ?? ruleOf(name).default;
+  return {
+    store,
+    server: { listen, messageBytesMax: Number(read("messageBytesMax")) },
+    logLevel: String(read("logLevel")),
+    logFormat: String(read("logFormat")) as LogFormat,
+  };
 }
 
 function resolveStore(
-  given: ReadonlyMap<string, string | true>,
-  faults: OptionFault[],
+  values: ReadonlyMap<string, unknown>,
+  faults: UsageFault[],
 ): StoreOptions | undefined {
-  const input: Record<string, unknown> = { dataDir: storeOptionTable.dataDir.default };
-  for (const [name, [flag]] of Object.entries(storeFlags)) {
-    const value = given.get(flag);
-    if (value === undefined) continue;
-    const { kind } = storeOptionTable[name as keyof StoreOptionsInput];
-    // What is no number goes on as it is: the engine's fault then shows what was typed.
-    input[name] = kind === "number" && /^\d+$/.test(String(value)) ? Number(value) : value;
+  const input: Record<string, unknown> = { dataDir: ruleOf("dataDir").default };
+  for (const { owner, name } of serveOptionTable) {
+    if (owner === "store" && values.has(name)) input[name] = values.get(name);
   }
   try {
-    return resolveStoreOptions(input as unknown as StoreOptionsInput);
+    return resolveStoreOptions(input as unknown as Parameters<typeof resolveStoreOptions>[0]);
   } catch (error) {
-    if (!(error instanceof KvixError) || error.reason !== "OPTION_INVALID") throw error;
-    for (const [name, problem] of Object.entries(error.metadata)) {
-      const flag = storeFlags[name as keyof StoreOptionsInput]?.[0] ?? name;
-      faults.push({ option: flag, problem: String(problem) });
-    }
+    faults.push(...optionFaultsOf(error));
     return undefined;
   }
 }
 
-function resolveListen(text: string | true, faults: OptionFault[]): ListenAddress {
-  const listen = parseAddress(String(text));
-  if (listen !== undefined) return listen;
-  const problem =
-    `is ${JSON.stringify(text)}; it must be HOST:PORT or [IPV6]:PORT ` +
-    `with a port from 0 to ${PORT_MAX}`;
-  faults.push({ option: LISTEN, problem });
-  return { host: "", port: 0 };
+function resolveListen(
+  values: ReadonlyMap<string, unknown>,
+  faults: UsageFault[],
+): Address | undefined {
+  const text = values.get("listen") ?? ruleOf("listen").default;
+  const listen = typeof text === "string" ? parseAddress(text) : undefined;
+  if (listen === undefined) {
+    faults.push({
+      option: "listen",
+      problem: `is ${JSON.stringify(text)}; it must be ${addressRange}`,
+    });
+  }
+  return listen;
 }
 
-function resolveMessageBytes(value: string | true | undefined, faults: OptionFault[]): number {
-  if (value === undefined) return MESSAGE_BYTES_DEFAULT;
-  const bytes = /^\d+$/.test(String(value)) ? Number(value) : Number.NaN;
-  if (bytes >= MESSAGE_BYTES_MIN && bytes <= MESSAGE_BYTES_MAX) return bytes;
-  const problem =
-    `is ${JSON.stringify(value)}; it must be a whole number of bytes ` +
-    `from ${MESSAGE_BYTES_MIN} to ${MESSAGE_BYTES_MAX}`;
-  faults.push({ option: MESSAGE_BYTES, problem });
-  return MESSAGE_BYTES_DEFAULT;
+/** What is wrong with a value of the command's own options, or of the server's. */
+function problemOf(rule: StoreOption, value: unknown): string | undefined {
+  const shown = JSON.stringify(value);
+  if (rule.kind === "number") {
+    const isGood = Number.isSafeInteger(value);
+    if (isGood && Number(value) >= rule.min && Number(value) <= rule.max) return undefined;
+    return `is ${shown}; it must be a whole number of ${rule.unit} from ${rule.min} to ${rule.max}`;
+  }
+  if (rule.kind === "choice" && !rule.choices.includes(String(value))) {
+    return `is ${shown}; it must be one of ${rule.choices.join(", ")}`;
+  }
+  return undefined;
+}
+
+function ruleOf(name: string): StoreOption {
+  const option = serveOptionTable.find((each) => each.name === name);
+  if (option === undefined) throw new Error(`no option is called ${name}`);
+  return option.rule;
+}
+
+function valueIn(options: ServeOptions, { owner, name }: ServeOption): unknown {
+  if (owner === "store") return options.store[name as keyof StoreOptions];
+  return undefined;
+}
+
+/** Range and default of an option in words. */
+export function rangeHelp(rule: StoreOption): string {
+  const shown = showValue(rule, rule.default);
+  switch (rule.kind) {
+    case "number":
+      return `${showValue(rule, rule.min)} to ${showValue(rule, rule.max)}. Default: ${shown}.`;
+    case "choice":
+      return `${rule.choices.join(" or ")}. Default: ${shown}.`;
+    case "text":
+      return rule.default === "" ? "" : `Default: ${shown}.`;
+    case "switch":
+      return "";
+  }
+}
+
+/** A value of an option as one would write it. */
+export function showValue(rule: StoreOption, value: unknown): string {
+  if (rule.kind !== "number" || typeof value !== "number") return String(value);
+  if (value === Number.MAX_SAFE_INTEGER) return "no limit";
+  return rule.unit === "bytes" ? formatBytesExactly(value) : formatDurationExactly(value);
 }

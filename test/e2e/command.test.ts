@@ -45,7 +45,7 @@ test("kvix serve --help lists every option with its range and exits with 0", asy
   flags.push("durability", "flush-interval", "max-index-bytes", "max-message-bytes", "recovery");
   flags.push("trust-clock", "disk-reserve-bytes", "lift-floors", "log-level");
   for (const flag of flags) assert.ok(stdout.includes(`--${flag}`), flag);
-  assert.match(stdout.replaceAll(/\s+/g, " "), /536870912 to 4294967296 bytes/);
+  assert.match(stdout.replaceAll(/\s+/g, " "), /512MiB to 4GiB/);
 });
 
 const wrongUsages: readonly string[][] = [

@@ -25,11 +25,19 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
+/**
+ * The environment of these tests without the variables that steer them: kvix
+ * refuses to start with a KVIX_ variable that it does not know.
+ */
+export const plainEnvironment: NodeJS.ProcessEnv = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => !name.startsWith("KVIX_")),
+);
+
 /** Runs a program to its end. */
 export function runProgram(
   program: string,
   args: readonly string[],
-  env: NodeJS.ProcessEnv = process.env,
+  env: NodeJS.ProcessEnv = plainEnvironment,
 ): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { env, stdio: ["ignore", "pipe", "pipe"] });
@@ -71,7 +79,8 @@ export class ServerProcess {
   static async start(dataDir: string, ...args: readonly string[]): Promise<ServerProcess> {
     const flags = ["serve", "--data-dir", dataDir, "--listen", "127.0.0.1:0", ...args];
     const stdio: ["ignore", "ignore", "pipe"] = ["ignore", "ignore", "pipe"];
-    const child = spawn(process.execPath, [commandPath, ...flags], { stdio });
+    const env = plainEnvironment;
+    const child = spawn(process.execPath, [commandPath, ...flags], { stdio, env });
     const log: LogLine[] = [];
     const exited = new Promise<Ending>((resolve) => {
       child.once("close", (code, signal) => resolve({ code, signal }));
