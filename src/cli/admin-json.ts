@@ -1,7 +1,7 @@
 /**
  * Answers of the AdminService as JSON for scripts: the names of the proto in
- * lower camel case, 64-bit numbers as numbers (a version ends below 2^48, and
- * so does every size), durations in milliseconds, instants as text, enum
+ * lower camel case, 64-bit numbers as numbers where those are exact (versions
+ * and sizes are) and else as text, durations in milliseconds, instants as text, enum
  * values by name in lower case.
  */
 import {
@@ -64,7 +64,8 @@ function messageJson(schema: DescMessage, message: Message): unknown {
 
 function scalarJson(value: unknown): unknown {
   if (value instanceof Uint8Array) return Buffer.from(value).toString("base64");
-  return typeof value === "bigint" ? Number(value) : value;
+  if (typeof value !== "bigint") return value;
+  return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
 }
 
 /** A value of an enum without the enum's own name: "serving". */

@@ -63,6 +63,11 @@ export const verbs: readonly Verb[] = [
     load: async () => (await import("./sync.js")).declareSync,
   },
   {
+    name: "inspect",
+    summary: "Show what is in a segment, a hint or a manifest.",
+    load: async () => (await import("./inspect.js")).declareInspect,
+  },
+  {
     name: "repair",
     summary: "Rebuild the lost or damaged manifest of a store that nobody has open.",
     load: async () => (await import("./repair.js")).declareRepair,

@@ -6,6 +6,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { plainEnvironment } from "./plain-environment.js";
 
 /** The compiled command beside these compiled tests. */
 const commandPath = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
@@ -24,14 +25,6 @@ export interface CommandResult {
   readonly stdout: string;
   readonly stderr: string;
 }
-
-/**
- * The environment of these tests without the variables that steer them: kvix
- * refuses to start with a KVIX_ variable that it does not know.
- */
-export const plainEnvironment: NodeJS.ProcessEnv = Object.fromEntries(
-  Object.entries(process.env).filter(([name]) => !name.startsWith("KVIX_")),
-);
 
 /** Runs a program to its end. */
 export function runProgram(
