@@ -269,4 +269,11 @@ export const errorCatalogue: Readonly<Record<Reason, ErrorRow>> = {
     "a defect in kvix",
     "Report it with the log lines that carry the same id.",
   ),
+  REQUEST_TOO_SLOW: row(
+    "DEADLINE_EXCEEDED",
+    "not-applied",
+    "after-delay",
+    "the request did not arrive in the time that the server gives it",
+    "Raise the message timeout if clients send large values over slow networks.",
+  ),
 };

@@ -9,6 +9,7 @@
  */
 import { isUtf8 } from "node:buffer";
 import { parse, TomlError } from "smol-toml";
+import type { NumberOption } from "../engine/options.js";
 import { errorCode } from "../host/file-system.js";
 import { readUserFile } from "../host/user-file.js";
 import { ENDPOINT_VARIABLE } from "./address.js";
@@ -121,18 +122,28 @@ function takeEnvironment(
   }
 }
 
+/** What stands for a number that bounds nothing. */
+export const NO_LIMIT = Number.MAX_SAFE_INTEGER;
+export const NO_LIMIT_WORD = "unlimited";
+
 /**
  * The value as the option's owner takes it: "64MiB" as a number, "true" as a
  * boolean. What cannot be read goes on as it is, so that the owner's complaint
  * shows what was written.
  */
 export function ownersValue({ rule }: ServeOption, value: unknown): unknown {
-  if (rule.kind === "number" && typeof value === "string") {
-    const read = rule.unit === "bytes" ? parseBytesQuantity : parseMilliseconds;
-    return read(value) ?? value;
-  }
   if (rule.kind === "switch") return value === "true" ? true : value === "false" ? false : value;
-  return value;
+  if (rule.kind !== "number" || typeof value !== "string") return value;
+  if (value === NO_LIMIT_WORD && rule.max === NO_LIMIT) return NO_LIMIT;
+  return readQuantity[rule.unit](value) ?? value;
 }
 
-const parseMilliseconds = (text: string): number | undefined => parseDuration(text, "ms");
+const readCount = (text: string): number | undefined =>
+  /^\d+$/.test(text) ? Number(text) : undefined;
+
+const readQuantity: Readonly<Record<NumberOption["unit"], (text: string) => number | undefined>> = {
+  bytes: parseBytesQuantity,
+  ms: (text) => parseDuration(text, "ms"),
+  calls: readCount,
+  connections: readCount,
+};

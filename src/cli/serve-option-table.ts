@@ -9,7 +9,7 @@
  * the server; here is only what they are called outside.
  */
 import { type StoreOption, type StoreOptionsInput, storeOptionTable } from "../engine/options.js";
-import { MESSAGE_BYTES_DEFAULT, MESSAGE_BYTES_MAX, MESSAGE_BYTES_MIN } from "../service/server.js";
+import { type ServerOptionName, serverOptionTable } from "../service/server-options.js";
 import { ENDPOINT_DEFAULT } from "./address.js";
 
 /** Whose option it is: who checks its value. */
@@ -45,33 +45,41 @@ const storeFlags: Readonly<
   liftFloors: ["--lift-floors", "BOOL"],
 };
 
-const serverOptions: readonly ServeOption[] = [
-  {
-    owner: "server",
-    name: "listen",
-    flag: "--listen",
-    placeholder: "HOST:PORT",
-    rule: {
-      kind: "text",
-      default: ENDPOINT_DEFAULT,
-      sentence: "Where to listen: HOST:PORT; port 0 takes a free one.",
-    },
+/** The same for the options of the server. */
+const serverFlags: Readonly<
+  Record<ServerOptionName, readonly [flag: string, placeholder: string]>
+> = {
+  messageBytesMax: ["--max-message-bytes", "SIZE"],
+  admittedBytesMax: ["--max-admitted-bytes", "SIZE"],
+  waitingCallsMax: ["--max-waiting-calls", "N"],
+  admissionTimeoutMs: ["--admission-timeout", "TIME"],
+  messageTimeoutMs: ["--message-timeout", "TIME"],
+  connectionsMax: ["--max-connections", "N"],
+  callsPerConnectionMax: ["--max-calls-per-connection", "N"],
+  metadataBytesMax: ["--max-metadata-bytes", "SIZE"],
+  streamWindowBytes: ["--stream-window-bytes", "SIZE"],
+  connectionIdleMs: ["--max-connection-idle", "TIME"],
+  connectionAgeMs: ["--max-connection-age", "TIME"],
+  keepaliveMs: ["--keepalive", "TIME"],
+  keepaliveTimeoutMs: ["--keepalive-timeout", "TIME"],
+  drainMs: ["--drain-timeout", "TIME"],
+  channelz: ["--channelz", "BOOL"],
+  tlsCert: ["--tls-cert", "FILE"],
+  tlsKey: ["--tls-key", "FILE"],
+  tlsClientCa: ["--tls-client-ca", "FILE"],
+};
+
+const listenOption: ServeOption = {
+  owner: "server",
+  name: "listen",
+  flag: "--listen",
+  placeholder: "HOST:PORT",
+  rule: {
+    kind: "text",
+    default: ENDPOINT_DEFAULT,
+    sentence: "Where to listen: HOST:PORT; port 0 takes a free one.",
   },
-  {
-    owner: "server",
-    name: "messageBytesMax",
-    flag: "--max-message-bytes",
-    placeholder: "SIZE",
-    rule: {
-      kind: "number",
-      default: MESSAGE_BYTES_DEFAULT,
-      min: MESSAGE_BYTES_MIN,
-      max: MESSAGE_BYTES_MAX,
-      unit: "bytes",
-      sentence: "The largest message. Above the default, clients need the same limit.",
-    },
-  },
-];
+};
 
 const commandOptions: readonly ServeOption[] = [
   {
@@ -106,7 +114,11 @@ export const serveOptionTable: readonly ServeOption[] = [
     const rule = storeOptionTable[name as keyof StoreOptionsInput];
     return { owner: "store", name, flag, placeholder, rule };
   }),
-  ...serverOptions,
+  listenOption,
+  ...Object.entries(serverFlags).map(([name, [flag, placeholder]]): ServeOption => {
+    const rule = serverOptionTable[name as ServerOptionName];
+    return { owner: "server", name, flag, placeholder, rule };
+  }),
   ...commandOptions,
 ];
 

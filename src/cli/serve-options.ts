@@ -4,14 +4,26 @@
  * each by the place where the value was written.
  */
 import { type Command, Option } from "commander";
-import { resolveStoreOptions, type StoreOption, type StoreOptions } from "../engine/options.js";
-import type { ServerOptions } from "../service/server.js";
+import {
+  optionProblem,
+  resolveStoreOptions,
+  type StoreOption,
+  type StoreOptions,
+  type StoreOptionsInput,
+} from "../engine/options.js";
+import {
+  resolveServerOptions,
+  type ServerOptions,
+  type ServerOptionsInput,
+} from "../service/server-options.js";
 import { type Address, addressRange, parseAddress } from "./address.js";
 import {
   CONFIG_FLAG,
   type GivenFlags,
   type GivenOptions,
   gatherOptions,
+  NO_LIMIT,
+  NO_LIMIT_WORD,
   ownersValue,
 } from "./option-sources.js";
 import { formatBytesExactly, formatDurationExactly } from "./quantity.js";
@@ -105,71 +117,57 @@ function resolve(
   given: GivenOptions,
   faults: FaultList,
 ): ServeOptions | undefined {
-  const ruleFaults: UsageFault[] = [];
-  const store = resolveStore(values, ruleFaults);
-  const listen = resolveListen(values, ruleFaults);
-  for (const option of serveOptionTable) {
-    if (option.owner === "store" || option.name === "listen") continue;
-    const problem = problemOf(option.rule, values.get(option.name) ?? option.rule.default);
-    if (problem !== undefined) ruleFaults.push({ option: option.name, problem });
+  const named: UsageFault[] = [];
+  const dataDir = ruleOf("dataDir").default;
+  const store = check(named, () =>
+    resolveStoreOptions({ dataDir, ...inputOf("store", values) } as StoreOptionsInput),
+  );
+  const listen = resolveListen(values.get("listen") ?? ruleOf("listen").default, named);
+  const server = check(named, () =>
+    resolveServerOptions({ ...inputOf("server", values), listen } as ServerOptionsInput),
+  );
+  for (const { owner, name, rule } of serveOptionTable) {
+    if (owner !== "command") continue;
+    const problem = optionProblem(rule, values.get(name) ?? rule.default, false);
+    if (problem !== undefined) named.push({ option: name, problem });
   }
-  for (const { option: name, problem } of ruleFaults) {
+  for (const { option: name, problem } of named) {
     const flag = serveOptionTable.find((option) => option.name === name)?.flag ?? name;
     faults.add(given.get(flag)?.place ?? flag, problem);
   }
-  if (faults.faults.length > 0 || store === undefined || listen === undefined) return undefined;
-  const read = (name: string): unknown => values.get(name) ?? ruleOf(name).default;
-  return {
-    store,
-    server: { listen, messageBytesMax: Number(read("messageBytesMax")) },
-    logLevel: String(read("logLevel")),
-    logFormat: String(read("logFormat")) as LogFormat,
-  };
+  if (faults.faults.length > 0 || store === undefined || server === undefined) return undefined;
+  const command = (name: string): unknown => values.get(name) ?? ruleOf(name).default;
+  const logFormat = command("logFormat") as LogFormat;
+  return { store, server, logLevel: String(command("logLevel")), logFormat };
 }
 
-function resolveStore(
+/** What was given of an owner's options, by its own names. */
+function inputOf(
+  owner: ServeOption["owner"],
   values: ReadonlyMap<string, unknown>,
-  faults: UsageFault[],
-): StoreOptions | undefined {
-  const input: Record<string, unknown> = { dataDir: ruleOf("dataDir").default };
-  for (const { owner, name } of serveOptionTable) {
-    if (owner === "store" && values.has(name)) input[name] = values.get(name);
-  }
+): Readonly<Record<string, unknown>> {
+  const own = serveOptionTable.filter(
+    (option) => option.owner === owner && values.has(option.name),
+  );
+  return Object.fromEntries(own.map(({ name }) => [name, values.get(name)]));
+}
+
+/** What `read` gives; undefined after noting the faults of its OPTION_INVALID. */
+function check<Options>(faults: UsageFault[], read: () => Options): Options | undefined {
   try {
-    return resolveStoreOptions(input as unknown as Parameters<typeof resolveStoreOptions>[0]);
+    return read();
   } catch (error) {
     faults.push(...optionFaultsOf(error));
     return undefined;
   }
 }
 
-function resolveListen(
-  values: ReadonlyMap<string, unknown>,
-  faults: UsageFault[],
-): Address | undefined {
-  const text = values.get("listen") ?? ruleOf("listen").default;
-  const listen = typeof text === "string" ? parseAddress(text) : undefined;
-  if (listen === undefined) {
-    faults.push({
-      option: "listen",
-      problem: `is ${JSON.stringify(text)}; it must be ${addressRange}`,
-    });
-  }
-  return listen;
-}
-
-/** What is wrong with a value of the command's own options, or of the server's. */
-function problemOf(rule: StoreOption, value: unknown): string | undefined {
-  const shown = JSON.stringify(value);
-  if (rule.kind === "number") {
-    const isGood = Number.isSafeInteger(value);
-    if (isGood && Number(value) >= rule.min && Number(value) <= rule.max) return undefined;
-    return `is ${shown}; it must be a whole number of ${rule.unit} from ${rule.min} to ${rule.max}`;
-  }
-  if (rule.kind === "choice" && !rule.choices.includes(String(value))) {
-    return `is ${shown}; it must be one of ${rule.choices.join(", ")}`;
-  }
-  return undefined;
+function resolveListen(value: unknown, faults: UsageFault[]): Address {
+  const listen = typeof value === "string" ? parseAddress(value) : undefined;
+  if (listen !== undefined) return listen;
+  const problem = `is ${JSON.stringify(value)}; it must be ${addressRange}`;
+  faults.push({ option: "listen", problem });
+  return { host: "", port: 0 };
 }
 
 function ruleOf(name: string): StoreOption {
@@ -178,9 +176,12 @@ function ruleOf(name: string): StoreOption {
   return option.rule;
 }
 
-function valueIn(options: ServeOptions, { owner, name }: ServeOption): unknown {
-  if (owner === "store") return options.store[name as keyof StoreOptions];
-  return undefined;
+/** An option's value after its owner has filled it in; undefined where that is what was given. */
+function valueIn({ store, server }: ServeOptions, { owner, name }: ServeOption): unknown {
+  if (owner === "command" || name === "listen") return undefined;
+  return owner === "store"
+    ? store[name as keyof StoreOptions]
+    : server[name as keyof ServerOptions];
 }
 
 /** Range and default of an option in words. */
@@ -201,6 +202,7 @@ export function rangeHelp(rule: StoreOption): string {
 /** A value of an option as one would write it. */
 export function showValue(rule: StoreOption, value: unknown): string {
   if (rule.kind !== "number" || typeof value !== "number") return String(value);
-  if (value === Number.MAX_SAFE_INTEGER) return "no limit";
-  return rule.unit === "bytes" ? formatBytesExactly(value) : formatDurationExactly(value);
+  if (value === NO_LIMIT) return NO_LIMIT_WORD;
+  if (rule.unit === "bytes") return formatBytesExactly(value);
+  return rule.unit === "ms" ? formatDurationExactly(value) : String(value);
 }

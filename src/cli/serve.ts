@@ -1,11 +1,13 @@
 /**
  * `kvix serve`: one store, one server, until a signal.
  *
- *     opening -> serving -> draining -> closing -> exit 0
+ *     listening -> opening -> serving -> draining -> closing -> exit 0
  *
- * SIGTERM and SIGINT drain and close; one that comes while the store opens
- * closes it as soon as it is open. A second one ends the process at once with
- * exit code 1, which costs nothing that was acknowledged.
+ * It listens before it opens, so that an orchestrator sees a server that is not
+ * ready and not one that is not there. SIGTERM and SIGINT drain and close; one
+ * that comes while the store opens closes it as soon as it is open. A second one
+ * ends the process at once with exit code 1, which costs nothing that was
+ * acknowledged.
  */
 import { logVerbosity, setLogVerbosity } from "@grpc/grpc-js";
 import { KvixError } from "../base/kvix-error.js";
@@ -14,7 +16,8 @@ import type { Store } from "../engine/store.js";
 import type { Host, Log } from "../host/host.js";
 import { nodeHost } from "../host/node-host.js";
 import { asKvixError } from "../rpc/bug-report.js";
-import { formatAddress, startServer } from "../service/server.js";
+import { formatAddress } from "../service/listener.js";
+import { type KvixServer, startListening } from "../service/server.js";
 import { ExitCode } from "./exit-code.js";
 import { openLog } from "./log.js";
 import type { ServeOptions } from "./serve-options.js";
@@ -23,8 +26,7 @@ import { buildVersion } from "./version.js";
 /** How the store is opened. */
 export type OpenStore = (options: StoreOptions, host: Host) => Promise<Store>;
 
-/** How long calls under way may take once the server is told to stop. */
-const DRAIN_MS = 10_000;
+const loopbackHosts = /^(?:localhost|::1|127(?:\.\d{1,3}){3})$/;
 const STOP_SIGNALS = ["SIGTERM", "SIGINT"] as const;
 
 /** Opens, serves, and closes again on a signal. Resolves to the exit code. */
@@ -39,11 +41,21 @@ export async function serve(options: ServeOptions, openStore: OpenStore): Promis
   });
   const stopSignal = awaitStopSignal(log);
   try {
-    const store = await openStore(options.store, host);
+    const server = await startListening(options.server, host);
+    const address = formatAddress(server.address);
+    log.info({ version: buildVersion, address }, "listening");
+    warnOfOpenPort(options, host.log);
     try {
-      await serveUntil(stopSignal, store, options, host);
+      const store = await openStore(options.store, host);
+      try {
+        server.serve(store);
+        logStart(store, address, options, host.log);
+        await drain(server, await stopSignal, options, host.log);
+      } finally {
+        await store.close();
+      }
     } finally {
-      await store.close();
+      await server.stop(0);
     }
     log.info({}, "stopped");
     return ExitCode.OK;
@@ -53,17 +65,22 @@ export async function serve(options: ServeOptions, openStore: OpenStore): Promis
   }
 }
 
-async function serveUntil(
-  stopSignal: Promise<string>,
-  store: Store,
+async function drain(
+  server: KvixServer,
+  signal: string,
   options: ServeOptions,
-  host: Host,
+  log: Log,
 ): Promise<void> {
-  const server = await startServer(store, options.server, host);
-  logStart(store, formatAddress(server.address), options, host.log);
-  const signal = await stopSignal;
-  host.log.info({ signal, drainMs: DRAIN_MS }, "stopping");
-  if (!(await server.stop(DRAIN_MS))) host.log.warn({}, "calls were cut after the drain time");
+  const { drainMs } = options.server;
+  log.info({ signal, drainMs }, "stopping");
+  if (!(await server.stop(drainMs))) log.warn({}, "calls were cut after the drain time");
+}
+
+/** Whoever reaches the port may read and write everything, and read along without TLS. */
+function warnOfOpenPort({ server }: ServeOptions, log: Log): void {
+  const { listen, tlsCert } = server;
+  if (tlsCert !== "" || loopbackHosts.test(listen.host)) return;
+  log.warn({ host: listen.host }, "the port is open to other machines, and without TLS");
 }
 
 function logStart(store: Store, address: string, options: ServeOptions, log: Log): void {

@@ -42,7 +42,7 @@ export interface NumberOption {
   readonly max: number;
   /** The minimum with `liftFloors`; the same if left out. */
   readonly floorLifted?: number;
-  readonly unit: "bytes" | "ms";
+  readonly unit: "bytes" | "ms" | "calls" | "connections";
   readonly sentence: string;
 }
 
@@ -174,7 +174,11 @@ export function optionError(faults: readonly OptionFault[]): KvixError {
 }
 
 /** What is wrong with the value of an option; undefined: nothing. */
-function problemOf(option: StoreOption, value: unknown, floorsLifted: boolean): string | undefined {
+export function optionProblem(
+  option: StoreOption,
+  value: unknown,
+  floorsLifted: boolean,
+): string | undefined {
   const shown = typeof value === "string" ? JSON.stringify(value) : String(value);
   switch (option.kind) {
     case "number": {
@@ -207,7 +211,7 @@ export function resolveStoreOptions(input: StoreOptionsInput): StoreOptions {
   }
   for (const [name, option] of Object.entries(storeOptionTable)) {
     const value = given[name] ?? option.default;
-    const problem = problemOf(option, value, given["liftFloors"] === true);
+    const problem = optionProblem(option, value, given["liftFloors"] === true);
     if (problem !== undefined) faults.push({ option: name, problem });
     resolved[name] = value;
   }

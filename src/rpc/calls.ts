@@ -3,13 +3,16 @@
  * throws becomes a status, and a caller that gives up aborts a signal.
  *
  * A unary handler gets a decoded request and answers with a message or with the
- * bytes of one. A conversation is a stream in which every request has exactly
- * one answer, in order; the next request is read when the answer was taken.
+ * bytes of one. A report is a stream of answers to one request; the next answer
+ * is made when the one before was taken. A conversation is a stream in which
+ * every request has exactly one answer, in order; the next request is read when
+ * the answer was taken.
  */
 import type { DescMessage, DescService, MessageShape } from "@bufbuild/protobuf";
 import type {
   ServerDuplexStream,
   ServerUnaryCall,
+  ServerWritableStream,
   sendUnaryData,
   UntypedHandleCall,
   UntypedServiceImplementation,
@@ -17,7 +20,7 @@ import type {
 import { KvixError } from "../base/kvix-error.js";
 import { asKvixError, type BugHost } from "./bug-report.js";
 import { type Answer, Malformed } from "./definition.js";
-import { toCallStatus } from "./status.js";
+import { type CallStatus, ForeignStatus, toCallStatus } from "./status.js";
 
 /** What a handler may know of its call. */
 export interface CallContext {
@@ -30,6 +33,12 @@ export type UnaryHandler<Input extends DescMessage, Output extends DescMessage> 
   request: MessageShape<Input>,
   context: CallContext,
 ) => Answer<Output> | Promise<Answer<Output>>;
+
+/** Answers one request with a stream, which ends when `signal` is aborted. */
+export type ReportHandler<Input extends DescMessage, Output extends DescMessage> = (
+  request: MessageShape<Input>,
+  context: CallContext,
+) => AsyncIterable<Answer<Output>>;
 
 /** Begins a conversation; the function it returns answers request after request. */
 export type ConversationHandler<Input extends DescMessage, Output extends DescMessage> = () => (
@@ -44,9 +53,11 @@ export type HandlerOf<Method> = Method extends {
 }
   ? Kind extends "unary"
     ? UnaryHandler<Input, Output>
-    : Kind extends "bidi_streaming"
-      ? ConversationHandler<Input, Output>
-      : never
+    : Kind extends "server_streaming"
+      ? ReportHandler<Input, Output>
+      : Kind extends "bidi_streaming"
+        ? ConversationHandler<Input, Output>
+        : never
   : never;
 
 /** A handler for every method of a service, by local name. */
@@ -57,47 +68,61 @@ export type HandlersOf<Service extends DescService> = {
 /** What calls need of the server that they run in. */
 export interface CallEnvironment {
   readonly host: BugHost;
-  /** The conversations under way, so that a stop can end them. */
-  readonly conversations: Set<ServerDuplexStream<unknown, unknown>>;
+  /** The streams under way, so that a stop can end them. */
+  readonly streams: Set<OpenStream>;
 }
 
-/** The handlers of a service in grpc-js's terms. */
+/** A report or a conversation under way. */
+export interface OpenStream {
+  /** Ends it with a status. */
+  end(error: KvixError): void;
+}
+
+/**
+ * The handlers of a service in grpc-js's terms. They are asked for at every call:
+ * while there are none, `handlers` throws what the call is refused with.
+ */
 export function implementService<Service extends DescService>(
   service: Service,
-  handlers: HandlersOf<Service>,
+  handlers: () => HandlersOf<Service>,
   environment: CallEnvironment,
 ): UntypedServiceImplementation {
-  const byName: Readonly<Record<string, unknown>> = handlers;
   const implementation: Record<string, UntypedHandleCall> = {};
-  for (const [name, method] of Object.entries(service.method)) {
+  for (const [name, { methodKind }] of Object.entries(service.method)) {
+    const handler = () => (handlers() as Readonly<Record<string, unknown>>)[name];
     // HandlersOf gave each handler the type that its method's kind asks for.
     implementation[name] =
-      method.methodKind === "unary"
-        ? unaryCall(byName[name] as UnaryHandler<DescMessage, DescMessage>, environment)
-        : conversation(byName[name] as ConversationHandler<DescMessage, DescMessage>, environment);
+      methodKind === "unary"
+        ? unaryCall(handler as () => UnaryHandler<DescMessage, DescMessage>, environment)
+        : methodKind === "server_streaming"
+          ? report(handler as () => ReportHandler<DescMessage, DescMessage>, environment)
+          : conversation(
+              handler as () => ConversationHandler<DescMessage, DescMessage>,
+              environment,
+            );
   }
   return implementation;
 }
 
-/** Ends every conversation with a status; their clients connect anew elsewhere. */
-export function endConversations(environment: CallEnvironment): void {
-  for (const call of environment.conversations) fail(call, new KvixError("STORE_CLOSING"));
+/** Ends every stream with a status; their clients connect anew elsewhere. */
+export function endStreams({ streams }: CallEnvironment, error: KvixError): void {
+  for (const stream of streams) stream.end(error);
 }
 
 type Request = MessageShape<DescMessage> | Malformed;
 
 function unaryCall(
-  handler: UnaryHandler<DescMessage, DescMessage>,
+  handler: () => UnaryHandler<DescMessage, DescMessage>,
   { host }: CallEnvironment,
 ): UntypedHandleCall {
   return (call: ServerUnaryCall<Request, unknown>, callback: sendUnaryData<unknown>) => {
     const context = new UnaryContext(call);
-    const answer = async () => handler(wellFormed(call.request), context);
+    const answer = async () => handler()(wellFormed(call.request), context);
     answer()
       .finally(() => context.end())
       .then(
         (value) => callback(null, value),
-        (error: unknown) => callback(toCallStatus(asKvixError(error, host))),
+        (error: unknown) => callback(statusOf(error, host)),
       );
   };
 }
@@ -127,16 +152,61 @@ class UnaryContext implements CallContext {
   }
 }
 
+function report(
+  handler: () => ReportHandler<DescMessage, DescMessage>,
+  { host, streams }: CallEnvironment,
+): UntypedHandleCall {
+  return (call: ServerWritableStream<Request, unknown>) => {
+    const ended = new AbortController();
+    const stream: OpenStream = {
+      end: (error) => {
+        if (!ended.signal.aborted) fail(call, error);
+        ended.abort();
+      },
+    };
+    streams.add(stream);
+    const forget = () => {
+      streams.delete(stream);
+      ended.abort();
+    };
+    call.once("cancelled", forget);
+    call.once("close", forget);
+    const answer = async () => {
+      for await (const each of handler()(wellFormed(call.request), { signal: ended.signal })) {
+        if (ended.signal.aborted) return;
+        if (!call.write(each)) await drained(call, ended.signal);
+      }
+      if (!ended.signal.aborted) call.end();
+    };
+    answer().catch((error: unknown) => stream.end(asKvixError(error, host)));
+  };
+}
+
+/** Resolves when what was written is on its way, or the stream is over. */
+function drained(call: ServerWritableStream<Request, unknown>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      call.off("drain", done);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    call.once("drain", done);
+    signal.addEventListener("abort", done);
+  });
+}
+
 function conversation(
-  open: ConversationHandler<DescMessage, DescMessage>,
-  { host, conversations }: CallEnvironment,
+  handler: () => ConversationHandler<DescMessage, DescMessage>,
+  { host, streams }: CallEnvironment,
 ): UntypedHandleCall {
   return (call: ServerDuplexStream<Request, unknown>) => {
-    const answer = open();
-    conversations.add(call);
-    call.once("close", () => conversations.delete(call));
+    const stream: OpenStream = { end: (error) => fail(call, error) };
+    streams.add(stream);
+    call.once("close", () => streams.delete(stream));
+    let answer: ReturnType<ConversationHandler<DescMessage, DescMessage>> | undefined;
     call.on("data", (request: Request) => {
       try {
+        answer ??= handler()();
         if (call.write(answer(wellFormed(request)))) return;
         call.pause();
         call.once("drain", () => call.resume());
@@ -148,8 +218,12 @@ function conversation(
   };
 }
 
-function fail(call: ServerDuplexStream<unknown, unknown>, error: KvixError): void {
+function fail(call: Pick<ServerDuplexStream<unknown, unknown>, "emit">, error: KvixError): void {
   call.emit("error", toCallStatus(error));
+}
+
+function statusOf(error: unknown, host: BugHost): CallStatus {
+  return toCallStatus(error instanceof ForeignStatus ? error : asKvixError(error, host));
 }
 
 function wellFormed(request: Request): MessageShape<DescMessage> {

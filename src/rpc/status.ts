@@ -53,8 +53,25 @@ export interface CallStatus {
   readonly metadata: Metadata;
 }
 
+/**
+ * A status that somebody else's protocol asks for (health says NOT_FOUND for a
+ * service it does not know). It carries no details of kvix's.
+ */
+export class ForeignStatus extends Error {
+  override readonly name = "ForeignStatus";
+  readonly code: number;
+
+  constructor(code: number, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
 /** The status that tells a client of `error`. */
-export function toCallStatus(error: KvixError): CallStatus {
+export function toCallStatus(error: KvixError | ForeignStatus): CallStatus {
+  if (error instanceof ForeignStatus) {
+    return { code: error.code, details: error.message, metadata: new Metadata() };
+  }
   const code = StatusCode[error.row.status];
   const message = bounded(error.message, MESSAGE_LENGTH_MAX);
   const status = create(StatusSchema, { code, message, details: detailsOf(error) });

@@ -1,61 +1,79 @@
 /**
  * The server: one port, all services over one store.
  *
- *     listening -> draining: no new calls, conversations ended, others finish
+ *     listening -> serving:  the store is open; before, calls are refused with STORE_STARTING
+ *               -> draining: no new connections, streams ended, other calls finish
  *               -> stopped:  all calls done, or the grace time over and the rest cut
  *
  * Invariants
- *  1. It listens only over an open store, and never closes it: who opened the
- *     store does, after the server has stopped.
- *  2. A connection has at most 256 calls under way and a request at most
- *     `messageBytesMax` bytes and a margin (V11). A longer one is refused by
- *     grpc-js itself: RESOURCE_EXHAUSTED, without details.
+ *  1. It never closes the store: who opened the store does, after the server has
+ *     stopped.
+ *  2. Connections, calls, metadata, and the memory of messages are bounded by
+ *     its options (V11). A request above `messageBytesMax` and a margin is
+ *     refused by grpc-js itself: RESOURCE_EXHAUSTED, without details.
+ *  3. A stop ends: what is not over after the grace time is cut, down to the
+ *     sockets.
  */
-import { Server, ServerCredentials } from "@grpc/grpc-js";
+import {
+  type ServerOptions as GrpcOptions,
+  getChannelzHandlers,
+  getChannelzServiceDefinition,
+  Server,
+} from "@grpc/grpc-js";
+import { Channelz } from "../../gen/grpc/channelz/v1/channelz_pb.js";
+import { Health } from "../../gen/grpc/health/v1/health_pb.js";
 import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.js";
 import { ServerReflection as ServerReflectionAlpha } from "../../gen/grpc/reflection/v1alpha/reflection_pb.js";
 import { KvService, KvTextService } from "../../gen/kvix/v1/kvix_pb.js";
 import { KvixError } from "../base/kvix-error.js";
 import type { Store } from "../engine/store.js";
 import type { Host } from "../host/host.js";
-import { type CallEnvironment, endConversations, implementService } from "../rpc/calls.js";
+import { type CallEnvironment, endStreams, implementService } from "../rpc/calls.js";
 import { serviceDefinition } from "../rpc/definition.js";
+import { answerEstimate } from "./answer-estimate.js";
+import { CallGate, type GateFigures } from "./call-gate.js";
 import { DescriptorSet } from "./descriptor-set.js";
+import { healthHandlers } from "./health.js";
+import { injectorOf } from "./http2-sessions.js";
 import { kvHandlers } from "./kv-service.js";
 import { kvTextHandlers } from "./kv-text-service.js";
+import { Listener } from "./listener.js";
 import { reflectionHandlers } from "./reflection.js";
-
-/** Where a server listens. Port 0: one that is free. */
-export interface ListenAddress {
-  /** A name or an address; IPv6 without brackets. */
-  readonly host: string;
-  readonly port: number;
-}
-
-/** How a server serves. */
-export interface ServerOptions {
-  readonly listen: ListenAddress;
-  /** The largest answer, and the largest request but for a margin, in bytes. */
-  readonly messageBytesMax: number;
-}
-
-/** The least message size holds the longest key and every answer of reflection, in bytes. */
-export const MESSAGE_BYTES_MIN = 1_048_576;
-/** The largest holds the longest key with the longest value, in bytes (101 MiB). */
-export const MESSAGE_BYTES_MAX = 105_906_176;
-/** What every gRPC client takes unless it is told otherwise, in bytes. */
-export const MESSAGE_BYTES_DEFAULT = 4_194_304;
+import { serverCredentials } from "./server-credentials.js";
+import { ServerLife, type ServerStatus } from "./server-life.js";
+import type { ListenAddress, ServerOptions } from "./server-options.js";
 
 /** Above the limit by so much a request still gets an answer that names the field. */
 const REQUEST_MARGIN_BYTES = 65_536;
-const CONCURRENT_CALLS_MAX = 256;
-/** A connection that is silent for so long is asked whether its client lives. */
-const KEEPALIVE_MS = 60_000;
-const KEEPALIVE_TIMEOUT_MS = 20_000;
+/** What Node's timers can wait; grpc-js takes it for "never". */
+const TIMER_MS_MAX = 2 ** 31 - 1;
 
-/** "HOST:PORT", with brackets around an IPv6 address. */
-export function formatAddress({ host, port }: ListenAddress): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+/** What a server shows of itself. */
+export interface ServerFigures extends GateFigures {
+  readonly connections: number;
+}
+
+/** Listens, and refuses calls until it is given a store. OPTION_INVALID if it cannot listen there. */
+export async function startListening(options: ServerOptions, host: Host): Promise<KvixServer> {
+  const descriptors = await DescriptorSet.load(host.files);
+  const credentials = await serverCredentials(options, host.files);
+  const life = new ServerLife(host);
+  const receiveBytesMax = options.messageBytesMax + REQUEST_MARGIN_BYTES;
+  const estimate = answerEstimate(() => life.store, options.messageBytesMax);
+  const gate = new CallGate(host, options, receiveBytesMax, estimate);
+  const environment: CallEnvironment = { host, streams: new Set() };
+  const server = new Server({
+    ...grpcOptions(options, receiveBytesMax),
+    interceptors: [gate.interceptor],
+  });
+  addServices(server, { life, host, options, descriptors, environment });
+  const injector = injectorOf(server, credentials, options, gate);
+  const listener = await Listener.open(options.listen, {
+    connectionsMax: options.connectionsMax,
+    log: host.log,
+    accept: (socket) => injector.injectConnection(socket),
+  });
+  return new KvixServer({ server, listener, life, gate, environment, clock: host.clock });
 }
 
 /** Serves `store` until it is stopped. OPTION_INVALID if it cannot listen there. */
@@ -64,94 +82,139 @@ export async function startServer(
   options: ServerOptions,
   host: Host,
 ): Promise<KvixServer> {
-  const descriptors = await DescriptorSet.load(host.files);
-  const environment: CallEnvironment = { host, conversations: new Set() };
-  const server = new Server({
-    "grpc.max_receive_message_length": options.messageBytesMax + REQUEST_MARGIN_BYTES,
-    "grpc.max_concurrent_streams": CONCURRENT_CALLS_MAX,
-    "grpc.keepalive_time_ms": KEEPALIVE_MS,
-    "grpc.keepalive_timeout_ms": KEEPALIVE_TIMEOUT_MS,
-    // Without it grpc-js's forceShutdown finds no session to cut (1.14.7 keeps them with channelz).
-    "grpc.enable_channelz": 1,
-  });
-  addServices(server, { store, clock: host.clock, ...options }, descriptors, environment);
-  const port = await bind(server, options.listen);
-  return new KvixServer(server, { host: options.listen.host, port }, environment, host.clock);
+  const server = await startListening(options, host);
+  server.serve(store);
+  return server;
+}
+
+interface ServerParts {
+  readonly server: Server;
+  readonly listener: Listener;
+  readonly life: ServerLife;
+  readonly gate: CallGate;
+  readonly environment: CallEnvironment;
+  readonly clock: Host["clock"];
 }
 
 /** A server that listens. */
 export class KvixServer {
-  /** Where it listens, with the real port. */
-  readonly address: ListenAddress;
-  readonly #server: Server;
-  readonly #environment: CallEnvironment;
-  readonly #clock: Host["clock"];
+  readonly #parts: ServerParts;
 
-  /** Made by `startServer`. */
-  constructor(
-    server: Server,
-    address: ListenAddress,
-    environment: CallEnvironment,
-    clock: Host["clock"],
-  ) {
-    this.#server = server;
-    this.address = address;
-    this.#environment = environment;
-    this.#clock = clock;
+  /** Made by `startListening`. */
+  constructor(parts: ServerParts) {
+    this.#parts = parts;
+  }
+
+  /** Where it listens, with the real port. */
+  get address(): ListenAddress {
+    return this.#parts.listener.address;
+  }
+
+  /** What it is able to do, and why not more. */
+  get status(): ServerStatus {
+    return this.#parts.life.status();
+  }
+
+  get figures(): ServerFigures {
+    const { gate, listener } = this.#parts;
+    return { ...gate.figures, connections: listener.connections };
+  }
+
+  /** Answers calls from `store` from now on. */
+  serve(store: Store): void {
+    this.#parts.life.serve(store);
   }
 
   /**
-   * Takes no more calls, waits until those under way have ended, and cuts what
-   * is left after `graceMs`. True: nothing was cut.
+   * Says that it is not serving, takes no more connections, ends streams, waits
+   * until calls under way have ended, and cuts what is left after `graceMs`.
+   * True: nothing was cut.
    */
   async stop(graceMs: number): Promise<boolean> {
+    const { server, listener, life, gate, environment, clock } = this.#parts;
+    life.drain();
+    listener.close();
+    // Who watches the health learns of it before the stream ends.
+    await new Promise<void>((resolve) => clock.soon(resolve));
+    const closing = new KvixError("STORE_CLOSING");
+    endStreams(environment, closing);
+    gate.refuseWaiting(closing);
     const ended = new AbortController();
-    const drained = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
-    endConversations(this.#environment);
+    const drained = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
     const isDrained = await Promise.race([
       drained.then(() => true),
-      this.#clock.sleep(graceMs, ended.signal).then(() => false),
+      clock.sleep(graceMs, ended.signal).then(() => false),
     ]);
     ended.abort();
-    if (!isDrained) this.#server.forceShutdown();
+    if (!isDrained) server.forceShutdown();
+    listener.destroyConnections();
+    gate.stop();
     return isDrained;
   }
 }
 
-function addServices(
-  server: Server,
-  context: Parameters<typeof kvHandlers>[0],
-  descriptors: DescriptorSet,
-  environment: CallEnvironment,
-): void {
-  const services = [KvService, KvTextService, ServerReflection, ServerReflectionAlpha];
-  const reflection = reflectionHandlers(
-    descriptors,
-    services.map((service) => service.typeName),
-  );
+function grpcOptions(options: ServerOptions, receiveBytesMax: number): GrpcOptions {
+  return {
+    "grpc.max_receive_message_length": receiveBytesMax,
+    "grpc.max_concurrent_streams": options.callsPerConnectionMax,
+    "grpc.keepalive_time_ms": options.keepaliveMs,
+    "grpc.keepalive_timeout_ms": options.keepaliveTimeoutMs,
+    "grpc.max_connection_idle_ms": Math.min(options.connectionIdleMs, TIMER_MS_MAX),
+    "grpc.max_connection_age_ms": Math.min(options.connectionAgeMs, TIMER_MS_MAX),
+    // A connection of age ends as all of them do in a stop.
+    "grpc.max_connection_age_grace_ms": options.drainMs,
+    "grpc.enable_channelz": options.channelz ? 1 : 0,
+  };
+}
+
+interface ServicesContext {
+  readonly life: ServerLife;
+  readonly host: Host;
+  readonly options: ServerOptions;
+  readonly descriptors: DescriptorSet;
+  readonly environment: CallEnvironment;
+}
+
+function addServices(server: Server, context: ServicesContext): void {
+  const { life, host, options, descriptors, environment } = context;
+  const services = [KvService, KvTextService, Health, ServerReflection, ServerReflectionAlpha];
+  const names = [...services, ...(options.channelz ? [Channelz] : [])].map((each) => each.typeName);
+  // Made when there is a store; until then the store is what they are refused for.
+  const withStore = <Handlers>(make: (store: Store) => Handlers): (() => Handlers) => {
+    let handlers: Handlers | undefined;
+    return () => {
+      handlers ??= make(life.store);
+      return handlers;
+    };
+  };
+  const kvContext = (store: Store) => ({ store, clock: host.clock, ...options });
   server.addService(
     serviceDefinition(KvService),
-    implementService(KvService, kvHandlers(context), environment),
+    implementService(
+      KvService,
+      withStore((store) => kvHandlers(kvContext(store))),
+      environment,
+    ),
   );
   server.addService(
     serviceDefinition(KvTextService, KvService),
-    implementService(KvTextService, kvTextHandlers(context), environment),
+    implementService(
+      KvTextService,
+      withStore((store) => kvTextHandlers(kvContext(store))),
+      environment,
+    ),
   );
+  const health = healthHandlers(life, names);
+  server.addService(
+    serviceDefinition(Health),
+    implementService(Health, () => health, environment),
+  );
+  const reflection = reflectionHandlers(descriptors, names);
   for (const version of [ServerReflection, ServerReflectionAlpha]) {
     server.addService(
       serviceDefinition(version, ServerReflection),
-      implementService(ServerReflection, reflection, environment),
+      implementService(ServerReflection, () => reflection, environment),
     );
   }
-}
-
-function bind(server: Server, listen: ListenAddress): Promise<number> {
-  const address = formatAddress(listen);
-  return new Promise((resolve, reject) => {
-    server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
-      if (error === null) return resolve(port);
-      const detail = `cannot listen on ${address}: ${error.message}`;
-      reject(new KvixError("OPTION_INVALID", detail, { cause: error }));
-    });
-  });
+  if (options.channelz) server.addService(getChannelzServiceDefinition(), getChannelzHandlers());
 }

@@ -6,12 +6,9 @@ import type { Host, LogFields } from "../../src/host/host.js";
 import { NodeClock } from "../../src/host/node-clock.js";
 import { nodeHost } from "../../src/host/node-host.js";
 import { RpcClient } from "../../src/rpc/client.js";
-import {
-  formatAddress,
-  type KvixServer,
-  MESSAGE_BYTES_DEFAULT,
-  startServer,
-} from "../../src/service/server.js";
+import { formatAddress } from "../../src/service/listener.js";
+import { type KvixServer, startServer } from "../../src/service/server.js";
+import { resolveServerOptions, type ServerOptionsInput } from "../../src/service/server-options.js";
 import { MemoryStore } from "../support/memory-store.js";
 
 /** The real clock, but for the wall time. */
@@ -39,6 +36,8 @@ export interface MemoryServer {
 export interface MemoryServerOptions {
   readonly messageBytesMax?: number;
   readonly host?: string;
+  /** Other options of the server. */
+  readonly options?: Partial<ServerOptionsInput>;
   /** Stands between the services and the MemoryStore. */
   readonly wrap?: (store: Store) => Store;
   readonly channel?: ChannelOptions;
@@ -59,8 +58,9 @@ export async function startMemoryServer(
   const memory = new MemoryStore(() => clock.wallMs());
   const store = options.wrap?.(memory) ?? memory;
   const listen = { host: options.host ?? "127.0.0.1", port: 0 };
-  const messageBytesMax = options.messageBytesMax ?? MESSAGE_BYTES_DEFAULT;
-  const server = await startServer(store, { listen, messageBytesMax }, host);
+  const { messageBytesMax } = options;
+  const resolved = resolveServerOptions({ listen, messageBytesMax, ...options.options });
+  const server = await startServer(store, resolved, host);
   const address = formatAddress(server.address);
   const client = new RpcClient(address, options.channel);
   t.after(async () => {

@@ -77,6 +77,7 @@ for (const version of versions) {
     assert.equal(reply.messageResponse.case, "listServicesResponse");
     const { service } = reply.messageResponse.value as { service: { name: string }[] };
     assert.deepEqual(service.map(({ name }) => name).sort(), [
+      "grpc.health.v1.Health",
       "grpc.reflection.v1.ServerReflection",
       "grpc.reflection.v1alpha.ServerReflection",
       "kvix.v1.KvService",

@@ -62,6 +62,8 @@ function holdSets(): {
       return originalSet(...args);
     };
     holding.get = store.get.bind(store);
+    holding.exists = store.exists.bind(store);
+    holding.stats = store.stats.bind(store);
     Object.defineProperty(holding, "version", { get: () => store.version });
     return holding;
   };
@@ -251,7 +253,8 @@ test("a port that is taken is an error that names the address", async (t) => {
   const { startServer } = await import("../../src/service/server.js");
   const { nodeHost } = await import("../../src/host/node-host.js");
   const { MemoryStore } = await import("../support/memory-store.js");
-  const options = { listen: server.address, messageBytesMax: 4 * MIB };
+  const { resolveServerOptions } = await import("../../src/service/server-options.js");
+  const options = resolveServerOptions({ listen: server.address });
   const error = await thrown(startServer(new MemoryStore(), options, nodeHost()));
   assert.ok(error instanceof KvixError);
   assert.ok(error.message.includes(`127.0.0.1:${server.address.port}`));

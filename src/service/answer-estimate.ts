@@ -1,0 +1,61 @@
+/**
+ * How large an answer may get, told from the request before it is answered: the
+ * index knows the size of every record. So memory for large answers is waited
+ * for before anything is read.
+ *
+ * It is a guess: what it says too much is given back, and a record that is
+ * replaced by a larger one meanwhile is counted as soon as it is read.
+ */
+import { KvService, KvTextService } from "../../gen/kvix/v1/kvix_pb.js";
+import type { Store } from "../engine/store.js";
+import { Malformed } from "../rpc/definition.js";
+import type { AnswerEstimate } from "./call-gate.js";
+
+/** What the estimates read of a request. */
+interface KeyedRequest {
+  readonly key?: Uint8Array;
+  readonly returnPrevious?: boolean;
+  readonly precondition?: object;
+}
+
+type Estimate = (request: KeyedRequest) => number;
+
+/** The largest page of a List, in bytes. */
+const PAGE_BYTES_MAX = 4_194_304;
+
+/** The estimate for the calls of a store; `store` throws while there is none. */
+export function answerEstimate(store: () => Store, messageBytesMax: number): AnswerEstimate {
+  const recordBytes = ({ key }: KeyedRequest): number =>
+    key === undefined ? 0 : (store().exists(key)?.recordBytes ?? 0);
+  // A write answers with a record only if it was asked for one, or if one stood in its way.
+  const writeBytes = (request: KeyedRequest): number =>
+    request.returnPrevious === true || request.precondition !== undefined
+      ? recordBytes(request)
+      : 0;
+  const pageBytes = (): number => Math.min(PAGE_BYTES_MAX, messageBytesMax);
+  const byMethod: Readonly<Record<string, Estimate>> = {
+    get: recordBytes,
+    set: writeBytes,
+    delete: writeBytes,
+    touch: writeBytes,
+    list: pageBytes,
+  };
+  const byPath = new Map<string, Estimate>();
+  for (const service of [KvService, KvTextService]) {
+    for (const [localName, method] of Object.entries(service.method)) {
+      const estimate = byMethod[localName];
+      if (estimate !== undefined) byPath.set(`/${service.typeName}/${method.name}`, estimate);
+    }
+  }
+  return (path, request) => {
+    const estimate = byPath.get(path);
+    if (estimate === undefined || request instanceof Malformed) return 0;
+    try {
+      // A record that does not fit a message is read all the same.
+      return estimate(request as KeyedRequest);
+    } catch {
+      // A wrong key, or no store: the handler says so.
+      return 0;
+    }
+  };
+}

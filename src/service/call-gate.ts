@@ -1,0 +1,164 @@
+/**
+ * The way of a call through the server, as far as memory and time go. Handlers
+ * know nothing of it.
+ *
+ *     HEADERS -> [compressed: waits] -> its first bytes tell its length
+ *       small: goes on; large: goes on, or the stream is paused until there is room
+ *     -> decoded -> [the answer will be large: waits] -> handler -> answer -> stream closes
+ *
+ * What a call holds it holds until its stream closes: that is when grpc-js lets
+ * go of the request, and Node of the answer. grpc-js keeps a large request twice
+ * (as it came, and put together), so it counts twice.
+ *
+ * Once a second every call is looked at: a request that does not arrive, an
+ * answer that is not taken, and a client that goes on sending after its answer
+ * are ended. So a call needs no timer of its own.
+ *
+ * grpc-js makes its call while it hears of a stream, which is how the interceptor
+ * knows its stream: the one that is arriving.
+ */
+import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import {
+  ServerInterceptingCall,
+  type ServerInterceptingCallInterface,
+  type ServerInterceptor,
+} from "@grpc/grpc-js";
+import { KvixError } from "../base/kvix-error.js";
+import type { Host } from "../host/host.js";
+import { Account, Admission, SMALL_BYTES_MAX } from "./admission.js";
+import { type CallLimits, GatedCall } from "./gated-call.js";
+import type { StreamObserver } from "./http2-sessions.js";
+import type { ServerOptions } from "./server-options.js";
+
+/** How large the answer to a request may get, in bytes; at most 64 KiB need not be told apart. */
+export type AnswerEstimate = (path: string, request: unknown) => number;
+
+/** What a gate shows of itself. */
+export interface GateFigures {
+  /** Calls whose streams are open. */
+  readonly calls: number;
+  readonly waitingCalls: number;
+  /** Calls refused as OVERLOADED since the start. */
+  readonly refusedCalls: number;
+  /** Bytes held for messages. */
+  readonly heldBytes: number;
+}
+
+const LOOK_INTERVAL_MS = 1000;
+
+/** All calls of a server. */
+export class CallGate implements StreamObserver {
+  readonly #host: Pick<Host, "clock" | "log">;
+  readonly #admission: Admission;
+  readonly #limits: CallLimits;
+  readonly #estimate: AnswerEstimate;
+  readonly #accounts = new WeakMap<object, Account>();
+  readonly #calls = new Set<GatedCall>();
+  readonly #ended = new AbortController();
+  #arriving: GatedCall | undefined;
+
+  constructor(
+    host: Pick<Host, "clock" | "log">,
+    options: ServerOptions,
+    receiveBytesMax: number,
+    estimate: AnswerEstimate,
+  ) {
+    this.#host = host;
+    this.#estimate = estimate;
+    this.#admission = new Admission({
+      bytesMax: options.admittedBytesMax,
+      waitingMax: options.waitingCallsMax,
+      windowBytes: options.streamWindowBytes,
+    });
+    const { admissionTimeoutMs, messageTimeoutMs } = options;
+    this.#limits = { admissionTimeoutMs, messageTimeoutMs, receiveBytesMax };
+    void this.#look();
+  }
+
+  /** What is under way now. */
+  get figures(): GateFigures {
+    return {
+      calls: this.#calls.size,
+      waitingCalls: this.#admission.waiting,
+      refusedCalls: this.#admission.refused,
+      heldBytes: this.#admission.heldBytes,
+    };
+  }
+
+  onStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+    const account = this.#accountOf(stream.session ?? stream);
+    const startedMs = this.#host.clock.monotonicMs();
+    const call = new GatedCall(stream, account, this.#admission, this.#limits, startedMs);
+    call.watch(headers["grpc-encoding"]);
+    this.#calls.add(call);
+    stream.once("close", () => {
+      this.#calls.delete(call);
+      call.close();
+    });
+    this.#arriving = call;
+  }
+
+  afterStream(): void {
+    const call = this.#arriving;
+    this.#arriving = undefined;
+    // grpc-js refused it (no such method, no gRPC): nobody will read its body.
+    call?.abandon();
+  }
+
+  /** grpc-js's end of it. */
+  readonly interceptor: ServerInterceptor = (method, next) => {
+    const call = this.#arriving;
+    this.#arriving = undefined;
+    if (call === undefined) throw new KvixError("INTERNAL_BUG", "a call came without its stream");
+    call.isConversation = method.requestStream;
+    return new ServerInterceptingCall(next, {
+      start: (go) => {
+        if (!call.begin(next as ServerInterceptingCallInterface)) return;
+        go({
+          onReceiveMetadata: (metadata, pass) => call.whenReadable(() => pass(metadata)),
+          onReceiveMessage: (message, pass) => {
+            const answerBytes = this.#estimate(method.path, message);
+            if (answerBytes <= SMALL_BYTES_MAX) pass(message);
+            else call.whenAnswerable(answerBytes, () => pass(message));
+          },
+          onCancel: () => call.leave(),
+        });
+      },
+      sendMessage: (message, pass) => {
+        call.answered(message instanceof Uint8Array ? message.byteLength : 0);
+        pass(message);
+      },
+    });
+  };
+
+  /** Refuses all that wait, with the reason; calls that were let in go on. */
+  refuseWaiting(error: KvixError): void {
+    for (const call of this.#calls) call.refuseIfWaiting(error);
+  }
+
+  /** Looks no more. */
+  stop(): void {
+    this.#ended.abort();
+  }
+
+  async #look(): Promise<void> {
+    const { clock, log } = this.#host;
+    const { signal } = this.#ended;
+    while (!signal.aborted) {
+      await clock.sleep(LOOK_INTERVAL_MS, signal);
+      const nowMs = clock.monotonicMs();
+      let slow = 0;
+      for (const call of this.#calls) if (call.look(nowMs)) slow += 1;
+      if (slow > 0) log.warn({ calls: slow }, "calls of slow clients were ended");
+    }
+  }
+
+  #accountOf(session: object): Account {
+    let account = this.#accounts.get(session);
+    if (account === undefined) {
+      account = new Account();
+      this.#accounts.set(session, account);
+    }
+    return account;
+  }
+}

@@ -1,0 +1,255 @@
+/**
+ * One call on its way: what it holds, what it waits for, and when its time is
+ * up. See call-gate.ts for the way.
+ *
+ *     receiving -> received -> answering -> closed
+ *
+ * It waits at most once at a time: for its request, or for its answer.
+ */
+import { constants, type ServerHttp2Stream } from "node:http2";
+import type { ServerInterceptingCallInterface } from "@grpc/grpc-js";
+import { KvixError } from "../base/kvix-error.js";
+import { toCallStatus } from "../rpc/status.js";
+import { type Account, type Admission, Hold, SMALL_BYTES_MAX } from "./admission.js";
+import { MessageMeter } from "./message-meter.js";
+
+/** What every call is held to. */
+export interface CallLimits {
+  readonly admissionTimeoutMs: number;
+  readonly messageTimeoutMs: number;
+  /** Longer requests are refused by grpc-js as soon as it knows their length. */
+  readonly receiveBytesMax: number;
+}
+
+/** What a call takes beside its messages: a stream, its metadata, grpc-js's objects. */
+const CALL_BYTES = 4096;
+/** The most that deflate makes of one byte. */
+const INFLATION_MAX = 1032;
+/** A message has its timeout, and a second more for each so many bytes. */
+const BYTES_PER_SECOND = 1_048_576;
+const MS_PER_SECOND = 1000;
+
+/** A call and its stream. */
+export class GatedCall {
+  /** Whether its requests are a stream. */
+  isConversation = false;
+  readonly #stream: ServerHttp2Stream;
+  readonly #admission: Admission;
+  readonly #limits: CallLimits;
+  readonly #hold: Hold;
+  readonly #meter = new MessageMeter((length, packed) => this.#onRequest(length, packed));
+  #call: ServerInterceptingCallInterface | undefined;
+  /** Why the call is refused before it begins. */
+  #refusal: KvixError | undefined;
+  /** Nobody reads the request any more. */
+  #isOver = false;
+  /** Since when the request is arriving. */
+  #sinceMs: number;
+  /** Since when the call was seen to wait; 0: it does not. */
+  #waitingSinceMs = 0;
+  #requestBytes = 0;
+  #heldForRequest = 0;
+  #heldForAnswer = 0;
+  #isPacked = false;
+  /** What was not taken when it was last looked at, and since when. */
+  #unsentBytes = 0;
+  #unsentSinceMs = 0;
+  #wasFinished = false;
+
+  constructor(
+    stream: ServerHttp2Stream,
+    account: Account,
+    admission: Admission,
+    limits: CallLimits,
+    startedMs: number,
+  ) {
+    this.#stream = stream;
+    this.#admission = admission;
+    this.#limits = limits;
+    this.#hold = new Hold(account);
+    this.#sinceMs = startedMs;
+  }
+
+  /** Takes what every call takes, and listens to its bytes. */
+  watch(encoding: string | string[] | undefined): void {
+    this.#isPacked = encoding !== undefined && encoding !== "identity";
+    try {
+      this.#admission.takeSmall(this.#hold, CALL_BYTES);
+      this.#stream.on("data", (chunk: Buffer) => this.#meter.take(chunk));
+    } catch (error) {
+      this.#refusal = error as KvixError;
+    }
+  }
+
+  /** False: the call was refused, and goes no further. */
+  begin(call: ServerInterceptingCallInterface): boolean {
+    this.#call = call;
+    if (this.#refusal === undefined) return true;
+    this.#refuse(this.#refusal);
+    return false;
+  }
+
+  /**
+   * Calls `go` when the request may be read. A compressed one has to wait here:
+   * its bytes would be inflated as they come.
+   */
+  whenReadable(go: () => void): void {
+    if (!this.#isPacked) {
+      go();
+      return;
+    }
+    const bytes = 2 * this.#limits.receiveBytesMax;
+    this.#whenLarge(bytes, false, () => {
+      this.#heldForRequest = bytes;
+      go();
+    });
+  }
+
+  /** Calls `go` when there is room for the answer. */
+  whenAnswerable(answerBytes: number, go: () => void): void {
+    this.#whenLarge(answerBytes, true, () => {
+      this.#heldForAnswer = answerBytes;
+      go();
+    });
+  }
+
+  /** An answer goes out. */
+  answered(answerBytes: number): void {
+    if (this.#heldForAnswer === 0 && answerBytes <= SMALL_BYTES_MAX) {
+      if (answerBytes > CALL_BYTES) this.#admission.addSmall(this.#hold, answerBytes);
+      return;
+    }
+    // What could not be foreseen is there already.
+    this.#admission.adjust(this.#hold, answerBytes - this.#heldForAnswer);
+    this.#heldForAnswer = answerBytes;
+  }
+
+  /** The caller gave up. */
+  leave(): void {
+    this.#admission.leave(this.#hold);
+  }
+
+  refuseIfWaiting(error: KvixError): void {
+    if (this.#hold.place !== undefined) this.#refuse(error);
+  }
+
+  /** Nobody reads the request: what comes is dropped, and the client asked to stop. */
+  abandon(): void {
+    this.#isOver = true;
+    this.#stream.resume();
+  }
+
+  /** The stream is closed. */
+  close(): void {
+    this.#admission.release(this.#hold);
+  }
+
+  /** Ends the call if its time is up. True: its client was too slow. */
+  look(nowMs: number): boolean {
+    if (this.#hold.place !== undefined) {
+      // Its client is not to blame for the time it waits.
+      this.#sinceMs = nowMs;
+      if (this.#waitingSinceMs === 0) this.#waitingSinceMs = nowMs;
+      if (nowMs - this.#waitingSinceMs > this.#limits.admissionTimeoutMs) {
+        this.#refuse(this.#admission.overloaded());
+      }
+      return false;
+    }
+    this.#waitingSinceMs = 0;
+    return this.#lookAtRequest(nowMs) || this.#lookAtAnswer(nowMs);
+  }
+
+  #lookAtRequest(nowMs: number): boolean {
+    const stream = this.#stream;
+    if (stream.writableFinished) {
+      // The answer is out, and the client has still not ended its request.
+      if (this.#wasFinished) stream.close(constants.NGHTTP2_NO_ERROR);
+      this.#wasFinished = true;
+      return false;
+    }
+    const isReceived = this.isConversation
+      ? !this.#meter.isInside
+      : this.#meter.messages > 0 && !this.#meter.isInside;
+    if (isReceived) {
+      this.#sinceMs = nowMs;
+      return false;
+    }
+    const dueMs = this.#sinceMs + this.#timeoutMs(this.#requestBytes);
+    if (nowMs <= dueMs) return false;
+    this.#refuse(new KvixError("REQUEST_TOO_SLOW"));
+    return true;
+  }
+
+  #lookAtAnswer(nowMs: number): boolean {
+    const unsentBytes = this.#stream.writableLength;
+    if (unsentBytes === 0 || unsentBytes !== this.#unsentBytes) {
+      this.#unsentBytes = unsentBytes;
+      this.#unsentSinceMs = nowMs;
+      return false;
+    }
+    if (nowMs - this.#unsentSinceMs <= this.#timeoutMs(unsentBytes)) return false;
+    // A status would queue behind the answer that is not taken.
+    this.#stream.close(constants.NGHTTP2_CANCEL);
+    return true;
+  }
+
+  #timeoutMs(bytes: number): number {
+    return this.#limits.messageTimeoutMs + (bytes / BYTES_PER_SECOND) * MS_PER_SECOND;
+  }
+
+  /** A request has begun: from here on its length is known. */
+  #onRequest(lengthBytes: number, isPacked: boolean): void {
+    this.#requestBytes = lengthBytes;
+    const isRefusedByGrpc = lengthBytes > this.#limits.receiveBytesMax;
+    if (isRefusedByGrpc || this.#isOver || this.#stream.writableEnded) return;
+    if (this.#isPacked) {
+      // Room was made for the largest before anything was known. A conversation keeps it.
+      const inflated = Math.min(this.#limits.receiveBytesMax, lengthBytes * INFLATION_MAX);
+      if (!this.isConversation) this.#holdForRequest(2 * (isPacked ? inflated : lengthBytes));
+      return;
+    }
+    // The request before this one was answered, or waits in grpc-js's queue of one.
+    if (this.#heldForRequest > 0) this.#holdForRequest(0);
+    if (lengthBytes <= SMALL_BYTES_MAX) this.#takeSmall(lengthBytes);
+    else this.#takeLarge(2 * lengthBytes);
+  }
+
+  #takeSmall(bytes: number): void {
+    // A conversation's small messages follow one another; grpc-js holds one at a time.
+    if (this.isConversation) return;
+    try {
+      this.#admission.takeSmall(this.#hold, bytes);
+    } catch (error) {
+      this.#refuse(error as KvixError);
+    }
+  }
+
+  #takeLarge(bytes: number): void {
+    this.#whenLarge(bytes, false, () => {
+      this.#heldForRequest = bytes;
+      this.#stream.resume();
+    });
+    if (this.#hold.place !== undefined) this.#stream.pause();
+  }
+
+  #holdForRequest(bytes: number): void {
+    this.#admission.adjust(this.#hold, bytes - this.#heldForRequest);
+    this.#heldForRequest = bytes;
+  }
+
+  #whenLarge(bytes: number, isReceived: boolean, go: () => void): void {
+    try {
+      if (this.#admission.takeLarge(this.#hold, bytes, isReceived, go)) go();
+    } catch (error) {
+      this.#refuse(error as KvixError);
+    }
+  }
+
+  #refuse(error: KvixError): void {
+    this.#admission.leave(this.#hold);
+    this.#isOver = true;
+    this.#call?.sendStatus(toCallStatus(error));
+    // What the client has sent or will send is nobody's any more.
+    this.#stream.resume();
+  }
+}
