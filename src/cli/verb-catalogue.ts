@@ -68,6 +68,11 @@ export const verbs: readonly Verb[] = [
     load: async () => (await import("./inspect.js")).declareInspect,
   },
   {
+    name: "verify",
+    summary: "Check a store that nobody has open; changes nothing.",
+    load: async () => (await import("./verify.js")).declareVerify,
+  },
+  {
     name: "repair",
     summary: "Rebuild the lost or damaged manifest of a store that nobody has open.",
     load: async () => (await import("./repair.js")).declareRepair,
