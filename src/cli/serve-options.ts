@@ -133,12 +133,19 @@ function resolve(
   }
   for (const { option: name, problem } of named) {
     const flag = serveOptionTable.find((option) => option.name === name)?.flag ?? name;
-    faults.add(given.get(flag)?.place ?? flag, problem);
+    faults.add(given.get(flag)?.place ?? flag, withFlags(problem));
   }
   if (faults.faults.length > 0 || store === undefined || server === undefined) return undefined;
   const command = (name: string): unknown => values.get(name) ?? ruleOf(name).default;
   const logFormat = command("logFormat") as LogFormat;
   return { store, server, logLevel: String(command("logLevel")), logFormat };
+}
+
+/** The problem with the options that it names as people know them. */
+function withFlags(problem: string): string {
+  return problem.replaceAll(/\b[a-z]+[A-Z]\w*/g, (name) => {
+    return serveOptionTable.find((option) => option.name === name)?.flag ?? name;
+  });
 }
 
 /** What was given of an owner's options, by its own names. */

@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { KvService } from "../../gen/kvix/v1/kvix_pb.js";
+import { RpcClient } from "../../src/rpc/client.js";
 import { type Client, clientOf, jsonOf, runShell } from "../support/command-run.js";
 import { makeFolder } from "../support/folder.js";
 import { ServerProcess } from "../support/server-process.js";
@@ -11,15 +13,28 @@ import { SimRandom } from "../support/sim-random.js";
 const folder = makeFolder();
 let server: ServerProcess;
 let kvix: Client;
+let direct: RpcClient;
 
 before(async () => {
   server = await ServerProcess.start(join(folder.path, "data"));
   kvix = clientOf(server.address);
+  direct = new RpcClient(server.address);
 });
 after(async () => {
+  direct.close();
   await server.end("SIGKILL");
   folder.remove();
 });
+
+/** What the store has under a key, without the command. */
+async function stored(key: Uint8Array): Promise<Buffer | undefined> {
+  const { record } = await direct.call(KvService.method.get, { key });
+  return record === undefined ? undefined : Buffer.from(record.value);
+}
+
+async function store(key: Uint8Array, value: Uint8Array): Promise<void> {
+  await direct.call(KvService.method.set, { key, value });
+}
 
 const everyByte = Uint8Array.from({ length: 256 }, (_, byte) => byte);
 
@@ -36,14 +51,13 @@ test("I6: all 256 bytes come back from stdin, from a file, and from hex and base
   for (const [args, input] of ways) {
     const set = await kvix(args, input === undefined ? {} : { input });
     assert.equal(set.code, 0, set.stderr);
-    const got = await kvix(["get", "key"]);
-    assert.deepEqual(got.stdout, Buffer.from(everyByte), args.join(" "));
-    await kvix(["delete", "key"]);
+    assert.deepEqual(await stored(Buffer.from("key")), Buffer.from(everyByte), args.join(" "));
+    await direct.call(KvService.method.delete, { key: Buffer.from("key") });
   }
 });
 
 test("I6: what comes out of a pipe is the value and nothing else, in every way to ask for it", async () => {
-  await kvix(["set", "every", "-"], { input: everyByte });
+  await store(Buffer.from("every"), everyByte);
   const path = join(folder.path, "out");
   const toFile = await kvix(["get", "every", "--file", path]);
   assert.deepEqual([toFile.stdout.length, toFile.stderr], [0, ""]);
@@ -62,18 +76,16 @@ test("I6: what comes out of a pipe is the value and nothing else, in every way t
 });
 
 test("I5: keys of any bytes are told apart, and no text is mistaken for other bytes", async () => {
-  for (const key of ["00", "ff", "c3a9", "65cc81", "2d2d68656c70", "0a", "5c6e"]) {
-    const set = await kvix(["set", "--hex", key, key]);
-    assert.equal(set.code, 0, set.stderr);
-  }
-  for (const key of ["00", "ff", "c3a9", "65cc81", "2d2d68656c70", "0a", "5c6e"]) {
-    const got = await kvix(["get", "--hex", key]);
-    assert.equal(got.stdout.toString(), `${key}\n`);
+  const keys = ["00", "ff", "c3a9", "65cc81", "2d2d68656c70", "0a5c6e"];
+  for (const key of keys) await store(Buffer.from(key, "hex"), Buffer.from(key));
+  for (const key of keys) {
+    const got = await kvix(["get", "--hex", key, "--file", "-"]);
+    assert.equal(got.stdout.toString(), key);
   }
   const composed = await kvix(["get", "\u00e9", "--json"]);
-  assert.equal(jsonOf(composed)["value"], "\u00e9");
+  assert.equal(jsonOf(composed)["value"], "c3a9");
   const dashed = await kvix(["get", "--", "--help"]);
-  assert.equal(dashed.stdout.toString(), "--help");
+  assert.equal(dashed.stdout.toString(), "2d2d68656c70");
 });
 
 test("I6: an empty value, a line feed at the end and a megabyte come back as they are", async () => {
@@ -82,6 +94,7 @@ test("I6: an empty value, a line feed at the end and a megabyte come back as the
   for (const value of values) {
     const set = await kvix(["set", "value", "-"], { input: value });
     assert.equal(set.code, 0, set.stderr);
+    assert.ok((await stored(Buffer.from("value")))?.equals(value));
     const { stdout } = await kvix(["get", "value"]);
     assert.ok(stdout.equals(value), `${value.length} bytes`);
   }
@@ -98,8 +111,8 @@ test("a record larger than the server's messages is refused with what to do, and
 });
 
 test("JSON has text as text and other bytes as base64, or all of it in the form asked for", async () => {
-  await kvix(["set", "plain", "text"]);
-  await kvix(["set", "--hex", "ff00", "fe"]);
+  await store(Buffer.from("plain"), Buffer.from("text"));
+  await store(Buffer.from("ff00", "hex"), Buffer.from("fe", "hex"));
   const plain = jsonOf(await kvix(["get", "plain", "--json"]));
   assert.deepEqual([plain["key"], plain["value"]], ["plain", "text"]);
   const other = jsonOf(await kvix(["get", "--hex", "ff00", "--json"]));
@@ -131,7 +144,7 @@ test("arguments that are not what they are said to be are refused by name", asyn
 });
 
 test("a disk that is full where the value goes ends the command with 1", async () => {
-  await kvix(["set", "filler", "-"], { input: Buffer.alloc(100_000) });
+  await store(Buffer.from("filler"), Buffer.alloc(100_000));
   const { code, stderr } = runShell("kvix get filler > /dev/full", {
     environment: { KVIX_ENDPOINT: server.address },
   });

@@ -70,9 +70,15 @@ export function quoted(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }
 
+/** The command as a function, and as an array for what runs in the background. */
+const shellPrelude = [
+  `KVIX=(${quoted(process.execPath)} ${quoted(commandPath)})`,
+  `kvix() { "\${KVIX[@]}" "$@"; }`,
+].join("\n");
+
 /** Runs a line of the shell in which `kvix` is the command under test. */
 export function runShell(line: string, options: RunOptions = {}): RunResult {
-  const script = `kvix() { ${quoted(process.execPath)} ${quoted(commandPath)} "$@"; }\n${line}`;
+  const script = `${shellPrelude}\n${line}`;
   const { status, stdout, stderr } = spawnSync("bash", ["-o", "pipefail", "-c", script], {
     env: { ...plainEnvironment, ...options.environment },
     input: options.input ?? "",
@@ -80,4 +86,24 @@ export function runShell(line: string, options: RunOptions = {}): RunResult {
     maxBuffer: 2 ** 28,
   });
   return { code: status, stdout, stderr: stderr.toString("utf8") };
+}
+
+/**
+ * Runs a line of the shell on a pseudo-terminal, made by script(1); stdout and
+ * stderr come together, as a person sees them.
+ */
+export function runTerminal(
+  line: string,
+  options: RunOptions = {},
+): { readonly code: number | null; readonly stdout: string } {
+  const script = `${shellPrelude}\n${line}`;
+  const args = ["--quiet", "--return", "--command", `bash -c ${quoted(script)}`, "/dev/null"];
+  const { status, stdout, error } = spawnSync("script", args, {
+    env: { ...plainEnvironment, ...options.environment, TERM: "xterm" },
+    input: "",
+    cwd: options.cwd,
+    encoding: "utf8",
+  });
+  if (error !== undefined) throw error;
+  return { code: status, stdout: stdout.replaceAll("\r\n", "\n") };
 }
