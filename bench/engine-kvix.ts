@@ -1,21 +1,34 @@
-/** kvix as a contender: an embedded store with its default options. */
+/** kvix as a contender: an embedded store with its default options, or without its cache. */
 import { openStore } from "../src/engine/open-store.js";
+import type { StoreOptionsInput } from "../src/engine/options.js";
 import type { Mutation } from "../src/engine/store.js";
 import { nodeHost } from "../src/host/node-host.js";
-import { type Contender, type OpenContender, runsOf } from "./engine-contender.js";
+import {
+  batchesInFlight,
+  batchRecords,
+  type Contender,
+  loadInFlight,
+  type OpenContender,
+} from "./engine-contender.js";
+import type { Records } from "./engine-records.js";
 
 const never = { kind: "never" } as const;
 const sync = { durability: "sync" } as const;
 const buffered = { durability: "buffered" } as const;
 
-/** How many records one batch of the bulk load has. */
-const batchRecords = 1000;
-/** The next batches are encoded while one is written. */
-const batchesInFlight = 4;
+/** Opens kvix as a program gets it that sets no option. */
+export const openKvix: OpenContender = (directory, records) => openWith({}, directory, records);
 
-/** Opens kvix. */
-export const openKvix: OpenContender = async (directory, records): Promise<Contender> => {
-  const open = () => openStore({ dataDir: directory }, nodeHost());
+/** Opens kvix so that every get reads the file. */
+export const openUncachedKvix: OpenContender = (directory, records) =>
+  openWith({ cacheBytesMax: 0 }, directory, records);
+
+async function openWith(
+  options: Omit<StoreOptionsInput, "dataDir">,
+  directory: string,
+  records: Records,
+): Promise<Contender> {
+  const open = () => openStore({ ...options, dataDir: directory }, nodeHost());
   let store = await open();
   const mutationsOf = (first: number, end: number): Mutation[] =>
     Array.from({ length: end - first }, (_, at) => ({
@@ -26,28 +39,28 @@ export const openKvix: OpenContender = async (directory, records): Promise<Conte
   return {
     manner: {
       put: "`set`, durability sync",
-      get: "`get` of the engine, which answers at once from the page cache",
-      load: `\`batch\` of ${batchRecords}, ${batchesInFlight} in flight, buffered, the last one sync`,
+      get:
+        options.cacheBytesMax === 0
+          ? "`get` of the engine with `cacheBytesMax` 0: one `pread` each"
+          : "`get` of the engine; what it has read before is in its cache of 128 MiB",
+      "load each": `\`batch\` of ${batchRecords}, sync, ${batchesInFlight} in flight`,
+      "load end": `\`batch\` of ${batchRecords}, buffered, ${batchesInFlight} in flight, the last one sync`,
     },
     put: (index) => store.set(records.key(index), records.value(index), never, sync),
     get: (index) => {
       const found = store.get(records.key(index));
       return found instanceof Promise ? found.then((record) => record?.value) : found?.value;
     },
-    load: async () => {
-      const inFlight: Promise<unknown>[] = [];
-      for (const [first, end] of runsOf(records, batchRecords)) {
-        if (inFlight.length === batchesInFlight) await inFlight.shift();
+    load: (durability) =>
+      loadInFlight(records, (first, end) => {
         // A sync write makes every write before it durable too.
-        const durability = end === records.count ? sync : buffered;
-        inFlight.push(store.batch(mutationsOf(first, end), durability));
-      }
-      await Promise.all(inFlight);
-    },
+        const isSync = durability === "each" || end === records.count;
+        return store.batch(mutationsOf(first, end), isSync ? sync : buffered);
+      }),
     settle: async () => {
       await store.close();
       store = await open();
     },
     close: () => store.close(),
   };
-};
+}

@@ -6,7 +6,13 @@
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { repositoryRoot } from "../test/support/paths.js";
-import { type OpenContender, runsOf } from "./engine-contender.js";
+import {
+  batchesInFlight,
+  batchRecords,
+  loadInFlight,
+  type OpenContender,
+  runsOf,
+} from "./engine-contender.js";
 
 const requirePeer = createRequire(join(repositoryRoot, "bench", "peers", "package.json"));
 
@@ -31,20 +37,25 @@ export const openLmdb: OpenContender = async (directory, records) => {
     manner: {
       put: "`put`, then `flushed`",
       get: "`getBinary`",
-      load: "`putSync`s in one `transactionSync`, then `flushed`",
+      "load each": `\`putSync\`s in a \`transactionSync\` of ${batchRecords}, then \`flushed\`, ${batchesInFlight} in flight`,
+      "load end": "`putSync`s in one `transactionSync`, then `flushed`",
     },
     put: async (index) => {
       await store.put(records.key(index), records.value(index));
       await store.flushed;
     },
     get: (index) => store.getBinary(records.key(index)),
-    load: async () => {
-      store.transactionSync(() => {
-        for (let index = 0; index < records.count; index++) {
-          store.putSync(records.key(index), records.value(index));
-        }
-      });
-      await store.flushed;
+    load: async (durability) => {
+      const write = async (first: number, end: number): Promise<void> => {
+        store.transactionSync(() => {
+          for (let index = first; index < end; index++) {
+            store.putSync(records.key(index), records.value(index));
+          }
+        });
+        await store.flushed;
+      };
+      if (durability === "each") await loadInFlight(records, write);
+      else await write(0, records.count);
     },
     settle: async () => {},
     close: () => store.close(),
@@ -78,18 +89,21 @@ export const openClassicLevel: OpenContender = async (directory, records) => {
     manner: {
       put: "`put`, sync",
       get: "`getSync`",
-      load: "chained `batch` of 1,000, the last one sync",
+      "load each": `chained \`batch\` of ${batchRecords}, sync, ${batchesInFlight} in flight`,
+      "load end": `chained \`batch\` of ${batchRecords}, the last one sync`,
     },
     put: (index) => store.put(records.key(index), records.value(index), { sync: true }),
     get: (index) => store.getSync(records.key(index)),
-    load: async () => {
-      for (const [first, end] of runsOf(records, 1000)) {
+    load: async (durability) => {
+      const write = (first: number, end: number): Promise<void> => {
         const batch = store.batch();
         for (let index = first; index < end; index++) {
           batch.put(records.key(index), records.value(index));
         }
-        await batch.write({ sync: end === records.count });
-      }
+        return batch.write({ sync: durability === "each" || end === records.count });
+      };
+      if (durability === "each") return loadInFlight(records, write);
+      for (const [first, end] of runsOf(records, batchRecords)) await write(first, end);
     },
     settle: () => store.compactRange(Buffer.alloc(1), Buffer.alloc(17, 0xff)),
     close: () => store.close(),
@@ -124,19 +138,23 @@ export const openBetterSqlite: OpenContender = async (directory, records) => {
     manner: {
       put: "WAL, synchronous FULL, one `INSERT` at a time",
       get: "prepared `SELECT`",
-      load: "`INSERT`s in one transaction",
+      "load each": `WAL, synchronous FULL, \`INSERT\`s in transactions of ${batchRecords}`,
+      "load end": "`INSERT`s in one transaction",
     },
     put: (index) => {
       put.run(records.key(index), records.value(index));
       return undefined;
     },
     get: (index) => get.get(records.key(index)),
-    load: async () => {
-      store.exec("BEGIN");
-      for (let index = 0; index < records.count; index++) {
-        put.run(records.key(index), records.value(index));
+    load: async (durability) => {
+      const size = durability === "each" ? batchRecords : records.count;
+      for (const [first, end] of runsOf(records, size)) {
+        store.exec("BEGIN");
+        for (let index = first; index < end; index++) {
+          put.run(records.key(index), records.value(index));
+        }
+        store.exec("COMMIT");
       }
-      store.exec("COMMIT");
     },
     settle: async () => {
       store.pragma("wal_checkpoint(TRUNCATE)");

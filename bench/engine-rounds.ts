@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { repositoryRoot } from "../test/support/paths.js";
 import type { BenchResult } from "./bench-result.js";
-import { type ContenderName, contenderNames } from "./engine-contender.js";
+import { type ContenderName, peerNames } from "./engine-contender.js";
 import { installPeers } from "./engine-install.js";
 import { keyBytes, valueBytes } from "./engine-records.js";
 import type { Lap, Reply, Task } from "./engine-task.js";
@@ -20,6 +20,8 @@ export interface Comparison {
   /** Run once by each side before the rounds; not timed. */
   readonly prepare: readonly Task[];
   readonly task: Task;
+  /** How kvix is measured beside its usual manner; shown, not compared. */
+  readonly alsoOurs?: readonly ContenderName[];
   /** Whether every round starts with an empty store. */
   readonly startsEmpty: boolean;
 }
@@ -43,12 +45,13 @@ const tmpfsType = 0x01021994;
 /** Runs the rounds and compares our median with the best median of the others. */
 export async function compare(comparison: Comparison): Promise<BenchResult> {
   installPeers();
+  const contenders: ContenderName[] = ["kvix", ...(comparison.alsoOurs ?? []), ...peerNames];
   const home = makeHome();
   const sides = new Map<ContenderName, Side>();
   const figures = new Map<ContenderName, SideFigures>();
   try {
     for (let round = 0; round < sizes.rounds; round++) {
-      for (const name of turnOrder(round)) {
+      for (const name of turnOrder(contenders, round)) {
         let side = sides.get(name);
         if (side === undefined) {
           side = new Side(name, mkdtempSync(join(home, `${name}-`)));
@@ -78,7 +81,7 @@ export function summarize(
   figures: ReadonlyMap<ContenderName, Readonly<SideFigures>>,
 ): BenchResult {
   const medianOf = (name: ContenderName): number => median(figures.get(name)?.rates ?? []);
-  const others = contenderNames.slice(1).filter((name) => figures.has(name));
+  const others = peerNames.filter((name) => figures.has(name));
   const best = others.reduce((one, other) => (medianOf(other) > medianOf(one) ? other : one));
   const ours = figures.get("kvix")?.rates ?? [];
   const ratios = ours.map((rate, round) => rate / (figures.get(best)?.rates[round] ?? Number.NaN));
@@ -117,8 +120,8 @@ export function median(values: readonly number[]): number {
 
 const rounded = (ratio: number): number => Math.round(ratio * 100) / 100;
 
-const turnOrder = (round: number): readonly ContenderName[] =>
-  contenderNames.map((_, at) => contenderNames[(at + round) % contenderNames.length] ?? "kvix");
+const turnOrder = (all: readonly ContenderName[], round: number): readonly ContenderName[] =>
+  all.map((_, at) => all[(at + round) % all.length] ?? "kvix");
 
 /** A folder for all sides, on a disk that a sync has to wait for. */
 function makeHome(): string {

@@ -4,11 +4,12 @@
  */
 import type { ContenderName, OpenContender } from "./engine-contender.js";
 import { Records } from "./engine-records.js";
-import { type Reply, runTask, type Task } from "./engine-task.js";
+import { doingOf, type Reply, runTask, type Task } from "./engine-task.js";
 
 // Imported on demand, so that no side carries another's code.
 const openers: Readonly<Record<ContenderName, () => Promise<OpenContender>>> = {
   kvix: async () => (await import("./engine-kvix.js")).openKvix,
+  "kvix-uncached": async () => (await import("./engine-kvix.js")).openUncachedKvix,
   lmdb: async () => (await import("./engine-peers.js")).openLmdb,
   "classic-level": async () => (await import("./engine-peers.js")).openClassicLevel,
   "better-sqlite3": async () => (await import("./engine-peers.js")).openBetterSqlite,
@@ -26,8 +27,7 @@ const reply = (message: Reply): void => {
 process.on("message", (task: Task) => {
   runTask(store, records, task).then(
     (lap) => {
-      const manner = task.kind in store.manner ? task.kind : "get";
-      reply({ kind: "lap", lap, manner: store.manner[manner as keyof typeof store.manner] });
+      reply({ kind: "lap", lap, manner: store.manner[doingOf(task)] });
     },
     (error: unknown) => reply({ kind: "failed", message: String(error) }),
   );

@@ -1,10 +1,10 @@
 /** The tasks that one contender runs in its process, and the messages that carry them. */
-import type { Contender } from "./engine-contender.js";
+import type { Contender, Doing, LoadDurability } from "./engine-contender.js";
 import { type Records, valueBytes } from "./engine-records.js";
 
 /** What a contender is told to do. Only the work itself is timed. */
 export type Task =
-  | { readonly kind: "load" }
+  | { readonly kind: "load"; readonly durability: LoadDurability }
   | { readonly kind: "settle" }
   | { readonly kind: "put"; readonly milliseconds: number; readonly inFlight: number }
   | { readonly kind: "get"; readonly milliseconds: number }
@@ -21,6 +21,12 @@ export type Reply =
   | { readonly kind: "lap"; readonly lap: Lap; readonly manner: string }
   | { readonly kind: "failed"; readonly message: string };
 
+/** What a task shows a store doing; nothing of its own: as a reader. */
+export function doingOf(task: Task): Doing {
+  if (task.kind === "load") return `load ${task.durability}`;
+  return task.kind === "put" ? "put" : "get";
+}
+
 /** How many operations go by between two looks at the clock. */
 const clockStride = 64;
 
@@ -29,7 +35,7 @@ export async function runTask(store: Contender, records: Records, task: Task): P
   switch (task.kind) {
     case "load":
       return timed(async () => {
-        await store.load();
+        await store.load(task.durability);
         return records.count;
       });
     case "put":

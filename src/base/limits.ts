@@ -27,3 +27,12 @@ export const BATCH_BYTES_MAX = 134_217_728;
 
 /** The length of a store's id, in bytes. */
 export const STORE_ID_BYTES = 16;
+
+/** The most records of a page of List. */
+export const PAGE_RECORDS_MAX = 10_000;
+
+/** How many records a page has at most if nobody says. */
+export const PAGE_RECORDS_DEFAULT = 1_000;
+
+/** The most bytes of a page (4 MiB): what every gRPC client takes. */
+export const PAGE_BYTES_MAX = 4_194_304;

@@ -38,6 +38,7 @@ const storeFlags: Readonly<
   durability: ["--durability", "MODE"],
   flushIntervalMs: ["--flush-interval", "TIME"],
   indexBytesMax: ["--max-index-bytes", "SIZE"],
+  cacheBytesMax: ["--max-cache-bytes", "SIZE"],
   inFlightBytesMax: ["--max-in-flight-bytes", "SIZE"],
   diskReserveBytes: ["--disk-reserve-bytes", "SIZE"],
   recovery: ["--recovery", "POLICY"],

@@ -11,6 +11,7 @@
  */
 import { logVerbosity, setLogVerbosity } from "@grpc/grpc-js";
 import { KvixError } from "../base/kvix-error.js";
+import { buildVersion } from "../base/version.js";
 import type { StoreOptions } from "../engine/options.js";
 import type { Store } from "../engine/store.js";
 import type { Host, Log } from "../host/host.js";
@@ -21,7 +22,6 @@ import { type KvixServer, startListening } from "../service/server.js";
 import { ExitCode } from "./exit-code.js";
 import { openLog } from "./log.js";
 import type { ServeOptions } from "./serve-options.js";
-import { buildVersion } from "./version.js";
 
 /** How the store is opened. */
 export type OpenStore = (options: StoreOptions, host: Host) => Promise<Store>;

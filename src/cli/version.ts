@@ -1,14 +1,6 @@
-/** The version of this build, as package.json has it, and `kvix version`. */
-import { createRequire } from "node:module";
+/** `kvix version`. */
+import { buildVersion } from "../base/version.js";
 import type { DeclareVerb } from "./verb.js";
-
-const manifest: unknown = createRequire(import.meta.url)("../../../package.json");
-
-/** "MAJOR.MINOR.PATCH". */
-export const buildVersion: string =
-  typeof manifest === "object" && manifest !== null && "version" in manifest
-    ? String(manifest.version)
-    : "unknown";
 
 /** `kvix version`. */
 export const declareVersion: DeclareVerb = (command, { out }) => {

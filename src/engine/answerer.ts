@@ -51,6 +51,10 @@ function resultOf(answer: Answer, record: StoredRecord | undefined): WriteResult
       const { applied, deleted, version } = answer;
       return { applied, deleted, version, ...carried(applied, record) };
     }
+    case "touch": {
+      const { applied, found, version, expiresAtMs } = answer;
+      return { applied, found, version, expiresAtMs, current: record };
+    }
     case "batch":
       return answer.result;
     case "done":

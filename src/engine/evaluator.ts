@@ -7,17 +7,19 @@
  * are of the kind "not applied": nothing of the operation is kept.
  */
 import { KvixError } from "../base/kvix-error.js";
-import { BATCH_BYTES_MAX, EXPIRES_AT_MS_MAX } from "../base/limits.js";
+import { BATCH_BYTES_MAX } from "../base/limits.js";
 import { batchHeadBytes, encodeBatchHead } from "../format/batch.js";
 import { FRAME_HEADER_BYTES, FrameFlag, writeFrameHeader } from "../format/frame.js";
 import { encodeRecord, encodeTombstone, recordBytes, tombstoneBytes } from "../format/record.js";
+import { isBlind, isMet, resolveExpiry, UNSEEN } from "./acceptance-rules.js";
 import type { AcceptedKey, AcceptedState } from "./accepted-state.js";
 import type { DiskSpace } from "./disk-space.js";
 import type { Keydir } from "./keydir/keydir.js";
 import type { StagedChunk, Staging } from "./staging.js";
-import type { Condition, Expiry, Mutation } from "./store.js";
+import type { Expiry, Mutation } from "./store.js";
+import type { ValueSource } from "./value-source.js";
 import type { Versions } from "./versions.js";
-import { PendingEntry, type WriteOp, type WriteRequest } from "./write-op.js";
+import { PendingEntry, type TouchRequest, type WriteOp, type WriteRequest } from "./write-op.js";
 
 /** What acceptance works with. */
 export interface EvaluatorContext {
@@ -26,6 +28,7 @@ export interface EvaluatorContext {
   readonly staging: Staging;
   readonly versions: Versions;
   readonly space: DiskSpace;
+  readonly values: ValueSource;
   readonly indexBytesMax: number;
   readonly wallMs: () => number;
   /** Bytes accepted and not yet written. */
@@ -47,6 +50,7 @@ export class Evaluator {
     const { request } = op;
     if (request.kind === "set") this.#set(op, request);
     else if (request.kind === "delete") this.#delete(op, request);
+    else if (request.kind === "touch") this.#touch(op, request);
     else if (request.kind === "expire") this.#expire(op, request);
     else if (request.kind === "batch") this.#batch(op, request);
     else {
@@ -101,6 +105,28 @@ export class Evaluator {
     }
     const place = request.returnPrevious ? standing.place : undefined;
     op.answer = { kind: "delete", applied: true, deleted: true, version: entry.version, place };
+  }
+
+  /** The record that stands, with its value and a version and an expiry of its own. */
+  #touch(op: WriteOp, { key, expiry, condition }: TouchRequest): void {
+    const nowMs = this.#context.wallMs();
+    const standing = this.#look(key, nowMs);
+    const unmoved = { kind: "touch", found: false, version: 0, expiresAtMs: 0 } as const;
+    const applied = isMet(condition, standing);
+    if (!applied || !standing.isVisible) {
+      const place = applied || !standing.isVisible ? undefined : standing.place;
+      op.answer = { ...unmoved, applied, place };
+      this.#observe(op, standing);
+      return;
+    }
+    const expiresAtMs = resolveExpiry(expiry, standing, nowMs);
+    this.#context.versions.requireRoomFor(1);
+    const value = this.#context.values.take(op, standing);
+    this.#requireSpace(op, key.length + value.length);
+    const entry = this.#draftSet({ key, value }, expiresAtMs, nowMs, standing);
+    this.#appendOne(op, entry, key, value, nowMs);
+    const { version } = entry;
+    op.answer = { kind: "touch", applied, found: true, version, expiresAtMs, place: undefined };
   }
 
   /** The sweep's conditional write: only if the newest state is still the expired version it saw. */
@@ -158,9 +184,9 @@ export class Evaluator {
     op.dependsOn = standing?.isVisible === true ? standing.version : this.#context.versions.last;
   }
 
-  #requireSpace(op: WriteOp): void {
+  #requireSpace(op: WriteOp, bytes = op.costBytes): void {
     const { space, stagedBytes } = this.#context;
-    if (op.onlyDeletes || !space.isFullFor(stagedBytes() + op.costBytes)) return;
+    if (op.onlyDeletes || !space.isFullFor(stagedBytes() + bytes)) return;
     throw new KvixError("NO_SPACE", `${space.freeBytes} bytes are free`, {
       metadata: { free_bytes: space.freeBytes, watermark_bytes: space.watermarkBytes },
     });
@@ -277,52 +303,3 @@ export class Evaluator {
 
 const NEVER: Expiry = { kind: "never" };
 const NO_KEYS = { count: 0, bytes: 0 };
-
-/** Stands for what was not looked at. */
-const UNSEEN: AcceptedKey = {
-  exists: false,
-  isVisible: false,
-  version: 0,
-  expiresAtMs: 0,
-  place: undefined,
-  isIndexed: false,
-};
-
-/** Whether a mutation does the same whatever stands. */
-function isBlind(mutation: Mutation): boolean {
-  return mutation.kind === "set" && mutation.expiry?.kind !== "keep";
-}
-
-function isMet(condition: Condition | undefined, standing: AcceptedKey): boolean {
-  switch (condition?.kind) {
-    case undefined:
-      return true;
-    case "absent":
-      return !standing.isVisible;
-    case "present":
-      return standing.isVisible;
-    case "version":
-      return standing.isVisible && standing.version === condition.version;
-  }
-}
-
-/** The instant a record expires, in Unix milliseconds; 0: never. One in the past is kept as 1 or more. */
-function resolveExpiry(expiry: Expiry, standing: AcceptedKey, nowMs: number): number {
-  switch (expiry.kind) {
-    case "never":
-      return 0;
-    case "keep":
-      return standing.isVisible ? standing.expiresAtMs : 0;
-    case "at":
-      return Math.max(1, Math.ceil(expiry.atMs));
-    case "ttl": {
-      const atMs = nowMs + Math.ceil(expiry.ttlMs);
-      if (atMs > EXPIRES_AT_MS_MAX) {
-        throw new KvixError("FIELD_INVALID", "ttl reaches beyond the year 9999", {
-          metadata: { field: "ttl" },
-        });
-      }
-      return Math.max(1, atMs);
-    }
-  }
-}

@@ -6,7 +6,6 @@
  *   beside:  expiry sweep, hint keeper
  */
 import { KvixError } from "../base/kvix-error.js";
-import { BATCH_MUTATIONS_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX } from "../base/limits.js";
 import { FRAME_HEADER_BYTES } from "../format/frame.js";
 import type { FileLock } from "../host/file-system.js";
 import type { Host } from "../host/host.js";
@@ -20,21 +19,33 @@ import { type Keydir, NO_ENTRY } from "./keydir/keydir.js";
 import type { Latch } from "./latch.js";
 import type { Log } from "./log.js";
 import type { StoreOptions } from "./options.js";
+import { PageLister } from "./page-lister.js";
 import type { Publisher } from "./publisher.js";
 import type { RecordReader } from "./record-reader.js";
-import { requireExpiry, requireVersion } from "./request-rules.js";
+import {
+  requireExpiry,
+  requireKey,
+  requireMutations,
+  requireValue,
+  requireVersion,
+} from "./request-rules.js";
+import { segmentFacts } from "./segment-facts.js";
 import type {
   BatchResult,
   DeleteResult,
   Expiry,
   KeyFacts,
+  ListOptions,
+  ListPage,
   Mutation,
   SetResult,
   Store,
   StoredRecord,
+  TouchExpiry,
+  TouchResult,
   WriteOptions,
 } from "./store.js";
-import type { OpenStats, StoreStats } from "./store-stats.js";
+import type { OpenStats, SegmentFacts, StoreSettings, StoreStats } from "./store-stats.js";
 import type { Sweep } from "./sweep.js";
 import type { Upkeep } from "./upkeep.js";
 import type { Versions } from "./versions.js";
@@ -72,17 +83,24 @@ export class LocalStore implements Store {
   readonly #parts: StoreParts;
   readonly #sweep: Sweep;
   readonly #duplicates: DuplicateFinder;
+  readonly #lister: PageLister;
   #closing: Promise<void> | undefined;
 
   constructor(parts: StoreParts) {
     this.#parts = parts;
     this.#duplicates = new DuplicateFinder(parts.host.entropy);
+    this.#lister = new PageLister({ ...parts, clock: parts.host.clock });
     this.#sweep = parts.sweepWith((key, version) => this.#expire(key, version));
     this.#sweep.start();
   }
 
   get version(): number {
     return this.#parts.publisher.version;
+  }
+
+  get settings(): StoreSettings {
+    const { durability, flushIntervalMs } = this.#parts.options;
+    return { durability, flushIntervalMs };
   }
 
   get(key: Uint8Array): StoredRecord | undefined | Promise<StoredRecord> {
@@ -133,6 +151,21 @@ export class LocalStore implements Store {
     return (await this.#submit(request, key.length, options)) as DeleteResult;
   }
 
+  async touch(
+    key: Uint8Array,
+    expiry: TouchExpiry,
+    options: Omit<WriteOptions, "returnPrevious"> = {},
+  ): Promise<TouchResult> {
+    requireKey(key);
+    requireExpiry(expiry);
+    requireVersion(options.condition);
+    const { keydir } = this.#parts;
+    const entry = keydir.find(key);
+    const recordBytes = entry === NO_ENTRY ? 0 : keydir.lengthOf(entry);
+    const request = { kind: "touch", key, expiry, condition: options.condition } as const;
+    return (await this.#submit(request, key.length + recordBytes, options)) as TouchResult;
+  }
+
   async batch(
     mutations: readonly Mutation[],
     options: Pick<WriteOptions, "durability" | "signal"> = {},
@@ -144,6 +177,16 @@ export class LocalStore implements Store {
       });
     }
     return (await this.#submit({ kind: "batch", mutations }, bytes, options)) as BatchResult;
+  }
+
+  async list(options: ListOptions): Promise<ListPage> {
+    this.#requireOpen();
+    return await this.#lister.list(options);
+  }
+
+  async sync(): Promise<number> {
+    await this.flush();
+    return this.#parts.queue.durableVersion;
   }
 
   /** Resolves when everything acknowledged so far is durable. */
@@ -171,6 +214,7 @@ export class LocalStore implements Store {
       freeBytes: space.freeBytes,
       inFlightBytes: queue.inFlightBytes,
       waitingCalls: queue.waitingCalls,
+      pageBytes: this.#lister.pageBytes,
       syncs: log.syncs,
       groups: queue.groups,
       bytesAppended: log.bytesAppended,
@@ -181,6 +225,11 @@ export class LocalStore implements Store {
       damage: damage.toStats(),
       open: this.#parts.openStats,
     };
+  }
+
+  segments(): readonly SegmentFacts[] {
+    const { segments, damage } = this.#parts;
+    return segmentFacts(segments, damage);
   }
 
   close(): Promise<void> {
@@ -240,6 +289,7 @@ export class LocalStore implements Store {
     const attempt = async (step: () => Promise<void>): Promise<void> => {
       await step().catch((error: unknown) => failures.push(error));
     };
+    this.#lister.close();
     this.#parts.upkeep.stop();
     await attempt(() => this.#sweep.stop());
     await attempt(() => queue.close());
@@ -252,41 +302,4 @@ export class LocalStore implements Store {
     if (latch.isClosed) throw latch.uncertain();
     if (failures.length > 0) throw failures[0];
   }
-}
-
-function requireKey(key: Uint8Array): void {
-  if (key.length === 0) throw new KvixError("KEY_EMPTY");
-  if (key.length > KEY_BYTES_MAX) {
-    throw new KvixError("KEY_TOO_LARGE", `${key.length} bytes`, {
-      metadata: { key_bytes: key.length },
-    });
-  }
-}
-
-function requireValue(value: Uint8Array): void {
-  if (value.length > VALUE_BYTES_MAX) {
-    throw new KvixError("VALUE_TOO_LARGE", `${value.length} bytes`, {
-      metadata: { value_bytes: value.length },
-    });
-  }
-}
-
-function requireMutations(mutations: readonly Mutation[]): number {
-  if (mutations.length === 0 || mutations.length > BATCH_MUTATIONS_MAX) {
-    throw new KvixError(
-      "BATCH_TOO_LARGE",
-      `${mutations.length} mutations; 1 to ${BATCH_MUTATIONS_MAX}`,
-    );
-  }
-  let bytes = 0;
-  for (const mutation of mutations) {
-    requireKey(mutation.key);
-    bytes += mutation.key.length;
-    if (mutation.kind === "set") {
-      requireValue(mutation.value);
-      if (mutation.expiry !== undefined) requireExpiry(mutation.expiry);
-      bytes += mutation.value.length;
-    }
-  }
-  return bytes;
 }

@@ -21,11 +21,13 @@ import { LocalStore, type StoreParts } from "./local-store.js";
 import { Log } from "./log.js";
 import { resolveStoreOptions, type StoreOptions, type StoreOptionsInput } from "./options.js";
 import { Publisher } from "./publisher.js";
+import { RecordCache } from "./record-cache.js";
 import { RecordReader } from "./record-reader.js";
 import { type Recovered, recover } from "./recovery.js";
 import { Staging } from "./staging.js";
 import { Sweep } from "./sweep.js";
 import { Upkeep } from "./upkeep.js";
+import { ValueSource } from "./value-source.js";
 import { Versions } from "./versions.js";
 import { WriteQueue } from "./write-queue.js";
 
@@ -83,7 +85,7 @@ function assemble(
   const latch = new Latch(hostLog);
   const versions = new Versions(found.nextVersion, Number(manifest.current.versionMark));
   const publisher = new Publisher(keydir, segments, versions.last);
-  const reader = new RecordReader(clock, damage);
+  const reader = new RecordReader(clock, damage, new RecordCache(options.cacheBytesMax));
   const { storeId } = manifest.current;
   const hints = new HintKeeper({ host, directories, storeId, keydir, damage, latch });
   const space = diskSpace(world);
@@ -107,12 +109,14 @@ function assemble(
   const staging = new Staging(options.segmentBytesMax);
   const state = new AcceptedState(keydir);
   const { indexBytesMax, inFlightBytesMax, flushIntervalMs, trustClock } = options;
+  const values = new ValueSource(state, segments, reader, () => clock.wallMs());
   const evaluator = new Evaluator({
     keydir,
     state,
     staging,
     versions,
     space,
+    values,
     indexBytesMax,
     wallMs: () => clock.wallMs(),
     stagedBytes: () => queue.inFlightBytes,
@@ -126,6 +130,7 @@ function assemble(
     staging,
     state,
     evaluator,
+    values,
     versions,
     groups: new GroupWriter(log, staging, versions),
     publisher,

@@ -8,6 +8,7 @@
 import { isAbsolute, join, resolve } from "node:path";
 import { KvixError } from "../base/kvix-error.js";
 import { isValidPrefix } from "../format/segment-name.js";
+import { CACHE_BYTES_MAX } from "./record-cache.js";
 import type { Durability } from "./store.js";
 
 /** What to do about damage found at opening. */
@@ -22,6 +23,7 @@ export interface StoreOptionsInput {
   readonly durability?: Durability | undefined;
   readonly flushIntervalMs?: number | undefined;
   readonly indexBytesMax?: number | undefined;
+  readonly cacheBytesMax?: number | undefined;
   readonly inFlightBytesMax?: number | undefined;
   readonly diskReserveBytes?: number | undefined;
   readonly recovery?: RecoveryPolicy | undefined;
@@ -123,6 +125,14 @@ export const storeOptionTable: Readonly<Record<keyof StoreOptionsInput, StoreOpt
     floorLifted: 1,
     unit: "bytes",
     sentence: "How much memory the index may take; beyond it new keys are refused.",
+  },
+  cacheBytesMax: {
+    kind: "number",
+    default: 128 * MiB,
+    min: 0,
+    max: CACHE_BYTES_MAX,
+    unit: "bytes",
+    sentence: "How much memory the small records that were read lately may take; 0: none.",
   },
   inFlightBytesMax: {
     kind: "number",

@@ -1,7 +1,8 @@
 /**
  * From a place in a segment to a verified record: one read, one checksum, and
  * the key and version that the index promised. Whatever does not match is
- * DATA_LOSS, never "not found" (V13).
+ * DATA_LOSS, never "not found" (V13). Small records that were verified once are
+ * cached.
  *
  * Small reads are synchronous: from the page cache they take 2 us, through the
  * thread pool 5 to 60. A read that proves slow (a cold disk) moves the next
@@ -15,6 +16,7 @@ import type { File } from "../host/file-system.js";
 import type { Clock } from "../host/host.js";
 import type { Segment } from "../storage/segment.js";
 import type { DamageRegister } from "./damage.js";
+import { CACHED_FRAME_BYTES_MAX, type RecordCache } from "./record-cache.js";
 import type { StoredRecord } from "./store.js";
 
 /** Larger records are read off the event loop. */
@@ -73,12 +75,14 @@ const fields = newRecordFields();
 export class RecordReader {
   readonly #clock: Clock;
   readonly #damage: DamageRegister;
+  readonly #cache: RecordCache;
   #poolReads = 0;
   #untilTimed = 0;
 
-  constructor(clock: Clock, damage: DamageRegister) {
+  constructor(clock: Clock, damage: DamageRegister, cache: RecordCache) {
     this.#clock = clock;
     this.#damage = damage;
+    this.#cache = cache;
   }
 
   /**
@@ -92,6 +96,10 @@ export class RecordReader {
     key: Uint8Array | undefined,
     version: number,
   ): StoredRecord | Promise<StoredRecord> {
+    if (length <= CACHED_FRAME_BYTES_MAX) {
+      const cached = this.#findCached(key, version);
+      if (cached !== undefined) return cached;
+    }
     const { file } = segment;
     if (file === undefined) throw this.#corrupt(segment, offset, length, version);
     if (length > SYNC_READ_BYTES_MAX || this.#poolReads > 0) {
@@ -107,6 +115,16 @@ export class RecordReader {
       throw readFailed(segment, offset, cause);
     }
     return this.#verify(frame, read, segment, offset, key, version);
+  }
+
+  #findCached(key: Uint8Array | undefined, version: number): StoredRecord | undefined {
+    const frame = this.#cache.find(version);
+    if (frame === undefined) return undefined;
+    const isRecord =
+      parseRecord(frame, FRAME_HEADER_BYTES, frame.length, fields) &&
+      isRecordOf(key, version, frame);
+    // It was verified when it was added; what does not fit now is read anew.
+    return isRecord ? recordIn(frame, version) : undefined;
   }
 
   #timedRead(file: File, frame: Uint8Array, offset: number): number {
@@ -152,10 +170,10 @@ export class RecordReader {
       littleEndian(frame, 4) === frame.length - FRAME_HEADER_BYTES &&
       (frame[8]! & NOT_A_RECORD) === 0 &&
       parseRecord(frame, FRAME_HEADER_BYTES, frame.length, fields) &&
-      fields.version === version &&
-      (key === undefined || isSlice(key, frame, fields.keyStart, fields.keyEnd));
+      isRecordOf(key, version, frame);
     if (!isSound) throw this.#corrupt(segment, offset, frame.length, version);
-    return new VerifiedRecord(frame, fields.valueStart, fields.valueEnd, version);
+    this.#cache.add(version, frame);
+    return recordIn(frame, version);
   }
 
   #corrupt(segment: Segment, offset: number, length: number, version: number): KvixError {
@@ -172,6 +190,18 @@ export class RecordReader {
       metadata: { file, offset, length, version },
     });
   }
+}
+
+/** Whether the frame whose fields were just parsed is the record that the index promised. */
+function isRecordOf(key: Uint8Array | undefined, version: number, frame: Uint8Array): boolean {
+  return (
+    fields.version === version &&
+    (key === undefined || isSlice(key, frame, fields.keyStart, fields.keyEnd))
+  );
+}
+
+function recordIn(frame: Uint8Array, version: number): StoredRecord {
+  return new VerifiedRecord(frame, fields.valueStart, fields.valueEnd, version);
 }
 
 /** Small frames share a page of the pool; a large one must not keep a page of others alive. */

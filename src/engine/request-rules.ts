@@ -1,7 +1,19 @@
 /** What a write may ask for, beside its key and value. Each fault names its field and range. */
 import { KvixError } from "../base/kvix-error.js";
-import { EXPIRES_AT_MS_MAX, VERSION_MAX } from "../base/limits.js";
-import type { Condition, Expiry } from "./store.js";
+import {
+  BATCH_MUTATIONS_MAX,
+  EXPIRES_AT_MS_MAX,
+  KEY_BYTES_MAX,
+  VALUE_BYTES_MAX,
+  VERSION_MAX,
+} from "../base/limits.js";
+import type { Condition, Expiry, Mutation } from "./store.js";
+
+/** Throws FIELD_INVALID for a number that is not whole or lies outside its range. */
+export function requireWhole(field: string, value: number, min: number, max: number): void {
+  if (Number.isInteger(value) && value >= min && value <= max) return;
+  throw fieldInvalid(field, `must be a whole number from ${min} to ${max}`);
+}
 
 function fieldInvalid(field: string, detail: string): KvixError {
   return new KvixError("FIELD_INVALID", `${field} ${detail}`, { metadata: { field } });
@@ -30,4 +42,44 @@ export function requireVersion(condition: Condition | undefined): void {
   if (!(Number.isInteger(version) && version >= 1 && version <= VERSION_MAX)) {
     throw fieldInvalid("precondition.version", `must be from 1 to ${VERSION_MAX}`);
   }
+}
+
+/** Throws KEY_EMPTY or KEY_TOO_LARGE. */
+export function requireKey(key: Uint8Array): void {
+  if (key.length === 0) throw new KvixError("KEY_EMPTY");
+  if (key.length > KEY_BYTES_MAX) {
+    throw new KvixError("KEY_TOO_LARGE", `${key.length} bytes`, {
+      metadata: { key_bytes: key.length },
+    });
+  }
+}
+
+/** Throws VALUE_TOO_LARGE. */
+export function requireValue(value: Uint8Array): void {
+  if (value.length > VALUE_BYTES_MAX) {
+    throw new KvixError("VALUE_TOO_LARGE", `${value.length} bytes`, {
+      metadata: { value_bytes: value.length },
+    });
+  }
+}
+
+/** Throws for a batch, or a member of one, outside its limits; answers the bytes of all members. */
+export function requireMutations(mutations: readonly Mutation[]): number {
+  if (mutations.length === 0 || mutations.length > BATCH_MUTATIONS_MAX) {
+    throw new KvixError(
+      "BATCH_TOO_LARGE",
+      `${mutations.length} mutations; 1 to ${BATCH_MUTATIONS_MAX}`,
+    );
+  }
+  let bytes = 0;
+  for (const mutation of mutations) {
+    requireKey(mutation.key);
+    bytes += mutation.key.length;
+    if (mutation.kind === "set") {
+      requireValue(mutation.value);
+      if (mutation.expiry !== undefined) requireExpiry(mutation.expiry);
+      bytes += mutation.value.length;
+    }
+  }
+  return bytes;
 }

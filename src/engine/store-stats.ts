@@ -36,6 +36,34 @@ export interface DamageStats {
   readonly keysUnknown: boolean;
 }
 
+/** What a segment is to its store. */
+export type SegmentRole = "active" | "sealed";
+
+/** One file of a store as it is now. */
+export interface SegmentFacts {
+  readonly id: number;
+  /** Unix nanoseconds; with the id it names the segment for ever. */
+  readonly timestampNs: bigint;
+  readonly file: string;
+  readonly role: SegmentRole;
+  readonly bytes: number;
+  /** Bytes of frames that the index points at. */
+  readonly liveBytes: number;
+  /** The lowest and the highest version in it; 0: it is empty. */
+  readonly lowestVersion: number;
+  readonly highestVersion: number;
+  /** Whether damage is known in it. */
+  readonly isDamaged: boolean;
+}
+
+/** The options of an open store that its users must know. */
+export interface StoreSettings {
+  /** What a write gets that does not say. */
+  readonly durability: "sync" | "buffered";
+  /** How long a buffered write may wait for its sync, in milliseconds. */
+  readonly flushIntervalMs: number;
+}
+
 /** What a store tells of itself at one moment. */
 export interface StoreStats {
   readonly version: number;
@@ -48,6 +76,8 @@ export interface StoreStats {
   readonly freeBytes: number;
   readonly inFlightBytes: number;
   readonly waitingCalls: number;
+  /** Bytes of pages that are being listed. */
+  readonly pageBytes: number;
   readonly syncs: number;
   readonly groups: number;
   readonly bytesAppended: number;

@@ -6,7 +6,7 @@
  *
  * Errors are KvixErrors of the catalogue. Absence is a value, not an error.
  */
-import type { StoreStats } from "./store-stats.js";
+import type { SegmentFacts, StoreSettings, StoreStats } from "./store-stats.js";
 
 /** When a write may be acknowledged; see the proto's Durability. */
 export type Durability = "sync" | "buffered";
@@ -23,6 +23,9 @@ export type Expiry =
   | { readonly kind: "ttl"; readonly ttlMs: number }
   | { readonly kind: "at"; readonly atMs: number }
   | { readonly kind: "keep" };
+
+/** The expiry that a Touch gives; it must be a new one. */
+export type TouchExpiry = Exclude<Expiry, { kind: "keep" }>;
 
 /** What goes with every write. */
 export interface WriteOptions {
@@ -79,6 +82,19 @@ export interface DeleteResult {
   readonly current: StoredRecord | undefined;
 }
 
+/** The answer to a Touch. */
+export interface TouchResult {
+  readonly applied: boolean;
+  /** Whether a visible record was touched; applied and not found: there was none. */
+  readonly found: boolean;
+  /** The version that the record has now; 0 if nothing was written. */
+  readonly version: number;
+  /** When the record expires now; 0: never, or nothing was written. */
+  readonly expiresAtMs: number;
+  /** Not applied: the record that stands. */
+  readonly current: StoredRecord | undefined;
+}
+
 /** One change of an atomic batch. */
 export type Mutation =
   | {
@@ -94,10 +110,69 @@ export interface BatchResult {
   readonly versions: readonly number[];
 }
 
+/** Which keys: a prefix, or bounds, or all. */
+export interface KeyRange {
+  /** Keys that begin with these bytes; not together with bounds. Empty: no prefix. */
+  readonly prefix?: Uint8Array | undefined;
+  /** Keys at or above this one; empty: from the first. */
+  readonly start?: Uint8Array | undefined;
+  /** Keys below this one; empty: to the last. */
+  readonly end?: Uint8Array | undefined;
+}
+
+/** What a page is to hold. */
+export interface ListOptions extends KeyRange {
+  /** From the last key down. */
+  readonly reverse?: boolean | undefined;
+  /** Only what the index knows; the disk is not touched. */
+  readonly keysOnly?: boolean | undefined;
+  /** The most records of the page: 1 to 10,000; by default 1,000. */
+  readonly limit?: number | undefined;
+  /**
+   * The most bytes of the page: 1 to 4 MiB, which is the default. Each record counts
+   * for its encoding, or without a value for its key, and for what lies around it.
+   */
+  readonly bytesMax?: number | undefined;
+  /** Go on behind this key: the `after` of the page before. */
+  readonly after?: Uint8Array | undefined;
+  /** Gives up (CANCELLED). */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Why a record of a page has no value: it was not asked for; the page has no
+ * room for it; or its bytes are damaged, or the disk refused to read them.
+ */
+export type Omission = "keys-only" | "too-large" | "unreadable";
+
+/** One record of a page. */
+export interface ListedRecord {
+  readonly key: Uint8Array;
+  readonly version: number;
+  /** Unix milliseconds; 0: never. */
+  readonly expiresAtMs: number;
+  /** The size of the encoded Record in bytes, value included. */
+  readonly recordBytes: number;
+  /** The record itself, or why it is not there. */
+  readonly record: StoredRecord | Omission;
+}
+
+/** One page. */
+export interface ListPage {
+  /** In key order; none is expired. */
+  readonly records: readonly ListedRecord[];
+  /** What the next page goes on behind; undefined: there is none. The caller's own bytes. */
+  readonly after: Uint8Array | undefined;
+  /** The page shows exactly what was published by this version. */
+  readonly version: number;
+}
+
 /** A durable, ordered, conditional key-value store. */
 export interface Store {
   /** The newest published version. */
   readonly version: number;
+  /** What its users must know of how it was opened. */
+  readonly settings: StoreSettings;
   /**
    * The visible record of `key`, or undefined. At once if the read needs no
    * waiting, which saves a promise on the shortest path there is.
@@ -112,12 +187,27 @@ export interface Store {
     options?: WriteOptions,
   ): Promise<SetResult>;
   delete(key: Uint8Array, options?: WriteOptions): Promise<DeleteResult>;
+  /**
+   * Appends the record of `key` anew with another expiry. Its value is that of
+   * the newest accepted write; if that cannot be read, nothing is appended.
+   */
+  touch(
+    key: Uint8Array,
+    expiry: TouchExpiry,
+    options?: Omit<WriteOptions, "returnPrevious">,
+  ): Promise<TouchResult>;
   /** Applies all mutations or none, in one frame. The same key twice is FIELD_INVALID. */
   batch(
     mutations: readonly Mutation[],
     options?: Pick<WriteOptions, "durability" | "signal">,
   ): Promise<BatchResult>;
+  /** One page of records in key order, at one point in time. */
+  list(options: ListOptions): Promise<ListPage>;
+  /** Resolves to the newest durable version when everything acknowledged so far is durable. */
+  sync(): Promise<number>;
   stats(): StoreStats;
+  /** The files that it consists of, oldest first. */
+  segments(): readonly SegmentFacts[];
   /** Finishes what was accepted, syncs it, marks the close as clean. Idempotent. */
   close(): Promise<void>;
 }

@@ -1,6 +1,6 @@
 /**
- * Calls that wait because too many bytes are in flight: first come, first
- * served, bounded in calls and in bytes. A caller may give up while it waits,
+ * Calls that wait because too many bytes are in flight, or behind a Touch whose
+ * record is being read: first come, first served, bounded in calls and in bytes. A caller may give up while it waits,
  * and only then.
  */
 import { KvixError } from "../base/kvix-error.js";
@@ -41,15 +41,18 @@ export class WaitingLine {
     }
   }
 
-  /** Lets an operation wait; `onAbort` is called if it gives up. Rejects it if the line is full. */
-  add(op: WriteOp, signal: AbortSignal | undefined, onAbort: () => void): void {
+  /**
+   * Lets an operation wait; `onAbort` is called if it gives up. Rejects it, and
+   * answers false, if the line is full.
+   */
+  add(op: WriteOp, signal: AbortSignal | undefined, onAbort: () => void): boolean {
     if (this.#count >= WAITING_CALLS_MAX || this.#bytes + op.costBytes > WAITING_BYTES_MAX) {
       op.reject(
         new KvixError("OVERLOADED", `${this.#count} calls wait`, {
           metadata: { waiting_calls: this.#count, waiting_bytes: this.#bytes },
         }),
       );
-      return;
+      return false;
     }
     const leave = (): void => {
       if (place.hasLeft) return;
@@ -66,6 +69,7 @@ export class WaitingLine {
     this.#places.push(place);
     this.#count += 1;
     this.#bytes += op.costBytes;
+    return true;
   }
 
   /** Takes the first out of the line. */

@@ -14,6 +14,9 @@ import type {
   Expiry,
   Mutation,
   SetResult,
+  StoredRecord,
+  TouchExpiry,
+  TouchResult,
 } from "./store.js";
 
 const NO_BYTES = new Uint8Array(0);
@@ -82,8 +85,36 @@ export type Answer =
       readonly version: number;
       readonly place: RecordPlace | undefined;
     }
+  | {
+      readonly kind: "touch";
+      readonly applied: boolean;
+      readonly found: boolean;
+      readonly version: number;
+      readonly expiresAtMs: number;
+      readonly place: RecordPlace | undefined;
+    }
   | { readonly kind: "batch"; readonly result: BatchResult }
   | { readonly kind: "done" };
+
+/** Another expiry for the record that stands. */
+export interface TouchRequest {
+  readonly kind: "touch";
+  readonly key: Uint8Array;
+  readonly expiry: TouchExpiry;
+  readonly condition: Condition | undefined;
+}
+
+/** The published record that a Touch appends anew, read before it is accepted. */
+export interface FetchedRecord {
+  /** The version that was read; another one does not count. */
+  readonly version: number;
+  readonly bytes: number;
+  /** Resolves when it is read; undefined: it is. */
+  reading: Promise<void> | undefined;
+  record: StoredRecord | undefined;
+  /** Why there is no record. */
+  error: unknown;
+}
 
 /** What is asked for. */
 export type WriteRequest =
@@ -101,24 +132,27 @@ export type WriteRequest =
       readonly condition: Condition | undefined;
       readonly returnPrevious: boolean;
     }
+  | TouchRequest
   | { readonly kind: "batch"; readonly mutations: readonly Mutation[] }
   | { readonly kind: "expire"; readonly key: Uint8Array; readonly version: number }
   /** Changes nothing; answered when all that was accepted before is durable. */
   | { readonly kind: "flush" };
 
 /** What an operation resolves to. */
-export type WriteResult = SetResult | DeleteResult | BatchResult | undefined;
+export type WriteResult = SetResult | DeleteResult | TouchResult | BatchResult | undefined;
 
 /** An operation in the queue. */
 export class WriteOp {
   readonly request: WriteRequest;
   readonly durability: Durability;
-  /** What it counts for against the bytes in flight. */
-  readonly costBytes: number;
+  /** What it counts for against the bytes in flight; at least its frame once it is accepted. */
+  costBytes: number;
   resolve: (result: WriteResult) => void = () => undefined;
   reject: (error: unknown) => void = () => undefined;
   /** Whether it was sent back once already, by a full disk. */
   wasSentBack = false;
+  /** Of a Touch that is not accepted yet. */
+  fetched: FetchedRecord | undefined;
 
   /** Set when it is accepted. */
   answer: Answer | undefined;
@@ -140,6 +174,6 @@ export class WriteOp {
   get onlyDeletes(): boolean {
     const { request } = this;
     if (request.kind === "batch") return request.mutations.every((each) => each.kind === "delete");
-    return request.kind !== "set";
+    return request.kind !== "set" && request.kind !== "touch";
   }
 }

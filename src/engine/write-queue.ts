@@ -1,7 +1,8 @@
 /**
  * The one queue that every mutation passes.
  *
- *   submit -> [waiting] -> accept (evaluate, version, encode) -> staged
+ *   submit -> [waiting for room, or for a record to be read]
+ *     -> accept (evaluate, version, encode) -> staged
  *     -> group: written with one append -> synced, if anyone asked for it
  *     -> published in version order -> answered
  *
@@ -28,6 +29,7 @@ import type { Latch } from "./latch.js";
 import type { Log } from "./log.js";
 import type { Publisher } from "./publisher.js";
 import type { Staging } from "./staging.js";
+import type { ValueSource } from "./value-source.js";
 import type { Versions } from "./versions.js";
 import { WaitingLine } from "./waiting-line.js";
 import { WriteOp, type WriteResult } from "./write-op.js";
@@ -41,6 +43,7 @@ export interface WriteQueueContext {
   readonly staging: Staging;
   readonly state: AcceptedState;
   readonly evaluator: Evaluator;
+  readonly values: ValueSource;
   readonly versions: Versions;
   readonly groups: GroupWriter;
   readonly publisher: Publisher;
@@ -70,6 +73,7 @@ export class WriteQueue {
     this.#context = context;
     this.#durableVersion = context.versions.last;
     this.#writtenVersion = context.versions.last;
+    context.values.onRead = () => this.#admitAfterRead();
   }
 
   /** Whether writes are under way. */
@@ -92,14 +96,21 @@ export class WriteQueue {
 
   /** Sees an operation through; rejects with a KvixError. */
   submit(op: WriteOp, signal?: AbortSignal): Promise<WriteResult> {
+    const { latch, values } = this.#context;
     return new Promise((resolve, reject) => {
       op.resolve = resolve;
       op.reject = reject;
       if (this.#isClosed) return reject(new KvixError("STORE_CLOSING"));
-      if (this.#context.latch.isClosed) return reject(this.#context.latch.readOnly());
+      if (latch.isClosed) return reject(latch.readOnly());
       if (signal?.aborted === true) return reject(cancelled(signal));
-      if (this.#hasRoomFor(op)) return this.#accept(op);
-      this.#waiting.add(op, signal, () => reject(cancelled(signal)));
+      if (this.#hasRoomFor(op) && values.isReady(op)) return this.#accept(op);
+      const isInLine = this.#waiting.add(op, signal, () => {
+        values.release(op);
+        reject(cancelled(signal));
+      });
+      if (isInLine) values.readAhead(op);
+      else values.release(op);
+      this.#kick();
     });
   }
 
@@ -133,13 +144,16 @@ export class WriteQueue {
   }
 
   #accept(op: WriteOp): void {
-    const { evaluator, staging } = this.#context;
+    const { evaluator, staging, values } = this.#context;
     try {
       evaluator.evaluate(op);
     } catch (error) {
       op.reject(error);
       return;
+    } finally {
+      values.release(op);
     }
+    if (op.frameBytes > op.costBytes) op.costBytes = op.frameBytes;
     if (op.frameBytes === 0 && !this.#mustWait(op)) {
       this.#context.answerer.answer(op);
       return;
@@ -169,7 +183,7 @@ export class WriteQueue {
   }
 
   async #run(): Promise<void> {
-    const { staging, latch, log } = this.#context;
+    const { staging, latch, log, values } = this.#context;
     for (;;) {
       if (latch.isClosed) {
         this.#failEverything();
@@ -180,6 +194,7 @@ export class WriteQueue {
       // At a close, what was let in late is synced as well: the clean mark covers all of it.
       else if ((this.#syncAsked || this.#isClosed) && log.isDirty) await this.#syncOnly();
       else if (this.#waiting.count === 0) break;
+      else await values.untilRead(this.#waiting.first);
     }
     this.#rest();
   }
@@ -263,11 +278,18 @@ export class WriteQueue {
   }
 
   #admitWaiting(): void {
+    const { values } = this.#context;
     for (let op = this.#waiting.first; op !== undefined; op = this.#waiting.first) {
       if (this.#inFlightBytes > 0 && !this.#fits(op)) return;
+      if (!values.isReady(op)) return;
       this.#waiting.take();
       this.#accept(op);
     }
+  }
+
+  /** A record was read: the group that is being written must not hold up those behind it. */
+  #admitAfterRead(): void {
+    if (!this.#context.latch.isClosed) this.#admitWaiting();
   }
 
   #armFlush(): void {
@@ -329,7 +351,7 @@ export class WriteQueue {
   }
 
   #failEverything(): void {
-    const { latch, staging, state } = this.#context;
+    const { latch, staging, state, values } = this.#context;
     state.clear();
     for (const chunk of staging.takeAll()) {
       for (const op of chunk.ops) {
@@ -338,6 +360,7 @@ export class WriteQueue {
       }
     }
     for (let op = this.#waiting.take(); op !== undefined; op = this.#waiting.take()) {
+      values.release(op);
       op.reject(latch.readOnly());
     }
   }

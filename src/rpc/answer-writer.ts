@@ -21,7 +21,10 @@ export class AnswerWriter {
   readonly #bytes: Uint8Array;
   #end = 0;
 
-  /** `recordBytes`: the length of the record that will be written, 0 without one. */
+  /**
+   * `recordBytes`: the length of the record that will be written, or of all of
+   * them with what lies around each; 0 without one.
+   */
   constructor(recordBytes: number) {
     this.#bytes = Buffer.allocUnsafe(ANSWER_OVERHEAD_BYTES_MAX + recordBytes);
   }
@@ -52,12 +55,20 @@ export class AnswerWriter {
 
   /** A message whose bytes are `parts` one after the other. */
   message(field: number, parts: readonly Uint8Array[]): void {
-    this.#tag(field, WIRE_LENGTH_DELIMITED);
-    this.#varint(parts.reduce((sum, part) => sum + part.byteLength, 0));
+    this.header(
+      field,
+      parts.reduce((sum, part) => sum + part.byteLength, 0),
+    );
     for (const part of parts) {
       this.#bytes.set(part, this.#end);
       this.#end += part.byteLength;
     }
+  }
+
+  /** Tag and length of a message whose fields, `lengthBytes` in all, are written next. */
+  header(field: number, lengthBytes: number): void {
+    this.#tag(field, WIRE_LENGTH_DELIMITED);
+    this.#varint(lengthBytes);
   }
 
   /** The bytes written. */

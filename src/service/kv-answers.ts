@@ -8,7 +8,13 @@
  * the value field are sent, with value_omitted and the full size.
  */
 
-import type { DeleteResult, KeyFacts, SetResult, StoredRecord } from "../engine/store.js";
+import type {
+  DeleteResult,
+  KeyFacts,
+  SetResult,
+  StoredRecord,
+  TouchResult,
+} from "../engine/store.js";
 import { varintBytes } from "../format/varint.js";
 import { ANSWER_OVERHEAD_BYTES_MAX, AnswerWriter } from "../rpc/answer-writer.js";
 
@@ -20,7 +26,8 @@ export interface AnswerLimits {
   readonly carries: (value: Uint8Array) => boolean;
 }
 
-const STORE_VERSION = 15;
+/** The number of `store_version` in every answer. */
+export const STORE_VERSION = 15;
 
 /** Whether an answer with the whole record stays within `messageBytesMax`. */
 export function fitsMessage(recordBytes: number, messageBytesMax: number): boolean {
@@ -81,6 +88,23 @@ export function encodeDeleteAnswer(
   return writer.finish();
 }
 
+/** TouchResponse. */
+export function encodeTouchAnswer(
+  result: TouchResult,
+  storeVersion: number,
+  limits: AnswerLimits,
+): Uint8Array {
+  const carried = { previous: undefined, current: result.current };
+  const writer = new AnswerWriter(recordBytesOf(carried));
+  writer.bool(1, result.applied);
+  writer.uint(2, result.version);
+  writer.timestamp(3, result.expiresAtMs);
+  writer.bool(4, result.found);
+  writeRecord(writer, carried, limits);
+  writer.uint(STORE_VERSION, storeVersion);
+  return writer.finish();
+}
+
 /** A write's answer bears at most one record: what it replaced, or what stood in its way. */
 type OneRecord = Pick<SetResult, "previous" | "current">;
 
@@ -101,9 +125,16 @@ function writeRecord(writer: AnswerWriter, result: OneRecord, limits: AnswerLimi
 }
 
 /** The encoding of the record but for its value field. */
-function withoutValue({ payload, value }: StoredRecord): Uint8Array[] {
+function withoutValue(record: StoredRecord): Uint8Array[] {
+  const { payload, value } = record;
   if (value.byteLength === 0) return [payload];
+  const field = valueFieldOf(record);
+  return [payload.subarray(0, field.start), payload.subarray(field.end)];
+}
+
+/** Where the value field of a record that has one lies in its encoding, tag included. */
+export function valueFieldOf({ payload, value }: StoredRecord): { start: number; end: number } {
   const valueOffset = value.byteOffset - payload.byteOffset;
-  const fieldOffset = valueOffset - varintBytes(value.byteLength) - 1;
-  return [payload.subarray(0, fieldOffset), payload.subarray(valueOffset + value.byteLength)];
+  const start = valueOffset - varintBytes(value.byteLength) - 1;
+  return { start, end: valueOffset + value.byteLength };
 }

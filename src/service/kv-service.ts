@@ -7,7 +7,7 @@
  */
 import type { KvService } from "../../gen/kvix/v1/kvix_pb.js";
 import { KvixError } from "../base/kvix-error.js";
-import { EXPIRES_AT_MS_MAX, VERSION_MAX } from "../base/limits.js";
+import { EXPIRES_AT_MS_MAX, PAGE_BYTES_MAX, VERSION_MAX } from "../base/limits.js";
 import type { Store, StoredRecord } from "../engine/store.js";
 import { recordBytes } from "../format/record.js";
 import type { Clock } from "../host/host.js";
@@ -17,16 +17,26 @@ import {
   encodeExistsAnswer,
   encodeGetAnswer,
   encodeSetAnswer,
+  encodeTouchAnswer,
   fitsMessage,
 } from "./kv-answers.js";
-import { requireExpiry, requireKey, requireValue, requireWriteOptions } from "./validation.js";
+import { encodeListAnswer } from "./list-answers.js";
+import { pageToken, placeOfToken } from "./page-token.js";
+import {
+  requireExpiry,
+  requireKey,
+  requirePageSize,
+  requireTouchExpiry,
+  requireValue,
+  requireWriteOptions,
+} from "./validation.js";
 
 /** What the messages of a service can carry. */
 export interface Carrier {
   /** Throws FIELD_INVALID if a request may not bear these bytes in this field. */
-  check(field: "key" | "value", bytes: Uint8Array): void;
-  /** Whether an answer can bear this value. */
-  carries(value: Uint8Array): boolean;
+  check(field: "key" | "value" | "prefix" | "start" | "end", bytes: Uint8Array): void;
+  /** Whether an answer can bear this key or value. */
+  carries(bytes: Uint8Array): boolean;
 }
 
 /** KvService carries any bytes. */
@@ -80,9 +90,40 @@ export function kvHandlers(
       const result = await store.delete(key, options);
       return encodeDeleteAnswer(result, store.version, limits);
     },
-  } satisfies Omit<HandlersOf<typeof KvService>, "touch" | "list"> as unknown as HandlersOf<
-    typeof KvService
-  >;
+
+    touch: async (request, context) => {
+      const key = checkedKey(request.key);
+      const expiry = requireTouchExpiry(request.expiry, clock.wallMs());
+      const { condition, durability } = requireWriteOptions(request);
+      const options = { condition, durability, signal: context.signal };
+      const result = await store.touch(key, expiry, options);
+      return encodeTouchAnswer(result, store.version, limits);
+    },
+
+    list: async (request, context) => {
+      const { prefix, start, end, reverse, keysOnly } = request;
+      for (const [field, bytes] of [
+        ["prefix", prefix],
+        ["start", start],
+        ["end", end],
+      ] as const) {
+        carrier.check(field, bytes);
+      }
+      const scope = ["List", prefix, start, end, reverse, keysOnly];
+      const page = await store.list({
+        prefix,
+        start,
+        end,
+        reverse,
+        keysOnly,
+        limit: requirePageSize(request.pageSize),
+        bytesMax: Math.min(messageBytesMax, PAGE_BYTES_MAX),
+        after: placeOfToken(scope, request.pageToken),
+        signal: context.signal,
+      });
+      return encodeListAnswer(page, pageToken(scope, page.after), limits.carries);
+    },
+  };
 }
 
 /** What a Set may write, a Get can answer: refuses a record that would not fit an answer. */

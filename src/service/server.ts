@@ -24,12 +24,13 @@ import { Channelz } from "../../gen/grpc/channelz/v1/channelz_pb.js";
 import { Health } from "../../gen/grpc/health/v1/health_pb.js";
 import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.js";
 import { ServerReflection as ServerReflectionAlpha } from "../../gen/grpc/reflection/v1alpha/reflection_pb.js";
-import { KvService, KvTextService } from "../../gen/kvix/v1/kvix_pb.js";
+import { AdminService, KvService, KvTextService } from "../../gen/kvix/v1/kvix_pb.js";
 import { KvixError } from "../base/kvix-error.js";
 import type { Store } from "../engine/store.js";
 import type { Host } from "../host/host.js";
 import { type CallEnvironment, endStreams, implementService } from "../rpc/calls.js";
 import { serviceDefinition } from "../rpc/definition.js";
+import { adminHandlers } from "./admin-service.js";
 import { answerEstimate } from "./answer-estimate.js";
 import { CallGate, type GateFigures } from "./call-gate.js";
 import { DescriptorSet } from "./descriptor-set.js";
@@ -39,6 +40,7 @@ import { kvHandlers } from "./kv-service.js";
 import { kvTextHandlers } from "./kv-text-service.js";
 import { Listener } from "./listener.js";
 import { reflectionHandlers } from "./reflection.js";
+import { RpcCounters } from "./rpc-counters.js";
 import { serverCredentials } from "./server-credentials.js";
 import { ServerLife, type ServerStatus } from "./server-life.js";
 import type { ListenAddress, ServerOptions } from "./server-options.js";
@@ -177,7 +179,8 @@ interface ServicesContext {
 
 function addServices(server: Server, context: ServicesContext): void {
   const { life, host, options, descriptors, environment } = context;
-  const services = [KvService, KvTextService, Health, ServerReflection, ServerReflectionAlpha];
+  const reflections = [ServerReflection, ServerReflectionAlpha];
+  const services = [KvService, KvTextService, AdminService, Health, ...reflections];
   const names = [...services, ...(options.channelz ? [Channelz] : [])].map((each) => each.typeName);
   // Made when there is a store; until then the store is what they are refused for.
   const withStore = <Handlers>(make: (store: Store) => Handlers): (() => Handlers) => {
@@ -187,12 +190,13 @@ function addServices(server: Server, context: ServicesContext): void {
       return handlers;
     };
   };
+  const counters = new RpcCounters();
   const kvContext = (store: Store) => ({ store, clock: host.clock, ...options });
   server.addService(
     serviceDefinition(KvService),
     implementService(
       KvService,
-      withStore((store) => kvHandlers(kvContext(store))),
+      withStore((store) => counters.counting(KvService, kvHandlers(kvContext(store)))),
       environment,
     ),
   );
@@ -200,9 +204,21 @@ function addServices(server: Server, context: ServicesContext): void {
     serviceDefinition(KvTextService, KvService),
     implementService(
       KvTextService,
-      withStore((store) => kvTextHandlers(kvContext(store))),
+      withStore((store) => counters.counting(KvTextService, kvTextHandlers(kvContext(store)))),
       environment,
     ),
+  );
+  const admin = adminHandlers({
+    store: () => life.store,
+    status: () => life.status(),
+    counts: () => counters.all,
+    clock: host.clock,
+    messageBytesMax: options.messageBytesMax,
+  });
+  const countedAdmin = counters.counting(AdminService, admin);
+  server.addService(
+    serviceDefinition(AdminService),
+    implementService(AdminService, () => countedAdmin, environment),
   );
   const health = healthHandlers(life, names);
   server.addService(
@@ -210,7 +226,7 @@ function addServices(server: Server, context: ServicesContext): void {
     implementService(Health, () => health, environment),
   );
   const reflection = reflectionHandlers(descriptors, names);
-  for (const version of [ServerReflection, ServerReflectionAlpha]) {
+  for (const version of reflections) {
     server.addService(
       serviceDefinition(version, ServerReflection),
       implementService(ServerReflection, () => reflection, environment),

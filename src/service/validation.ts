@@ -11,10 +11,18 @@ import {
   Durability as DurabilityField,
   type Precondition,
   type SetRequest,
+  type TouchRequest,
 } from "../../gen/kvix/v1/kvix_pb.js";
 import { KvixError } from "../base/kvix-error.js";
-import { EXPIRES_AT_MS_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX, VERSION_MAX } from "../base/limits.js";
-import type { Condition, Durability, Expiry, WriteOptions } from "../engine/store.js";
+import {
+  EXPIRES_AT_MS_MAX,
+  KEY_BYTES_MAX,
+  PAGE_RECORDS_DEFAULT,
+  PAGE_RECORDS_MAX,
+  VALUE_BYTES_MAX,
+  VERSION_MAX,
+} from "../base/limits.js";
+import type { Condition, Durability, Expiry, TouchExpiry, WriteOptions } from "../engine/store.js";
 
 const MS_PER_SECOND = 1000;
 const NANOS_PER_MS = 1_000_000;
@@ -65,13 +73,36 @@ export function requireExpiry(expiry: SetRequest["expiry"], nowMs: number): Expi
   }
 }
 
+/** The expiry that a record is to have from now on. `nowMs`: as for `requireExpiry`. */
+export function requireTouchExpiry(expiry: TouchRequest["expiry"], nowMs: number): TouchExpiry {
+  switch (expiry.case) {
+    case "ttl":
+      return { kind: "ttl", ttlMs: requireTtlMs(expiry.value, nowMs) };
+    case "expireTime":
+      return { kind: "at", atMs: requireInstantMs(expiry.value) };
+    case "persist":
+      if (!expiry.value) throw fieldInvalid("persist", "true, or left out");
+      return { kind: "never" };
+    default:
+      throw fieldInvalid("expiry", "one of ttl, expire_time and persist");
+  }
+}
+
 /** What goes with a write, but for its signal. */
-export function requireWriteOptions(request: SetRequest | DeleteRequest): WriteOptions {
+export function requireWriteOptions(
+  request: SetRequest | DeleteRequest | TouchRequest,
+): WriteOptions {
   return {
     condition: requireCondition(request.precondition),
-    returnPrevious: request.returnPrevious,
+    returnPrevious: "returnPrevious" in request && request.returnPrevious,
     durability: requireDurability(request.durability),
   };
+}
+
+/** How many entries a page may have. */
+export function requirePageSize(pageSize: number): number {
+  if (pageSize < 0) throw fieldInvalid("page_size", `0, or 1 to ${PAGE_RECORDS_MAX}`);
+  return pageSize === 0 ? PAGE_RECORDS_DEFAULT : Math.min(pageSize, PAGE_RECORDS_MAX);
 }
 
 function requireTtlMs({ seconds, nanos }: Duration, nowMs: number): number {

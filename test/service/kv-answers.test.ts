@@ -11,53 +11,21 @@ import {
   type Record,
   RecordSchema,
   SetResponseSchema,
+  TouchResponseSchema,
 } from "../../gen/kvix/v1/kvix_pb.js";
 import { EXPIRES_AT_MS_MAX, VERSION_MAX } from "../../src/base/limits.js";
 import type { StoredRecord } from "../../src/engine/store.js";
-import {
-  encodeRecord,
-  newRecordFields,
-  parseRecord,
-  recordBytes,
-} from "../../src/format/record.js";
 import { ANSWER_OVERHEAD_BYTES_MAX } from "../../src/rpc/answer-writer.js";
 import {
   encodeDeleteAnswer,
   encodeExistsAnswer,
   encodeGetAnswer,
   encodeSetAnswer,
+  encodeTouchAnswer,
   fitsMessage,
 } from "../../src/service/kv-answers.js";
+import { expiries, records, versions } from "./stored-records.js";
 
-const versions = fc.integer({ min: 1, max: VERSION_MAX });
-const times = fc.oneof(
-  fc.integer({ min: 1, max: EXPIRES_AT_MS_MAX }),
-  fc.constantFrom(1, 999, 1000, 1001, EXPIRES_AT_MS_MAX),
-);
-const expiries = fc.oneof(fc.constant(0), times);
-const values = fc.oneof(
-  fc.uint8Array({ maxLength: 300 }),
-  fc.constantFrom(127, 128, 16_383, 16_384, 70_000).map((length) => new Uint8Array(length).fill(7)),
-);
-const records = fc
-  .record({
-    key: fc.uint8Array({ minLength: 1, maxLength: 200 }),
-    value: values,
-    version: versions,
-    updatedAtMs: times,
-    expiresAtMs: expiries,
-  })
-  .map(({ key, value, version, updatedAtMs, expiresAtMs }): StoredRecord => {
-    const lengthBytes = recordBytes(key.length, value.length, version, updatedAtMs, expiresAtMs);
-    // As out of a segment: a slice of a larger buffer.
-    const segment = new Uint8Array(lengthBytes + 34);
-    encodeRecord(segment, 17, key, value, version, updatedAtMs, expiresAtMs);
-    const payload = segment.subarray(17, 17 + lengthBytes);
-    const fields = newRecordFields();
-    assert.equal(parseRecord(payload, 0, lengthBytes, fields), true);
-    const ownValue = payload.subarray(fields.valueStart, fields.valueEnd);
-    return { payload, value: ownValue, version, updatedAtMs, expiresAtMs };
-  });
 const maybeRecords = fc.option(records, { nil: undefined });
 const wholeLimits = { messageBytesMax: 4_194_304, carries: () => true };
 
@@ -150,6 +118,24 @@ test("a spliced DeleteResponse is what the generated encoder gives, byte for byt
         ...(previous && { previous: decoded(previous).record }),
         ...(current && { current: decoded(current).record }),
         recordBytes: record?.payload.byteLength ?? 0,
+        storeVersion: BigInt(version),
+      });
+    }),
+  );
+});
+
+test("a spliced TouchResponse is what the generated encoder gives, byte for byte", () => {
+  fc.assert(
+    fc.property(maybeRecords, fc.boolean(), versions, expiries, (current, found, version, ms) => {
+      const applied = current === undefined;
+      const result = { applied, found, version, expiresAtMs: ms, current };
+      assertSame(TouchResponseSchema, encodeTouchAnswer(result, version, wholeLimits), {
+        applied,
+        found,
+        version: BigInt(version),
+        ...time(ms),
+        ...(current && { current: decoded(current).record }),
+        recordBytes: current?.payload.byteLength ?? 0,
         storeVersion: BigInt(version),
       });
     }),

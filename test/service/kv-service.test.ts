@@ -224,7 +224,15 @@ function wrapWrites(store: Store, look: (options: WriteOptions) => void): Store 
       look(options);
       return store.delete(name, options);
     },
+    touch: async (name, expiry, options = {}) => {
+      look(options);
+      return store.touch(name, expiry, options);
+    },
+    settings: store.settings,
     batch: (...args) => store.batch(...args),
+    list: (...args) => store.list(...args),
+    sync: () => store.sync(),
+    segments: () => store.segments(),
     stats: () => store.stats(),
     close: () => store.close(),
   };

@@ -80,6 +80,7 @@ for (const version of versions) {
       "grpc.health.v1.Health",
       "grpc.reflection.v1.ServerReflection",
       "grpc.reflection.v1alpha.ServerReflection",
+      "kvix.v1.AdminService",
       "kvix.v1.KvService",
       "kvix.v1.KvTextService",
     ]);

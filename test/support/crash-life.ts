@@ -1,6 +1,6 @@
 /**
- * A short, eventful life of a store: groups, rollover, batches, TTL and the
- * sweep, buffered writes, a clean close and a second session.
+ * A short, eventful life of a store: groups, rollover, batches, TTL, touches and
+ * the sweep, buffered writes, a clean close and a second session.
  */
 import type { CrashRun } from "./crash-run.js";
 
@@ -23,9 +23,17 @@ async function firstSession(run: CrashRun): Promise<void> {
   ]);
   await run.set("t", "short", { expiry: { kind: "ttl", ttlMs: 500 } });
   for (const key of ["h", "i", "j", "k"]) await run.set(key, long);
+  await Promise.all([
+    run.set("h", "2"),
+    run.touch("h", { kind: "ttl", ttlMs: 3_600_000 }),
+    run.touch("i", { kind: "ttl", ttlMs: 400 }, "buffered"),
+    run.touch("t", { kind: "never" }),
+  ]);
   await run.set("big", "y".repeat(1500));
+  await run.touch("big", { kind: "ttl", ttlMs: 3_600_000 });
   await run.set("u", "1", { durability: "buffered" });
   await run.host.clock.advance(700);
+  await run.touch("i", { kind: "never" });
   await run.delete("big");
   await run.set("t", "again", { expiry: { kind: "ttl", ttlMs: 3_600_000 } });
   await run.close();
@@ -39,6 +47,13 @@ async function secondSession(run: CrashRun): Promise<void> {
     { key: "a", value: "4" },
     { key: "b", value: undefined },
     { key: "n", value: "1" },
+  ]);
+  await Promise.all([
+    run.touch("l", { kind: "ttl", ttlMs: 3_600_000 }),
+    run.set("m", "2"),
+    run.touch("m", { kind: "ttl", ttlMs: 7_200_000 }),
+    run.touch("n", { kind: "at", atMs: 1 }),
+    run.touch("t", { kind: "never" }, "buffered"),
   ]);
   await run.set("v", "1", { durability: "buffered" });
   await run.host.clock.advance(50);

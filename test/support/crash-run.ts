@@ -7,7 +7,7 @@ import { KvixError } from "../../src/base/kvix-error.js";
 import type { LocalStore } from "../../src/engine/local-store.js";
 import { openStore } from "../../src/engine/open-store.js";
 import type { StoreOptionsInput } from "../../src/engine/options.js";
-import type { Durability, Expiry } from "../../src/engine/store.js";
+import type { Durability, Expiry, TouchExpiry } from "../../src/engine/store.js";
 import { DurabilityOracle, type OracleState } from "./durability-oracle.js";
 import type { SimHook } from "./sim-hook.js";
 import { type SimHost, simHost } from "./sim-host.js";
@@ -99,6 +99,23 @@ export class CrashRun {
     const apply = (state: OracleState): void => void state.set(key, { value, expiresAtMs });
     return this.#settle(apply, durability, async () => {
       const result = await this.store.set(bytes(key), bytes(value), expiry, { durability });
+      return [result.version];
+    });
+  }
+
+  /** A touch of a key that is there and stays visible: `expiry` counts from now. */
+  touch(key: string, expiry: TouchExpiry, durability: Durability = "sync") {
+    const nowMs = this.host.clock.wallMs();
+    const expiresAtMs =
+      expiry.kind === "never" ? 0 : expiry.kind === "at" ? expiry.atMs : nowMs + expiry.ttlMs;
+    const apply = (state: OracleState): void => {
+      const standing = state.get(key);
+      if (standing === undefined) return;
+      if (standing.expiresAtMs !== 0 && nowMs >= standing.expiresAtMs) return;
+      state.set(key, { value: standing.value, expiresAtMs });
+    };
+    return this.#settle(apply, durability, async () => {
+      const result = await this.store.touch(bytes(key), expiry, { durability });
       return [result.version];
     });
   }

@@ -1,6 +1,6 @@
 /**
- * A Store in a Map: the semantics of set, get, delete, exists, batch, expiry
- * and conditions, without a disk. The services are tested over it, and an
+ * A Store in a Map: the semantics of set, get, delete, touch, list, exists,
+ * batch, expiry and conditions, without a disk. The services are tested over it, and an
  * engine can be held against it. It forgets everything when it goes.
  *
  * Like the engine it copies what it keeps and gives what the caller owns, it
@@ -13,19 +13,25 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { RecordSchema } from "../../gen/kvix/v1/kvix_pb.js";
 import { KvixError } from "../../src/base/kvix-error.js";
 import { EXPIRES_AT_MS_MAX } from "../../src/base/limits.js";
+import { boundsOf } from "../../src/engine/key-range.js";
 import type {
   BatchResult,
   Condition,
   DeleteResult,
   Expiry,
   KeyFacts,
+  ListedRecord,
+  ListOptions,
+  ListPage,
   Mutation,
   SetResult,
   Store,
   StoredRecord,
+  TouchExpiry,
+  TouchResult,
   WriteOptions,
 } from "../../src/engine/store.js";
-import type { StoreStats } from "../../src/engine/store-stats.js";
+import type { SegmentFacts, StoreStats } from "../../src/engine/store-stats.js";
 
 /** What stands under a key. */
 interface Entry {
@@ -41,6 +47,7 @@ export class MemoryStore implements Store {
   /** Keys by their bytes, one character a byte. */
   readonly #entries = new Map<string, Entry>();
   readonly #wallMs: () => number;
+  readonly settings = { durability: "sync", flushIntervalMs: 100 } as const;
   #version = 0;
   #isClosed = false;
 
@@ -99,6 +106,63 @@ export class MemoryStore implements Store {
       previous,
       current: undefined,
     };
+  }
+
+  async touch(
+    key: Uint8Array,
+    expiry: TouchExpiry,
+    options: Omit<WriteOptions, "returnPrevious"> = {},
+  ): Promise<TouchResult> {
+    this.#requireWritable(options);
+    const standing = this.#visible(key);
+    const unmoved = { found: false, version: 0, expiresAtMs: 0 };
+    if (!holds(options.condition, standing)) {
+      return { ...unmoved, applied: false, current: recordOf(key, standing) };
+    }
+    if (standing === undefined) return { ...unmoved, applied: true, current: undefined };
+    const { version, expiresAtMs } = this.#put(key, standing.value, expiry, standing);
+    return { applied: true, found: true, version, expiresAtMs, current: undefined };
+  }
+
+  /** The bytes of a page are counted as the engine counts them, roughly: 128 for each record. */
+  async list(options: ListOptions): Promise<ListPage> {
+    this.#requireOpen();
+    const { after, limit = 1000, bytesMax = 4_194_304, reverse = false } = options;
+    const { low, high } = boundsOf(options);
+    const keys = Array.from(this.#entries.keys(), (name) => Buffer.from(name, "latin1"))
+      .filter((key) => this.#visible(key) !== undefined)
+      .filter((key) => low === undefined || Buffer.compare(key, low) >= 0)
+      .filter((key) => high === undefined || Buffer.compare(key, high) < 0)
+      .sort((one, other) => (reverse ? -1 : 1) * Buffer.compare(one, other))
+      .filter((key) => {
+        return after === undefined || Buffer.compare(key, after) * (reverse ? -1 : 1) > 0;
+      });
+    const records: ListedRecord[] = [];
+    let bytes = 0;
+    for (const key of keys) {
+      const stored = recordOf(key, this.#visible(key)) as StoredRecord;
+      const { version, expiresAtMs, payload } = stored;
+      const recordBytes = payload.byteLength;
+      const isTooLarge = recordBytes + 128 > bytesMax;
+      const isBare = options.keysOnly === true || isTooLarge;
+      const costBytes = (isBare ? key.length : recordBytes) + 128;
+      if (records.length === limit || (records.length > 0 && bytes + costBytes > bytesMax)) {
+        return { records, after: records.at(-1)?.key, version: this.#version };
+      }
+      bytes += costBytes;
+      const record = options.keysOnly === true ? "keys-only" : isTooLarge ? "too-large" : stored;
+      records.push({ key, version, expiresAtMs, recordBytes, record });
+    }
+    return { records, after: undefined, version: this.#version };
+  }
+
+  async sync(): Promise<number> {
+    this.#requireOpen();
+    return this.#version;
+  }
+
+  segments(): readonly SegmentFacts[] {
+    return [];
   }
 
   async batch(
@@ -235,6 +299,7 @@ const emptyStats: StoreStats = {
   freeBytes: 0,
   inFlightBytes: 0,
   waitingCalls: 0,
+  pageBytes: 0,
   syncs: 0,
   groups: 0,
   bytesAppended: 0,

@@ -43,6 +43,27 @@ export class ModelReference {
     return { applied: true, deleted: false, standing, written };
   }
 
+  /** The record that stands, with another expiry; `deleted` says nothing here. */
+  touch(key: string, expiry: StepExpiry, condition: StepCondition, nowMs: number): ModelAnswer {
+    const standing = this.visible(key, nowMs);
+    if (!isMet(condition, standing)) return unmet(standing);
+    if (standing === undefined) {
+      return { applied: true, deleted: false, standing, written: undefined };
+    }
+    const expiresAtMs = expiry.kind === "keep" ? 0 : deadline(expiry, standing, nowMs);
+    const written = { value: standing.value, expiresAtMs, version: undefined };
+    this.records.set(key, written);
+    return { applied: true, deleted: false, standing, written };
+  }
+
+  /** The visible keys of a range, in order. */
+  keys(from: string, to: string, nowMs: number): string[] {
+    return [...this.records.keys()]
+      .filter((key) => this.visible(key, nowMs) !== undefined)
+      .filter((key) => key >= from && (to === "" || key < to))
+      .sort();
+  }
+
   delete(key: string, condition: StepCondition, nowMs: number): ModelAnswer {
     const standing = this.visible(key, nowMs);
     if (!isMet(condition, standing)) return unmet(standing);

@@ -10,12 +10,15 @@ import {
   type Durability,
   Kvix,
   type KvixRecord,
+  type ListPage,
   type SetResult,
+  type TouchResult,
 } from "../../src/index.js";
 import { DurabilityOracle, type OracleState } from "./durability-oracle.js";
 import { type ModelAnswer, type ModelRecord, ModelReference } from "./model-reference.js";
 import {
   type BatchStep,
+  type ListStep,
   type ModelStep,
   modelKeys,
   type StepExpiry,
@@ -93,6 +96,8 @@ export class ModelRun {
         await this.store.flush();
         this.#oracle.allDurable();
         return;
+      case "list":
+        return await this.#list(step);
       case "reopen":
         return await this.#reopen();
       case "kill":
@@ -164,7 +169,7 @@ export class ModelRun {
     const value = this.#value(step.valueBytes);
     const options = { durability, returnPrevious, ...this.#conditionOf(step) };
     const ask = (expected: ModelAnswer): number => this.#oracle.ask(effectOf(key, expected));
-    let result: SetResult | DeleteResult;
+    let result: SetResult | DeleteResult | TouchResult;
     let expected: ModelAnswer;
     let ticket: number;
     if (step.kind === "set") {
@@ -173,6 +178,16 @@ export class ModelRun {
       const set = await this.#kvix.set(key, value, { ...options, ...this.#expiryOf(step.expiry) });
       assert.equal(set.expireTime?.getTime() ?? 0, expected.written?.expiresAtMs ?? 0);
       result = set;
+    } else if (step.kind === "touch") {
+      expected = this.#model.touch(key, step.expiry, step.condition, this.#nowMs);
+      ticket = ask(expected);
+      const { returnPrevious: _, ...asked } = options;
+      const expiry = step.expiry.kind === "ttl" || step.expiry.kind === "at";
+      const given = expiry ? this.#expiryOf(step.expiry) : { persist: true };
+      const touched = await this.#kvix.touch(key, { ...asked, ...given });
+      assert.equal(touched.expireTime?.getTime() ?? 0, expected.written?.expiresAtMs ?? 0);
+      assert.equal(touched.found, expected.written !== undefined);
+      result = touched;
     } else {
       expected = this.#model.delete(key, step.condition, this.#nowMs);
       ticket = ask(expected);
@@ -182,11 +197,45 @@ export class ModelRun {
     }
     assert.equal(result.applied, expected.applied);
     const wantsPrevious = returnPrevious && expected.applied;
-    sameRecord(result.previous, wantsPrevious ? expected.standing : undefined, key);
+    const previous = "previous" in result ? result.previous : undefined;
+    if (step.kind !== "touch")
+      sameRecord(previous, wantsPrevious ? expected.standing : undefined, key);
     sameRecord(result.current, expected.applied ? undefined : expected.standing, key);
     assert.equal(result.version > 0, expected.written !== undefined || expected.deleted);
     if (expected.written !== undefined) expected.written.version = result.version;
     this.#acknowledge(ticket, durability, [result.version]);
+  }
+
+  /** A page shows what stood when it was asked for, whatever is written while it is read. */
+  async #list(step: ListStep): Promise<void> {
+    const { from, to, reverse, keysOnly, pageSize, write } = step;
+    if (from !== "" && to !== "" && from > to) return;
+    let after: Uint8Array | undefined;
+    for (let page: ListPage | undefined; page === undefined || after !== undefined; ) {
+      const nowMs = this.#nowMs;
+      const behind = after === undefined ? "" : Buffer.from(after).toString();
+      const isLeft = (key: string): boolean =>
+        behind === "" || (reverse ? key < behind : key > behind);
+      const keys = this.#model.keys(from, to, nowMs).filter(isLeft);
+      if (reverse) keys.reverse();
+      const expected = keys.map((key) => [key, this.#model.visible(key, nowMs)] as const);
+      const options = { start: from, end: to, reverse, keysOnly, pageSize };
+      const listing = this.#kvix.listPage(options, after);
+      const writing = this.#write(write);
+      page = await listing;
+      await writing;
+      for (const [index, listed] of page.records.entries()) {
+        const [key, record] = expected[index] ?? [];
+        assert.equal(listed.keyText(), key);
+        assert.equal(listed.expireTime?.getTime() ?? 0, record?.expiresAtMs);
+        if (record?.version !== undefined) assert.equal(listed.version, record.version);
+        if (keysOnly) assert.equal(listed.omission, "keys-only");
+        else sameRecord(listed.record, record, key ?? "");
+      }
+      after = page.after;
+      const isWhole = page.records.length === expected.length;
+      assert.ok(after === undefined ? isWhole : page.records.length === pageSize || !isWhole);
+    }
   }
 
   /** An answer that appended nothing says only of what it told that it is durable. */

@@ -16,9 +16,9 @@ export type StepExpiry =
 /** "current": the version the key's record has, as far as is known; "stale": one it has not. */
 export type StepCondition = "none" | "absent" | "present" | "current" | "stale";
 
-/** A set, or a delete. */
+/** A set, a delete, or a touch; one that would keep its expiry persists instead. */
 export interface WriteStep {
-  readonly kind: "set" | "delete";
+  readonly kind: "set" | "delete" | "touch";
   readonly key: string;
   readonly valueBytes: number;
   readonly expiry: StepExpiry;
@@ -39,11 +39,23 @@ export interface BatchStep {
   readonly durability: Durability;
 }
 
+/** A list, page by page; each page beside a write that it may or may not show. */
+export interface ListStep {
+  readonly kind: "list";
+  readonly from: string;
+  readonly to: string;
+  readonly reverse: boolean;
+  readonly keysOnly: boolean;
+  readonly pageSize: number;
+  readonly write: WriteStep;
+}
+
 /** One step of a run. */
 export type ModelStep =
   | { readonly kind: "group"; readonly writes: readonly (WriteStep | BatchStep)[] }
   | { readonly kind: "advance" | "stepWall"; readonly ms: number }
   | { readonly kind: "flush" | "reopen" | "kill" }
+  | ListStep
   | { readonly kind: "powerCut"; readonly policy: CrashPolicy; readonly seed: number };
 
 const key = fc.constantFrom(...modelKeys);
@@ -71,7 +83,7 @@ const expiry: fc.Arbitrary<StepExpiry> = fc.oneof(
 );
 
 const write: fc.Arbitrary<WriteStep> = fc.record({
-  kind: fc.constantFrom("set", "set", "set", "delete"),
+  kind: fc.constantFrom("set", "set", "set", "delete", "touch", "touch"),
   key,
   valueBytes,
   expiry,
@@ -122,6 +134,18 @@ export const modelSteps: fc.Arbitrary<ModelStep[]> = fc.array(
           fc.integer({ min: -3000, max: 3000 }),
           fc.constantFrom(-90_000, 90_000, 40 * 86_400_000),
         ),
+      }),
+    },
+    {
+      weight: 3,
+      arbitrary: fc.record({
+        kind: fc.constant("list" as const),
+        from: fc.oneof(fc.constant(""), key),
+        to: fc.oneof(fc.constant(""), key),
+        reverse: fc.boolean(),
+        keysOnly: fc.boolean(),
+        pageSize: fc.integer({ min: 1, max: 4 }),
+        write,
       }),
     },
     { weight: 1, arbitrary: fc.constantFrom<ModelStep>({ kind: "flush" }) },

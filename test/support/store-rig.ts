@@ -11,7 +11,7 @@ import { visitFrame } from "../../src/engine/frame-loader.js";
 import type { LocalStore } from "../../src/engine/local-store.js";
 import { openStore } from "../../src/engine/open-store.js";
 import type { StoreOptionsInput } from "../../src/engine/options.js";
-import type { Expiry, SetResult, WriteOptions } from "../../src/engine/store.js";
+import type { Expiry, SetResult, TouchExpiry, WriteOptions } from "../../src/engine/store.js";
 import { FrameFlag } from "../../src/format/frame.js";
 import { parseSegmentFileName } from "../../src/format/segment-name.js";
 import type { Host } from "../../src/host/host.js";
@@ -187,6 +187,10 @@ export class Rig {
 
   delete(key: string, options: WriteOptions = {}) {
     return this.store.delete(bytes(key), options);
+  }
+
+  touch(key: string, expiry: TouchExpiry, options: Omit<WriteOptions, "returnPrevious"> = {}) {
+    return this.store.touch(bytes(key), expiry, options);
   }
 
   /** The value of a key as text; undefined: there is none. */

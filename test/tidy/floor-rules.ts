@@ -2,6 +2,7 @@
  * The floors of the house as data, and the rules that hold the imports to them.
  *
  *     cli > service > rpc > engine > storage > format > base, host
+ *                embedded > engine
  *
  * An arrow only points down; src/index.ts stands on top of all; gen/ may be
  * imported by all. Rules take files and give violations, so that an example
@@ -20,6 +21,7 @@ export const floorsBelow: Readonly<Record<string, readonly string[]>> = {
   // Both ends of the wire: a client must not bring the engine with it.
   rpc: ["base", "host", "format"],
   service: ["base", "host", "format", "storage", "engine", "rpc"],
+  embedded: ["base", "host", "format", "storage", "engine"],
   cli: ["base", "host", "format", "storage", "engine", "rpc", "service"],
 };
 

@@ -24,10 +24,12 @@ const limitRows: readonly (readonly [what: string, least: string, name: LimitNam
   ["expiry", "0", "EXPIRES_AT_MS_MAX"],
   ["mutations in an atomic batch", "1", "BATCH_MUTATIONS_MAX"],
   ["frame of an atomic batch", "1 byte", "BATCH_BYTES_MAX"],
+  ["records of a page", "1", "PAGE_RECORDS_MAX"],
+  ["page", "1 byte", "PAGE_BYTES_MAX"],
 ];
 
 /** The name of a number in src/base/limits.ts. */
-export type LimitName = Exclude<keyof typeof limits, "STORE_ID_BYTES">;
+export type LimitName = Exclude<keyof typeof limits, "STORE_ID_BYTES" | "PAGE_RECORDS_DEFAULT">;
 
 const limitValues: Readonly<Record<LimitName, number>> = { ...limits };
 

@@ -769,7 +769,8 @@ export const ListResponseSchema: GenMessage<ListResponse> = /*@__PURE__*/
  */
 export type ListedRecord = Message<"kvix.v1.ListedRecord"> & {
   /**
-   * The record. With keys_only it has neither value nor update_time.
+   * The record. Without its value it has no update_time either: both lie on the
+   * disk alone.
    *
    * @generated from field: kvix.v1.Record record = 1;
    */
@@ -792,7 +793,6 @@ export type ListedRecord = Message<"kvix.v1.ListedRecord"> & {
 
   /**
    * The record's bytes on disk are damaged or cannot be read; a Get says which.
-   * It has neither value nor update_time.
    *
    * @generated from field: bool unreadable = 4;
    */
@@ -1506,7 +1506,8 @@ export const KvTextServiceListResponseSchema: GenMessage<KvTextServiceListRespon
  */
 export type ListedTextRecord = Message<"kvix.v1.ListedTextRecord"> & {
   /**
-   * The record. With keys_only it has neither value nor update_time.
+   * The record. Without its value it has no update_time either: both lie on the
+   * disk alone.
    *
    * @generated from field: kvix.v1.TextRecord record = 1;
    */
@@ -1529,7 +1530,6 @@ export type ListedTextRecord = Message<"kvix.v1.ListedTextRecord"> & {
 
   /**
    * The record's bytes on disk are damaged or cannot be read; a Get says which.
-   * It has neither value nor update_time.
    *
    * @generated from field: bool unreadable = 4;
    */
@@ -1636,15 +1636,15 @@ export type GetStatusResponse = Message<"kvix.v1.GetStatusResponse"> & {
   flushInterval?: Duration | undefined;
 
   /**
-   * What this server can do that an earlier one could not, in lower case, for
-   * example "touch" and "list".
+   * What this server can do that one of version 0.1 could not, in lower case:
+   * "admin", "list", "touch".
    *
    * @generated from field: repeated string features = 9;
    */
   features: string[];
 
   /**
-   * When the process began.
+   * When the server was started.
    *
    * @generated from field: google.protobuf.Timestamp start_time = 10;
    */

@@ -1,0 +1,166 @@
+/** The embedded door: a store behind keys and values that may be text. */
+import { openStore } from "../engine/open-store.js";
+import type { StoreOptionsInput } from "../engine/options.js";
+import type { Store } from "../engine/store.js";
+import type { SegmentFacts, StoreStats } from "../engine/store-stats.js";
+import type { Host, Log } from "../host/host.js";
+import { nodeHost } from "../host/node-host.js";
+import {
+  bytesOf,
+  conditionOf,
+  type Data,
+  type DeleteResult,
+  deleteResultOf,
+  expiryOf,
+  type ListOptions,
+  type ListPage,
+  type SetOptions,
+  type SetResult,
+  setResultOf,
+  type TouchOptions,
+  type TouchResult,
+  touchExpiryOf,
+  type WriteOptions,
+} from "./calls.js";
+import { dateOf, KvixRecord, ListedRecord } from "./records.js";
+
+/** What `open` takes: the options of the store, and who is told of what happens. */
+export interface OpenOptions extends StoreOptionsInput {
+  /** Where log lines go, in the form of pino; by default nowhere. */
+  readonly log?: Log | undefined;
+  /** The machine to run on; by default this one. */
+  readonly host?: Host | undefined;
+}
+
+/** Opens the store in `dataDir`, or makes one. Throws KvixErrors that say what is wrong. */
+export async function open(options: OpenOptions): Promise<Kvix> {
+  const { log, host, ...storeOptions } = options;
+  return new Kvix(await openStore(storeOptions, host ?? nodeHost({ log })));
+}
+
+/** An open store. */
+export class Kvix {
+  readonly #store: Store;
+
+  /** Use `open`. */
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  /** The record of `key`; undefined if it is absent or expired. */
+  async get(key: Data): Promise<KvixRecord | undefined> {
+    const read = this.#store.get(bytesOf(key));
+    const stored = read instanceof Promise ? await read : read;
+    return stored === undefined ? undefined : new KvixRecord(stored);
+  }
+
+  /** Writes a record. Resolves when it is as durable as `durability` says. */
+  async set(key: Data, value: Data, options: SetOptions = {}): Promise<SetResult> {
+    const { returnPrevious, durability, signal } = options;
+    const condition = conditionOf(options);
+    const result = await this.#store.set(bytesOf(key), bytesOf(value), expiryOf(options), {
+      condition,
+      returnPrevious,
+      durability,
+      signal,
+    });
+    return setResultOf(result);
+  }
+
+  /** Writes a record that expires `ttlMs` from now. */
+  setX(key: Data, value: Data, ttlMs: number, options: WriteOptions = {}): Promise<SetResult> {
+    return this.set(key, value, { ...options, ttlMs });
+  }
+
+  /** Whether `key` has a record; answered from the index. */
+  async exists(key: Data): Promise<boolean> {
+    return this.#store.exists(bytesOf(key)) !== undefined;
+  }
+
+  /** Removes the record of `key`, if there is one. */
+  async delete(key: Data, options: WriteOptions = {}): Promise<DeleteResult> {
+    const { returnPrevious, durability, signal } = options;
+    const condition = conditionOf(options);
+    const result = await this.#store.delete(bytesOf(key), {
+      condition,
+      returnPrevious,
+      durability,
+      signal,
+    });
+    return deleteResultOf(result);
+  }
+
+  /**
+   * Gives the record of `key` another expiry, if there is one. It is written anew,
+   * so it costs what setting the same value costs.
+   */
+  async touch(key: Data, options: TouchOptions): Promise<TouchResult> {
+    const { durability, signal } = options;
+    const condition = conditionOf(options);
+    const result = await this.#store.touch(bytesOf(key), touchExpiryOf(options), {
+      condition,
+      durability,
+      signal,
+    });
+    const { applied, found, version, expiresAtMs, current } = result;
+    const expireTime = dateOf(expiresAtMs);
+    return { applied, found, version, expireTime, current: current && new KvixRecord(current) };
+  }
+
+  /**
+   * The records of a range in key order. They are fetched page by page, and each
+   * page is a point in time of its own.
+   */
+  async *list(options: ListOptions = {}): AsyncGenerator<ListedRecord, void, undefined> {
+    let after: Uint8Array | undefined;
+    do {
+      const page = await this.listPage(options, after);
+      yield* page.records;
+      after = page.after;
+    } while (after !== undefined);
+  }
+
+  /** One page of records in key order; the next one begins behind the `after` of this one. */
+  async listPage(options: ListOptions = {}, after?: Uint8Array): Promise<ListPage> {
+    const { prefix, start, end, reverse, keysOnly, pageSize, signal } = options;
+    const page = await this.#store.list({
+      prefix: prefix === undefined ? undefined : bytesOf(prefix),
+      start: start === undefined ? undefined : bytesOf(start),
+      end: end === undefined ? undefined : bytesOf(end),
+      reverse,
+      keysOnly,
+      limit: pageSize,
+      after,
+      signal,
+    });
+    return { ...page, records: page.records.map((listed) => new ListedRecord(listed)) };
+  }
+
+  /** The newest published version. */
+  get version(): number {
+    return this.#store.version;
+  }
+
+  /** Resolves to the newest durable version when everything acknowledged so far is durable. */
+  sync(): Promise<number> {
+    return this.#store.sync();
+  }
+
+  /** The files that the store consists of, oldest first. */
+  segments(): readonly SegmentFacts[] {
+    return this.#store.segments();
+  }
+
+  stats(): StoreStats {
+    return this.#store.stats();
+  }
+
+  /** Finishes and syncs what was accepted, and lets the directory go. */
+  close(): Promise<void> {
+    return this.#store.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}

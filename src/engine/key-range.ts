@@ -1,0 +1,58 @@
+/** Ranges of keys: unsigned bytes, a prefix before all that it begins. */
+import { KvixError } from "../base/kvix-error.js";
+import { KEY_BYTES_MAX } from "../base/limits.js";
+import type { KeyRange } from "./store.js";
+
+/** Where a walk begins, and which keys it passes. */
+export interface KeyBounds {
+  /** The lowest key that may be in it; undefined: any. */
+  readonly low: Uint8Array | undefined;
+  /** The first key above it; undefined: there is none. */
+  readonly high: Uint8Array | undefined;
+}
+
+/** The bounds of a range. Throws FIELD_INVALID for one that makes no sense. */
+export function boundsOf({ prefix, start, end }: KeyRange): KeyBounds {
+  for (const [field, key] of Object.entries({ prefix, start, end })) {
+    if (key !== undefined && key.length > KEY_BYTES_MAX) {
+      throw rangeInvalid(field, `at most ${KEY_BYTES_MAX} bytes`);
+    }
+  }
+  const low = given(start);
+  const high = given(end);
+  if (prefix !== undefined && prefix.length > 0) {
+    if (low !== undefined || high !== undefined) {
+      throw rangeInvalid("prefix", "left out where start or end is given");
+    }
+    return { low: prefix, high: successorOf(prefix) };
+  }
+  if (low !== undefined && high !== undefined && compareKeys(low, high) > 0) {
+    throw rangeInvalid("end", "at or above start");
+  }
+  return { low, high };
+}
+
+/** Negative if `one` comes before `other`, positive if behind. */
+export function compareKeys(one: Uint8Array, other: Uint8Array): number {
+  return Buffer.compare(one, other);
+}
+
+/** The first key above all that begin with `prefix`; undefined: there is none. */
+function successorOf(prefix: Uint8Array): Uint8Array | undefined {
+  const last = prefix.findLastIndex((byte) => byte !== 0xff);
+  if (last === -1) return undefined;
+  // A copy, whatever kind of array it is: `slice` of a Buffer is none.
+  const successor = new Uint8Array(prefix.subarray(0, last + 1));
+  successor[last] = (prefix[last] as number) + 1;
+  return successor;
+}
+
+function given(key: Uint8Array | undefined): Uint8Array | undefined {
+  return key === undefined || key.length === 0 ? undefined : key;
+}
+
+function rangeInvalid(field: string, range: string): KvixError {
+  return new KvixError("FIELD_INVALID", `${field} must be ${range}`, {
+    metadata: { field, range },
+  });
+}

@@ -1,0 +1,62 @@
+/** Counts the calls that handlers answer, by rpc. */
+import type { DescService } from "@bufbuild/protobuf";
+import type { HandlersOf } from "../rpc/calls.js";
+
+/** The calls of one rpc. */
+export interface RpcCount {
+  /** "package.Service/Method". */
+  readonly method: string;
+  /** Answered, errors included. */
+  calls: number;
+  errors: number;
+}
+
+type Handler = (...args: readonly unknown[]) => unknown;
+
+/** The counts of a server's rpcs since it was started. */
+export class RpcCounters {
+  readonly #counts = new Map<string, RpcCount>();
+
+  /** The counts, in the order in which the services were counted. */
+  get all(): readonly RpcCount[] {
+    return [...this.#counts.values()];
+  }
+
+  /** The same unary handlers, whose answers are counted. */
+  counting<Service extends DescService>(
+    service: Service,
+    handlers: HandlersOf<Service>,
+  ): HandlersOf<Service> {
+    const counted: Record<string, unknown> = {};
+    for (const [localName, method] of Object.entries(service.method)) {
+      const name = `${service.typeName}/${method.name}`;
+      const count = this.#counts.get(name) ?? { method: name, calls: 0, errors: 0 };
+      this.#counts.set(name, count);
+      // Each handler is wrapped in one that takes and gives the same.
+      counted[localName] = counting(handlers[localName as keyof typeof handlers] as Handler, count);
+    }
+    return counted as HandlersOf<Service>;
+  }
+}
+
+/** An answer that is there at once stays so: most reads are. */
+function counting(handler: Handler, count: RpcCount): Handler {
+  const failed = (error: unknown): never => {
+    count.calls += 1;
+    count.errors += 1;
+    throw error;
+  };
+  const answered = (answer: unknown): unknown => {
+    count.calls += 1;
+    return answer;
+  };
+  return (...args) => {
+    let answer: unknown;
+    try {
+      answer = handler(...args);
+    } catch (error) {
+      return failed(error);
+    }
+    return answer instanceof Promise ? answer.then(answered, failed) : answered(answer);
+  };
+}

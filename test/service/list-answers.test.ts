@@ -1,0 +1,94 @@
+/** Spliced pages, held byte for byte against the generated encoder. */
+import assert from "node:assert/strict";
+import { isUtf8 } from "node:buffer";
+import { test } from "node:test";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import fc from "fast-check";
+import {
+  KvTextServiceListResponseSchema,
+  ListResponseSchema,
+  RecordSchema,
+} from "../../gen/kvix/v1/kvix_pb.js";
+import type { ListedRecord, Omission, StoredRecord } from "../../src/engine/store.js";
+import { encodeListAnswer } from "../../src/service/list-answers.js";
+import { expiries, records, versions } from "./stored-records.js";
+
+const omissions = fc.constantFrom<Omission>("keys-only", "too-large", "unreadable");
+const bareRecords = fc.record({
+  key: fc.oneof(
+    fc.uint8Array({ minLength: 1, maxLength: 300 }),
+    fc.constant(new Uint8Array(65_535)),
+  ),
+  version: versions,
+  expiresAtMs: expiries,
+  recordBytes: fc.integer({ min: 1, max: 2 ** 32 - 1 }),
+  record: omissions,
+});
+
+const listed: fc.Arbitrary<ListedRecord> = fc.oneof(records.map(wholeOf), bareRecords);
+const tokens = fc.oneof(fc.constant(""), fc.stringMatching(/^[A-Za-z0-9_-]{1,200}$/));
+
+function wholeOf(record: StoredRecord): ListedRecord {
+  const { version, expiresAtMs, payload } = record;
+  const { key } = fromBinary(RecordSchema, payload);
+  return { key, version, expiresAtMs, recordBytes: payload.byteLength, record };
+}
+
+/** The Record of a listed one as a message. */
+function messageOf({ key, version, expiresAtMs, record }: ListedRecord) {
+  if (typeof record !== "string") return fromBinary(RecordSchema, record.payload);
+  const expiry = expiresAtMs === 0 ? {} : { expireTime: timestampFromMs(expiresAtMs) };
+  return create(RecordSchema, { key, version: BigInt(version), ...expiry });
+}
+
+const marksOf = ({ record, recordBytes }: ListedRecord) => ({
+  recordBytes,
+  valueOmitted: record === "too-large" || record === "unreadable",
+  unreadable: record === "unreadable",
+});
+
+test("a spliced ListResponse is what the generated encoder gives, byte for byte", () => {
+  fc.assert(
+    fc.property(fc.array(listed, { maxLength: 12 }), tokens, versions, (page, token, version) => {
+      const answer = encodeListAnswer(
+        { records: page, after: undefined, version },
+        token,
+        () => true,
+      );
+      const expected = create(ListResponseSchema, {
+        records: page.map((each) => ({ record: messageOf(each), ...marksOf(each) })),
+        nextPageToken: token,
+        storeVersion: BigInt(version),
+      });
+      assert.deepEqual(Buffer.from(answer), Buffer.from(toBinary(ListResponseSchema, expected)));
+    }),
+  );
+});
+
+test("what is no text leaves its field empty and stands beside the record, byte for byte", () => {
+  fc.assert(
+    fc.property(fc.array(listed, { maxLength: 12 }), versions, (page, version) => {
+      const answer = encodeListAnswer({ records: page, after: undefined, version }, "", isUtf8);
+      const expected = create(KvTextServiceListResponseSchema, {
+        records: page.map((each) => {
+          const { key, value, ...rest } = messageOf(each);
+          const { $typeName: _, ...times } = rest;
+          return {
+            record: {
+              ...times,
+              ...(isUtf8(key) && { key: Buffer.from(key).toString() }),
+              ...(isUtf8(value) && { value: Buffer.from(value).toString() }),
+            },
+            ...marksOf(each),
+            ...(!isUtf8(key) && { rawKey: key }),
+            ...(!isUtf8(value) && { rawValue: value }),
+          };
+        }),
+        storeVersion: BigInt(version),
+      });
+      const encoded = toBinary(KvTextServiceListResponseSchema, expected);
+      assert.deepEqual(Buffer.from(answer), Buffer.from(encoded));
+    }),
+  );
+});
