@@ -51,20 +51,26 @@ export function readDeadline(
   faults: FaultList,
 ): Deadline | undefined {
   onlyOne(faults, { "--ttl": ttl, "--expire-at": expireAt, ...other });
-  if (ttl !== undefined) {
-    const ms = parseDuration(ttl);
-    if (ms !== undefined && ms > 0) {
-      const value = { seconds: BigInt(Math.floor(ms / 1000)), nanos: (ms % 1000) * 1_000_000 };
-      return { case: "ttl", value };
-    }
-    const problem = `is ${JSON.stringify(ttl)}; it must be more than 0, with a unit`;
-    faults.add("--ttl", `${problem}: 90s, 1h30m (${durationUnitNames})`);
-  } else if (expireAt !== undefined) {
-    const value = parseInstant(expireAt);
-    if (value !== undefined) return { case: "expireTime", value };
-    const problem = `is ${JSON.stringify(expireAt)}; it must be an instant with its zone`;
-    faults.add("--expire-at", `${problem}: 2027-01-31T12:00:00Z or 2027-01-31T12:00:00+01:00`);
+  const byTtl = ttl === undefined ? undefined : readTtl(ttl, faults);
+  return expireAt === undefined ? byTtl : readInstant(expireAt, faults);
+}
+
+function readTtl(text: string, faults: FaultList): Deadline | undefined {
+  const ms = parseDuration(text);
+  if (ms !== undefined && ms > 0) {
+    const value = { seconds: BigInt(Math.floor(ms / 1000)), nanos: (ms % 1000) * 1_000_000 };
+    return { case: "ttl", value };
   }
+  const problem = `is ${JSON.stringify(text)}; it must be more than 0, with a unit`;
+  faults.add("--ttl", `${problem}: 90s, 1h30m (${durationUnitNames})`);
+  return undefined;
+}
+
+function readInstant(text: string, faults: FaultList): Deadline | undefined {
+  const value = parseInstant(text);
+  if (value !== undefined) return { case: "expireTime", value };
+  const problem = `is ${JSON.stringify(text)}; it must be an instant with its zone`;
+  faults.add("--expire-at", `${problem}: 2027-01-31T12:00:00Z or 2027-01-31T12:00:00+01:00`);
   return undefined;
 }
 
@@ -79,10 +85,11 @@ export function readCondition(
     "--if-present": ifPresent,
     "--if-version": ifVersion,
   });
+  const version =
+    ifVersion === undefined ? 0 : readCount("--if-version", ifVersion, 1, VERSION_MAX, faults);
   if (ifAbsent === true) return { condition: { case: "absent", value: true } };
   if (ifPresent === true) return { condition: { case: "present", value: true } };
   if (ifVersion === undefined) return undefined;
-  const version = readCount("--if-version", ifVersion, 1, VERSION_MAX, faults);
   return { condition: { case: "version", value: BigInt(version) } };
 }
 
