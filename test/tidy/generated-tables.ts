@@ -1,12 +1,15 @@
 /**
- * The tables of the documents that come from the code: limits, options and
- * errors. `npm test -- test/tidy` with KVIX_WRITE_PAGES=1 writes them; without it
+ * The tables of the documents that come from the code: limits, options,
+ * errors, exit codes and findings. `npm test -- test/tidy` with KVIX_WRITE_PAGES=1 writes them; without it
  * the tests compare.
  */
 import { markdownTable } from "../../bench/page-section.js";
 import { errorCatalogue } from "../../src/base/error-catalogue.js";
 import * as limits from "../../src/base/limits.js";
+import { exitCodeTable } from "../../src/cli/exit-code.js";
+import { serveOptionTable, variableOf } from "../../src/cli/serve-option-table.js";
 import { type StoreOption, storeOptionTable } from "../../src/engine/options.js";
+import { findingCatalogue } from "../../src/engine/verify-findings.js";
 
 /** A generated table and where it stands. */
 export interface GeneratedTable {
@@ -42,6 +45,9 @@ export function renderTables(): GeneratedTable[] {
     { page: "README.md", section: "limits", content: renderLimits() },
     { page: "docs/api.md", section: "errors", content: renderErrors() },
     { page: "docs/api.md", section: "options", content: renderOptions() },
+    { page: "docs/operations.md", section: "serve-options", content: renderServeOptions() },
+    { page: "docs/operations.md", section: "exit-codes", content: renderExitCodes() },
+    { page: "docs/operations.md", section: "findings", content: renderFindings() },
   ];
 }
 
@@ -80,6 +86,32 @@ function renderOptions(): string {
     option.sentence,
   ]);
   return markdownTable(["option", "range", "default", "meaning"], rows);
+}
+
+function renderServeOptions(): string {
+  const rows = serveOptionTable.map((option) => [
+    `\`${option.flag}\``,
+    `\`${variableOf(option)}\``,
+    rangeOf(option.rule),
+    defaultOf(option.rule),
+    option.rule.sentence,
+  ]);
+  return markdownTable(["flag", "variable", "range", "default", "meaning"], rows);
+}
+
+function renderExitCodes(): string {
+  const rows = Object.values(exitCodeTable).map(({ code, sentence }) => [String(code), sentence]);
+  return markdownTable(["code", "meaning"], rows);
+}
+
+function renderFindings(): string {
+  const rows = Object.entries(findingCatalogue).map(([kind, { severity, meaning, action }]) => [
+    kind,
+    severity,
+    meaning,
+    action,
+  ]);
+  return markdownTable(["finding", "severity", "meaning", "what to do"], rows);
 }
 
 function rangeOf(option: StoreOption): string {
