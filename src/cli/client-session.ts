@@ -17,6 +17,7 @@ import { addressRange, ENDPOINT_DEFAULT, ENDPOINT_VARIABLE, parseAddress } from 
 import { ExitCode } from "./exit-code.js";
 import { CommandEnd } from "./failure.js";
 import { durationUnitNames, parseDuration } from "./quantity.js";
+import { channelCredentials, readTlsFlags, type TlsFiles } from "./tls-flags.js";
 import type { FaultList } from "./usage-error.js";
 import type { VerbContext } from "./verb.js";
 
@@ -31,6 +32,10 @@ const clock = new NodeClock();
 export interface ClientFlags {
   readonly endpoint?: string;
   readonly timeout?: string;
+  readonly tls?: true;
+  readonly tlsCa?: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
   readonly json?: true;
 }
 
@@ -42,6 +47,10 @@ export function addClientFlags(command: Command): Command {
       `the server; by default ${ENDPOINT_VARIABLE}, else ${ENDPOINT_DEFAULT}`,
     )
     .option("--timeout <TIME>", `give up after this long; default: ${TIMEOUT_DEFAULT}`)
+    .option("--tls", "speak TLS; the server's certificate must be known to the system")
+    .option("--tls-ca <FILE>", "speak TLS, and know the authorities in this file, PEM")
+    .option("--tls-cert <FILE>", "speak TLS, and show this certificate, PEM; with --tls-key")
+    .option("--tls-key <FILE>", "the private key of that certificate, PEM")
     .option("--json", "print JSON");
 }
 
@@ -50,6 +59,8 @@ export interface Session {
   /** "HOST:PORT". */
   readonly endpoint: string;
   readonly timeoutMs: number;
+  /** Undefined: without TLS. */
+  readonly tls: TlsFiles | undefined;
 }
 
 /** The server that the flags and the environment name; faults are noted. */
@@ -69,7 +80,7 @@ export function readSession(
     const range = `1ms to ${TIMEOUT_MS_MAX}ms, with a unit: ${durationUnitNames}`;
     faults.add("--timeout", `is ${JSON.stringify(flags.timeout)}; it must be ${range}`);
   }
-  return { endpoint, timeoutMs };
+  return { endpoint, timeoutMs, tls: readTlsFlags(flags, faults) };
 }
 
 /** A method and its request. */
@@ -87,12 +98,16 @@ export async function withServer<Result>(
   use: (call: Call) => Promise<Result>,
 ): Promise<Result> {
   setLogVerbosity(logVerbosity.NONE);
-  const client = new RpcClient(session.endpoint, {
+  // What a library will have to do otherwise one day is nothing to whoever types a command.
+  Object.assign(process, { noDeprecation: true });
+  const options = {
     // A value may be as long as the server lets it; a proxy is for the web, not for a store.
     "grpc.max_receive_message_length": -1,
     "grpc.max_send_message_length": -1,
     "grpc.enable_http_proxy": 0,
-  });
+  };
+  const channel = await channelCredentials(session.tls);
+  const client = new RpcClient(session.endpoint, options, channel);
   try {
     return await use(async (method, request) => {
       try {
@@ -125,12 +140,12 @@ function explainTransport(error: unknown, session: Session, isRead: boolean): un
   const { code, details } = error;
   switch (code) {
     case StatusCode.UNAVAILABLE:
-      return unavailable(details, endpoint, isRead);
+      return unavailable(details, session, isRead);
     case StatusCode.DEADLINE_EXCEEDED:
       // Until a connection stood nothing was sent, so nothing was written.
       return details.includes("remote_addr")
         ? uncertain(`no answer from ${endpoint} in time`, isRead)
-        : new CommandEnd(ExitCode.UNAVAILABLE, noConnection(endpoint, "it does not answer"));
+        : new CommandEnd(ExitCode.UNAVAILABLE, noConnection(session, "it does not answer"));
     case StatusCode.RESOURCE_EXHAUSTED:
       return new CommandEnd(
         ExitCode.REFUSED,
@@ -147,26 +162,26 @@ function explainTransport(error: unknown, session: Session, isRead: boolean): un
   }
 }
 
-function unavailable(details: string, endpoint: string, isRead: boolean): CommandEnd {
-  const reason = /\b(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT)\b/.exec(
-    details,
-  )?.[1];
-  if (reason === "ECONNREFUSED") {
-    const why = noConnection(endpoint, "nothing listens there (ECONNREFUSED)");
-    return new CommandEnd(ExitCode.UNAVAILABLE, why);
+function unavailable(details: string, session: Session, isRead: boolean): CommandEnd {
+  const refusal = /ECONNREFUSED/.test(details) ? "nothing listens there (ECONNREFUSED)" : undefined;
+  if (refusal !== undefined) {
+    return new CommandEnd(ExitCode.UNAVAILABLE, noConnection(session, refusal));
   }
-  if (reason !== undefined || /^(?:No connection|Name resolution)/.test(details)) {
-    const why = noConnection(endpoint, reason ?? details);
-    return new CommandEnd(ExitCode.UNAVAILABLE, why);
+  // grpc-js wraps what the system or TLS said in words of its own.
+  const cause = /Last error: (?:Error: )?(.+?)(?:\. Resolution note: .*)?$/s.exec(details)?.[1];
+  if (cause !== undefined || /^(?:No connection|Name resolution)/.test(details)) {
+    return new CommandEnd(ExitCode.UNAVAILABLE, noConnection(session, cause ?? details));
   }
-  return uncertain(`the connection to ${endpoint} broke: ${details}`, isRead);
+  return uncertain(`the connection to ${session.endpoint} broke: ${details}`, isRead);
 }
 
-function noConnection(endpoint: string, why: string): string {
-  return (
-    `no connection to ${endpoint}: ${why}. Start a server with \`kvix serve\`, ` +
-    `or name one with --endpoint or ${ENDPOINT_VARIABLE}.`
-  );
+function noConnection({ endpoint, tls }: Session, why: string): string {
+  const advice =
+    tls === undefined
+      ? `Start a server with \`kvix serve\`, or name one with --endpoint or ${ENDPOINT_VARIABLE}; ` +
+        "one that speaks TLS wants --tls"
+      : "Does the server speak TLS, and has an authority in --tls-ca signed its certificate?";
+  return `no connection to ${endpoint}: ${why}. ${advice}`;
 }
 
 /** A call that was sent and not answered: a read may be repeated, a write may have happened. */

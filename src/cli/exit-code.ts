@@ -51,6 +51,7 @@ export function exitCodeOf(error: KvixError): number {
     case "DATA_LOSS":
       return ExitCode.DATA_LOSS;
     case "UNAVAILABLE":
+    case "DEADLINE_EXCEEDED":
       return ExitCode.UNAVAILABLE;
     case "FAILED_PRECONDITION":
     case "OUT_OF_RANGE":

@@ -32,7 +32,7 @@ test("where nothing listens one line says so, and how to start a server, with co
     assert.equal(code, 5);
     assert.equal(stdout, "");
     assert.match(stderr, /^kvix \w+: no connection to [\d.:]+: nothing listens there/);
-    assert.match(stderr, /Start a server with `kvix serve`.*--endpoint.*\n$/);
+    assert.match(stderr, /Start a server with `kvix serve`.*--endpoint.*--tls\n$/);
     assert.equal(stderr.split("\n").length, 2, "one line");
     assert.doesNotMatch(stderr, /\n\s+at /, "no stack");
   }

@@ -10,7 +10,8 @@ import { type CommandResult, runProgram } from "./server-process.js";
 const VERSION = "v1.9.4";
 const MODULE = `github.com/fullstorydev/grpcurl/cmd/grpcurl@${VERSION}`;
 const cacheDir = join(repositoryRoot, "node_modules", ".cache", "kvix", `grpcurl-${VERSION}`);
-const grpcurlPath = join(cacheDir, "grpcurl");
+/** Where it is, once installed. */
+export const grpcurlPath = join(cacheDir, "grpcurl");
 
 /** Builds grpcurl if it is not there yet: a minute or two, once. Without Go it fails and says so. */
 export async function installGrpcurl(): Promise<void> {
