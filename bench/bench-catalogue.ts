@@ -60,6 +60,13 @@ export const benches: readonly Bench[] = [
     goal: { atMost: 1.2 },
     run: async () => (await import("./index-get.js")).run(),
   },
+  {
+    name: "upload-rtt",
+    sentence:
+      "A Set of 4 MiB over a round trip of 20 ms, against the window that HTTP/2 has by default, which allows 3 MiB/s.",
+    goal: { atLeast: 10 },
+    run: async () => (await import("./upload-rtt.js")).run(),
+  },
 ];
 
 /** Whether a ratio reaches the goal. */

@@ -112,7 +112,7 @@ export class AcceptedState {
 
   /** Lets a write go that is published now. */
   settle(entry: PendingEntry): void {
-    entry.isSettled = true;
+    entry.settle();
     this.#unsettled -= 1;
     if (entry.newKeyBytes > 0) this.#pendingKeys -= 1;
     this.#pendingKeyBytes -= entry.newKeyBytes;

@@ -3,7 +3,7 @@ import { KvixError } from "../base/kvix-error.js";
 import { KEY_BYTES_MAX } from "../base/limits.js";
 import type { KeyRange } from "./store.js";
 
-/** Where a walk begins, and which keys it passes. */
+/** Where a walk begins, and which keys it passes. Bounds are the range's own copies. */
 export interface KeyBounds {
   /** The lowest key that may be in it; undefined: any. */
   readonly low: Uint8Array | undefined;
@@ -24,7 +24,7 @@ export function boundsOf({ prefix, start, end }: KeyRange): KeyBounds {
     if (low !== undefined || high !== undefined) {
       throw rangeInvalid("prefix", "left out where start or end is given");
     }
-    return { low: prefix, high: successorOf(prefix) };
+    return { low: new Uint8Array(prefix), high: successorOf(prefix) };
   }
   if (low !== undefined && high !== undefined && compareKeys(low, high) > 0) {
     throw rangeInvalid("end", "at or above start");
@@ -41,14 +41,14 @@ export function compareKeys(one: Uint8Array, other: Uint8Array): number {
 function successorOf(prefix: Uint8Array): Uint8Array | undefined {
   const last = prefix.findLastIndex((byte) => byte !== 0xff);
   if (last === -1) return undefined;
-  // A copy, whatever kind of array it is: `slice` of a Buffer is none.
+  // A Buffer's slice would share its bytes.
   const successor = new Uint8Array(prefix.subarray(0, last + 1));
   successor[last] = (prefix[last] as number) + 1;
   return successor;
 }
 
 function given(key: Uint8Array | undefined): Uint8Array | undefined {
-  return key === undefined || key.length === 0 ? undefined : key;
+  return key === undefined || key.length === 0 ? undefined : new Uint8Array(key);
 }
 
 function rangeInvalid(field: string, range: string): KvixError {

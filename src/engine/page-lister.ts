@@ -225,7 +225,7 @@ function askOf(options: ListOptions): Ask {
   requireWhole("bytesMax", bytesMax, 1, PAGE_BYTES_MAX);
   return {
     bounds: boundsOf(options),
-    after,
+    after: after && new Uint8Array(after),
     isReverse: options.reverse ?? false,
     keysOnly: options.keysOnly ?? false,
     limit,

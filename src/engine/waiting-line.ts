@@ -22,7 +22,8 @@ interface Place {
 
 /** A queue of operations that are not accepted yet. */
 export class WaitingLine {
-  #places: Place[] = [];
+  /** In order; undefined where one was taken out, so that its value is not kept alive. */
+  #places: (Place | undefined)[] = [];
   #head = 0;
   #count = 0;
   #bytes = 0;
@@ -34,11 +35,11 @@ export class WaitingLine {
 
   /** The one that has waited longest. */
   get first(): WriteOp | undefined {
-    for (;;) {
+    for (; this.#head < this.#places.length; this.#head += 1) {
       const place = this.#places[this.#head];
-      if (place === undefined || !place.hasLeft) return place?.op;
-      this.#head += 1;
+      if (place?.hasLeft === false) return place.op;
     }
+    return undefined;
   }
 
   /**
@@ -80,6 +81,7 @@ export class WaitingLine {
       return undefined;
     }
     const place = this.#places[this.#head] as Place;
+    this.#places[this.#head] = undefined;
     this.#head += 1;
     this.#remove(place);
     if (this.#head > 1024 && this.#head * 2 > this.#places.length) {
@@ -92,7 +94,7 @@ export class WaitingLine {
   /** A caller that left must not keep its value alive behind one that stays. */
   #sweepOut(): void {
     if (this.#places.length - this.#head <= 2 * this.#count + LEFT_PLACES_MAX) return;
-    this.#places = this.#places.slice(this.#head).filter((place) => !place.hasLeft);
+    this.#places = this.#places.slice(this.#head).filter((place) => place?.hasLeft === false);
     this.#head = 0;
   }
 

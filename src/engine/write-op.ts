@@ -56,6 +56,12 @@ export class PendingEntry {
     this.length = length;
     this.newKeyBytes = newKeyBytes;
   }
+
+  /** It is published, or given up; nobody needs its bytes, which may be a value of any size. */
+  settle(): void {
+    this.isSettled = true;
+    this.source = NO_BYTES;
+  }
 }
 
 /** Where a record lies that an answer carries: published, or about to be. */

@@ -27,16 +27,8 @@ import type { Clock } from "../host/host.js";
 import type { HandlersOf } from "../rpc/calls.js";
 import { pageToken, placeOfToken } from "./page-token.js";
 import type { RpcCount } from "./rpc-counters.js";
+import type { ServerState as ServerStateOfLife, ServerStatus } from "./server-life.js";
 import { requirePageSize } from "./validation.js";
-
-/** What a server is able to do; in this order, the worst of those that hold. */
-export type ServerStateName = "starting" | "serving" | "degraded" | "full" | "latched" | "draining";
-
-/** The state of a server, and why it is not "serving". */
-export interface ServerStatus {
-  readonly state: ServerStateName;
-  readonly reasons: readonly { readonly state: ServerStateName; readonly message: string }[];
-}
 
 /** What the handlers need. */
 export interface AdminServiceContext {
@@ -63,7 +55,7 @@ const serverStates = {
   full: ServerState.FULL,
   latched: ServerState.LATCHED,
   draining: ServerState.DRAINING,
-} as const satisfies Record<ServerStateName, ServerState>;
+} as const satisfies Record<ServerStateOfLife, ServerState>;
 
 const durabilities = { sync: Durability.SYNC, buffered: Durability.BUFFERED } as const;
 

@@ -7,6 +7,7 @@
  * replaced by a larger one meanwhile is counted as soon as it is read.
  */
 import { KvService, KvTextService } from "../../gen/kvix/v1/kvix_pb.js";
+import { PAGE_BYTES_MAX } from "../base/limits.js";
 import type { Store } from "../engine/store.js";
 import { Malformed } from "../rpc/definition.js";
 import type { AnswerEstimate } from "./call-gate.js";
@@ -19,9 +20,6 @@ interface KeyedRequest {
 }
 
 type Estimate = (request: KeyedRequest) => number;
-
-/** The largest page of a List, in bytes. */
-const PAGE_BYTES_MAX = 4_194_304;
 
 /** The estimate for the calls of a store; `store` throws while there is none. */
 export function answerEstimate(store: () => Store, messageBytesMax: number): AnswerEstimate {

@@ -8,7 +8,8 @@
  *
  * What a call holds it holds until its stream closes: that is when grpc-js lets
  * go of the request, and Node of the answer. grpc-js keeps a large request twice
- * (as it came, and put together), so it counts twice.
+ * (as it came, and put together), so it counts twice; a large answer does until it
+ * is made.
  *
  * Once a second every call is looked at: a request that does not arrive, an
  * answer that is not taken, and a client that goes on sending after its answer
@@ -70,8 +71,8 @@ export class CallGate implements StreamObserver {
       waitingMax: options.waitingCallsMax,
       windowBytes: options.streamWindowBytes,
     });
-    const { admissionTimeoutMs, messageTimeoutMs } = options;
-    this.#limits = { admissionTimeoutMs, messageTimeoutMs, receiveBytesMax };
+    const { admissionTimeoutMs, messageTimeoutMs, metadataBytesMax } = options;
+    this.#limits = { admissionTimeoutMs, messageTimeoutMs, metadataBytesMax, receiveBytesMax };
     void this.#look();
   }
 
@@ -89,7 +90,7 @@ export class CallGate implements StreamObserver {
     const account = this.#accountOf(stream.session ?? stream);
     const startedMs = this.#host.clock.monotonicMs();
     const call = new GatedCall(stream, account, this.#admission, this.#limits, startedMs);
-    call.watch(headers["grpc-encoding"]);
+    call.watch(headers);
     this.#calls.add(call);
     stream.once("close", () => {
       this.#calls.delete(call);

@@ -6,7 +6,7 @@
  *
  * It waits at most once at a time: for its request, or for its answer.
  */
-import { constants, type ServerHttp2Stream } from "node:http2";
+import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import type { ServerInterceptingCallInterface } from "@grpc/grpc-js";
 import { KvixError } from "../base/kvix-error.js";
 import { toCallStatus } from "../rpc/status.js";
@@ -17,6 +17,7 @@ import { MessageMeter } from "./message-meter.js";
 export interface CallLimits {
   readonly admissionTimeoutMs: number;
   readonly messageTimeoutMs: number;
+  readonly metadataBytesMax: number;
   /** Longer requests are refused by grpc-js as soon as it knows their length. */
   readonly receiveBytesMax: number;
 }
@@ -28,6 +29,8 @@ const INFLATION_MAX = 1032;
 /** A message has its timeout, and a second more for each so many bytes. */
 const BYTES_PER_SECOND = 1_048_576;
 const MS_PER_SECOND = 1000;
+/** The longest that one of Node's timers waits. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
 
 /** A call and its stream. */
 export class GatedCall {
@@ -71,9 +74,12 @@ export class GatedCall {
   }
 
   /** Takes what every call takes, and listens to its bytes. */
-  watch(encoding: string | string[] | undefined): void {
+  watch(headers: IncomingHttpHeaders): void {
+    dropEndlessTimeout(headers);
+    const encoding = headers["grpc-encoding"];
     this.#isPacked = encoding !== undefined && encoding !== "identity";
     try {
+      requireMetadata(headers, this.#limits.metadataBytesMax);
       this.#admission.takeSmall(this.#hold, CALL_BYTES);
       this.#stream.on("data", (chunk: Buffer) => this.#meter.take(chunk));
     } catch (error) {
@@ -105,10 +111,11 @@ export class GatedCall {
     });
   }
 
-  /** Calls `go` when there is room for the answer. */
+  /** Calls `go` when there is room for the answer, and for the record that it is made of. */
   whenAnswerable(answerBytes: number, go: () => void): void {
-    this.#whenLarge(answerBytes, true, () => {
-      this.#heldForAnswer = answerBytes;
+    const bytes = 2 * answerBytes;
+    this.#whenLarge(bytes, true, () => {
+      this.#heldForAnswer = bytes;
       go();
     });
   }
@@ -252,4 +259,27 @@ export class GatedCall {
     // What the client has sent or will send is nobody's any more.
     this.#stream.resume();
   }
+}
+
+/**
+ * Node holds a client to the bound only once it has acknowledged the server's
+ * settings, so the first calls of a connection are held to it here.
+ */
+function requireMetadata(headers: IncomingHttpHeaders, bytesMax: number): void {
+  let bytes = 0;
+  for (const name in headers) bytes += name.length + String(headers[name]).length;
+  if (bytes <= bytesMax) return;
+  const metadata = { field: "metadata", range: `at most ${bytesMax} bytes`, bytes };
+  throw new KvixError("FIELD_INVALID", `metadata must be at most ${bytesMax} bytes`, { metadata });
+}
+
+/**
+ * A timeout that a timer cannot wait is none. grpc-js 1.14 would cut it to 32 bits
+ * and, for half of them, answer DEADLINE_EXCEEDED at once.
+ */
+function dropEndlessTimeout(headers: IncomingHttpHeaders): void {
+  const match = /^(\d{1,8})([HMS])$/.exec(String(headers["grpc-timeout"]));
+  if (match === null) return;
+  const unitMs = { H: 3_600_000, M: 60_000, S: 1000 }[match[2] as "H" | "M" | "S"];
+  if (Number(match[1]) * unitMs > TIMER_MS_MAX) delete headers["grpc-timeout"];
 }

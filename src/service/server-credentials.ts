@@ -1,4 +1,5 @@
 /** TLS for the server, from the files that its options name; without them, none. */
+import { createSecureContext } from "node:tls";
 import { ServerCredentials } from "@grpc/grpc-js";
 import { KvixError } from "../base/kvix-error.js";
 import type { FileSystem } from "../host/file-system.js";
@@ -17,11 +18,13 @@ export async function serverCredentials(
   const key = await readFile(files, "tlsKey", tlsKey);
   const authorities = tlsClientCa === "" ? null : await readFile(files, "tlsClientCa", tlsClientCa);
   try {
-    const pair = { private_key: key, cert_chain: certificate };
-    return ServerCredentials.createSsl(authorities, [pair], authorities !== null);
+    // Node reads the files when a server is made of them; read once here, they have their names.
+    createSecureContext({ cert: certificate, key, ...(authorities && { ca: authorities }) });
   } catch (error) {
     throw refused("tlsCert", "and tlsKey are no certificate and its key, PEM", error);
   }
+  const pair = { private_key: key, cert_chain: certificate };
+  return ServerCredentials.createSsl(authorities, [pair], authorities !== null);
 }
 
 async function readFile(files: FileSystem, option: string, path: string): Promise<Buffer> {

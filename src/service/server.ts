@@ -179,8 +179,11 @@ interface ServicesContext {
 
 function addServices(server: Server, context: ServicesContext): void {
   const { life, host, options, descriptors, environment } = context;
-  const reflections = [ServerReflection, ServerReflectionAlpha];
-  const services = [KvService, KvTextService, AdminService, Health, ...reflections];
+  const counters = new RpcCounters();
+  const services = [
+    ...[KvService, KvTextService, AdminService],
+    ...[Health, ServerReflection, ServerReflectionAlpha],
+  ];
   const names = [...services, ...(options.channelz ? [Channelz] : [])].map((each) => each.typeName);
   // Made when there is a store; until then the store is what they are refused for.
   const withStore = <Handlers>(make: (store: Store) => Handlers): (() => Handlers) => {
@@ -190,7 +193,6 @@ function addServices(server: Server, context: ServicesContext): void {
       return handlers;
     };
   };
-  const counters = new RpcCounters();
   const kvContext = (store: Store) => ({ store, clock: host.clock, ...options });
   server.addService(
     serviceDefinition(KvService),
@@ -208,17 +210,19 @@ function addServices(server: Server, context: ServicesContext): void {
       environment,
     ),
   );
-  const admin = adminHandlers({
-    store: () => life.store,
-    status: () => life.status(),
-    counts: () => counters.all,
-    clock: host.clock,
-    messageBytesMax: options.messageBytesMax,
-  });
-  const countedAdmin = counters.counting(AdminService, admin);
+  const admin = counters.counting(
+    AdminService,
+    adminHandlers({
+      store: () => life.store,
+      status: () => life.status(),
+      counts: () => counters.all,
+      clock: host.clock,
+      messageBytesMax: options.messageBytesMax,
+    }),
+  );
   server.addService(
     serviceDefinition(AdminService),
-    implementService(AdminService, () => countedAdmin, environment),
+    implementService(AdminService, () => admin, environment),
   );
   const health = healthHandlers(life, names);
   server.addService(
@@ -226,7 +230,7 @@ function addServices(server: Server, context: ServicesContext): void {
     implementService(Health, () => health, environment),
   );
   const reflection = reflectionHandlers(descriptors, names);
-  for (const version of reflections) {
+  for (const version of [ServerReflection, ServerReflectionAlpha]) {
     server.addService(
       serviceDefinition(version, ServerReflection),
       implementService(ServerReflection, () => reflection, environment),

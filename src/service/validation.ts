@@ -101,7 +101,7 @@ export function requireWriteOptions(
 
 /** How many entries a page may have. */
 export function requirePageSize(pageSize: number): number {
-  if (pageSize < 0) throw fieldInvalid("page_size", `0, or 1 to ${PAGE_RECORDS_MAX}`);
+  if (pageSize < 0) throw fieldInvalid("page_size", "0 or more");
   return pageSize === 0 ? PAGE_RECORDS_DEFAULT : Math.min(pageSize, PAGE_RECORDS_MAX);
 }
 

@@ -235,3 +235,62 @@ for (const inSameGroup of [true, false]) {
     await rig.store.close();
   });
 }
+
+test("what stands behind a touch is accepted as soon as its record is read, also during a sync", async () => {
+  const rig = await Rig.open();
+  await rig.set("a", large);
+  const reading = new Gate();
+  const syncing = new Gate();
+  rig.injector = ({ op, path }) => {
+    if (!segmentFiles.test(path)) return undefined;
+    if (op === "read") return reading.fault;
+    return op === "syncData" ? syncing.fault : undefined;
+  };
+  const calls = [rig.set("b", "1"), rig.touch("a", ttl(1000)), rig.set("c", "1")];
+  await rig.settle();
+  assert.deepEqual([reading.held, syncing.held, rig.store.stats().waitingCalls], [1, 1, 2]);
+  reading.open();
+  await rig.settle();
+  assert.deepEqual([syncing.held, rig.store.stats().waitingCalls], [1, 0]);
+  assert.ok(rig.store.stats().inFlightBytes > large.length, "a touch counts for its frame");
+  syncing.open();
+  await Promise.all(calls);
+  assert.equal(rig.store.stats().inFlightBytes, 0);
+  await rig.store.close();
+});
+
+test("V11: a touch of a record that is pending counts for its frame, whatever was known before", async () => {
+  const rig = await Rig.open();
+  const gate = hold(rig, "syncData");
+  const calls = [rig.set("a", large), rig.touch("a", ttl(1000))];
+  await rig.settle();
+  assert.ok(rig.store.stats().inFlightBytes > 2 * large.length);
+  gate.open();
+  await Promise.all(calls);
+  assert.equal(rig.store.stats().inFlightBytes, 0);
+  await rig.store.close();
+});
+
+test("V11: what was read ahead for a caller that left makes room for others", async () => {
+  const MiB = 1024 * 1024;
+  const rig = await Rig.open({ segmentBytesMax: 512 * MiB });
+  const keys = Array.from({ length: 7 }, (_, index) => `key-${index}`);
+  for (const key of keys) await rig.set(key, "x".repeat(5 * MiB));
+  const gate = hold(rig, "read");
+  const caller = new AbortController();
+  const touch = (key: string, signal?: AbortSignal) => watch(rig.touch(key, ttl(1000), { signal }));
+  const first = touch("key-0");
+  const left = ["key-1", "key-2", "key-3"].map((key) => touch(key, caller.signal));
+  await rig.settle();
+  assert.equal(gate.held, 3);
+  caller.abort();
+  await rig.settle();
+  assert.ok(left.every(({ state }) => state === "rejected"));
+  const others = ["key-4", "key-5", "key-6"].map((key) => touch(key));
+  await rig.settle();
+  assert.equal(gate.held, 5);
+  gate.open();
+  await rig.settle();
+  assert.ok([first, ...others].every(({ value }) => value?.found === true));
+  await rig.store.close();
+});

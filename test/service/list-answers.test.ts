@@ -12,6 +12,9 @@ import {
 } from "../../gen/kvix/v1/kvix_pb.js";
 import type { ListedRecord, Omission, StoredRecord } from "../../src/engine/store.js";
 import { encodeListAnswer } from "../../src/service/list-answers.js";
+import { pageToken } from "../../src/service/page-token.js";
+import { SimRandom } from "../support/sim-random.js";
+import { Rig } from "../support/store-rig.js";
 import { expiries, records, versions } from "./stored-records.js";
 
 const omissions = fc.constantFrom<Omission>("keys-only", "too-large", "unreadable");
@@ -91,4 +94,49 @@ test("what is no text leaves its field empty and stands beside the record, byte 
       assert.deepEqual(Buffer.from(answer), Buffer.from(encoded));
     }),
   );
+});
+
+test("V11: a page as bytes is never larger than it may be, its token included", async () => {
+  const rig = await Rig.open({ segmentBytesMax: 64 * 1024 * 1024 });
+  const random = new SimRandom(7);
+  const keys = new Set<string>();
+  for (let index = 0; index < 150; index += 1) {
+    const keyBytes = random.below(4) === 0 ? 1 + random.below(65_535) : 1 + random.below(40);
+    const valueBytes = random.below(8) === 0 ? random.below(300_000) : random.below(3000);
+    const expiry =
+      random.below(2) === 0
+        ? { kind: "never" as const }
+        : { kind: "at" as const, atMs: 2 ** 47 - 1 };
+    const key = String.fromCharCode(97 + random.below(26)).repeat(keyBytes);
+    keys.add(key);
+    await rig.store.set(Buffer.from(key), Buffer.alloc(valueBytes, 0xff), expiry, {
+      durability: "buffered",
+    });
+  }
+  let tightest = Number.POSITIVE_INFINITY;
+  for (const bytesMax of [262_144, 300_000, 500_000, 1_000_000]) {
+    for (const [keysOnly, reverse] of [
+      [false, false],
+      [true, false],
+      [false, true],
+      [true, true],
+    ] as const) {
+      let after: Uint8Array | undefined;
+      let found = 0;
+      do {
+        const page = await rig.store.list({ bytesMax, keysOnly, reverse, limit: 10_000, after });
+        const token = pageToken(["List", new Uint8Array(0), keysOnly], page.after);
+        for (const carries of [() => true, isUtf8]) {
+          const answer = encodeListAnswer(page, token, carries);
+          assert.ok(answer.byteLength <= bytesMax, `${answer.byteLength} of ${bytesMax}`);
+          if (page.after !== undefined) tightest = Math.min(tightest, bytesMax - answer.byteLength);
+        }
+        found += page.records.length;
+        after = page.after;
+      } while (after !== undefined);
+      assert.equal(found, keys.size);
+    }
+  }
+  assert.ok(tightest < 40_000, `pages are filled, up to ${tightest} bytes`);
+  await rig.store.close();
 });

@@ -7,7 +7,7 @@ import { NodeClock } from "../../src/host/node-clock.js";
 import { nodeHost } from "../../src/host/node-host.js";
 import { RpcClient } from "../../src/rpc/client.js";
 import { formatAddress } from "../../src/service/listener.js";
-import { type KvixServer, startServer } from "../../src/service/server.js";
+import { type KvixServer, startListening } from "../../src/service/server.js";
 import { resolveServerOptions, type ServerOptionsInput } from "../../src/service/server-options.js";
 import { MemoryStore } from "../support/memory-store.js";
 
@@ -38,6 +38,8 @@ export interface MemoryServerOptions {
   readonly host?: string;
   /** Other options of the server. */
   readonly options?: Partial<ServerOptionsInput>;
+  /** Leaves it to the test to give the server its store. */
+  readonly isStarting?: boolean;
   /** Stands between the services and the MemoryStore. */
   readonly wrap?: (store: Store) => Store;
   readonly channel?: ChannelOptions;
@@ -60,7 +62,8 @@ export async function startMemoryServer(
   const listen = { host: options.host ?? "127.0.0.1", port: 0 };
   const { messageBytesMax } = options;
   const resolved = resolveServerOptions({ listen, messageBytesMax, ...options.options });
-  const server = await startServer(store, resolved, host);
+  const server = await startListening(resolved, host);
+  if (options.isStarting !== true) server.serve(store);
   const address = formatAddress(server.address);
   const client = new RpcClient(address, options.channel);
   t.after(async () => {

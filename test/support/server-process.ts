@@ -4,7 +4,8 @@
  * It listens on a free port of the loopback; its log is read line by line. Only
  * the process that was started here is ever signalled.
  */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { plainEnvironment } from "./plain-environment.js";
 
@@ -91,6 +92,23 @@ export class ServerProcess {
   /** The line that says that it serves. */
   get startLine(): LogLine {
     return this.log.find((line) => line["msg"] === "serving") ?? {};
+  }
+
+  /** The process's id. */
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  /** How much memory the process has, in bytes; `highest`: the most it ever had (Linux only). */
+  residentBytes(which: "now" | "highest" = "now"): number {
+    const path = `/proc/${this.pid}/status`;
+    if (existsSync(path)) {
+      const name = which === "now" ? "VmRSS" : "VmHWM";
+      const match = new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(readFileSync(path, "utf8"));
+      return Number(match?.[1]) * 1024;
+    }
+    const ps = spawnSync("ps", ["-o", "rss=", "-p", String(this.pid)], { encoding: "utf8" });
+    return Number(ps.stdout) * 1024;
   }
 
   /** Sends a signal and does not wait. */

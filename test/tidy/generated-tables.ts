@@ -1,8 +1,12 @@
 /**
- * The tables of the documents that come from the code: limits, options,
- * errors, exit codes and findings. `npm test -- test/tidy` with KVIX_WRITE_PAGES=1 writes them; without it
- * the tests compare.
+ * The tables of the documents that come from the code: limits, rpcs, fields of
+ * requests, options, errors, exit codes and findings. `npm test -- test/tidy`
+ * with KVIX_WRITE_PAGES=1 writes them; without it the tests compare.
  */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fromBinary } from "@bufbuild/protobuf";
+import { FileDescriptorSetSchema, MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { markdownTable } from "../../bench/page-section.js";
 import { errorCatalogue } from "../../src/base/error-catalogue.js";
 import * as limits from "../../src/base/limits.js";
@@ -10,6 +14,8 @@ import { exitCodeTable } from "../../src/cli/exit-code.js";
 import { serveOptionTable, variableOf } from "../../src/cli/serve-option-table.js";
 import { type StoreOption, storeOptionTable } from "../../src/engine/options.js";
 import { findingCatalogue } from "../../src/engine/verify-findings.js";
+import { repositoryRoot } from "../support/paths.js";
+import { requestFields } from "../support/request-fields.js";
 
 /** A generated table and where it stands. */
 export interface GeneratedTable {
@@ -43,6 +49,8 @@ export const limitNames: readonly string[] = limitRows.map(([, , name]) => name)
 export function renderTables(): GeneratedTable[] {
   return [
     { page: "README.md", section: "limits", content: renderLimits() },
+    { page: "docs/api.md", section: "rpcs", content: renderRpcs() },
+    { page: "docs/api.md", section: "fields", content: renderFields() },
     { page: "docs/api.md", section: "errors", content: renderErrors() },
     { page: "docs/api.md", section: "options", content: renderOptions() },
     { page: "docs/operations.md", section: "serve-options", content: renderServeOptions() },
@@ -64,6 +72,52 @@ function renderLimits(): string {
     return [[words(name), least(option), most(option), defaultOf(option), `\`${name}\``]];
   });
   return markdownTable(["limit", "from", "to", "default", "name"], [...contract, ...options]);
+}
+
+/** The numbers of `service` in a file and of `method` in a service, for paths of source information. */
+const SERVICE = 6;
+const METHOD = 2;
+
+/** Every rpc of kvix.v1 with the first sentence of its comment. */
+function renderRpcs(): string {
+  const bytes = readFileSync(join(repositoryRoot, "gen", "descriptors.binpb"));
+  const file = fromBinary(FileDescriptorSetSchema, bytes).file.find(
+    (each) => each.package === "kvix.v1",
+  );
+  const comments = new Map(
+    file?.sourceCodeInfo?.location.map(({ path, leadingComments }) => [
+      path.join("."),
+      leadingComments,
+    ]),
+  );
+  const rows = (file?.service ?? []).flatMap((service, at) =>
+    service.method.map((method, index) => {
+      const comment = comments.get([SERVICE, at, METHOD, index].join(".")) ?? "";
+      const [sentence = ""] = comment
+        .replace(/\s+/g, " ")
+        .trim()
+        .split(/(?<=\.) /);
+      const level = method.options?.idempotencyLevel ?? 0;
+      return [`${service.name}.${method.name}`, sentence, repeats[level]];
+    }),
+  );
+  return markdownTable(["rpc", "what it does", "repeating it"], rows);
+}
+
+const repeats: Readonly<Record<MethodOptions_IdempotencyLevel, string>> = {
+  [MethodOptions_IdempotencyLevel.IDEMPOTENCY_UNKNOWN]: "[see](#order-and-repetition)",
+  [MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS]: "changes nothing",
+  [MethodOptions_IdempotencyLevel.IDEMPOTENT]: "is the same as once",
+};
+
+function renderFields(): string {
+  const rows = requestFields.map(({ field, rpcs, range, leftOut }) => [
+    `\`${field}\``,
+    rpcs.map((rpc) => rpc.slice(rpc.indexOf(".") + 1)).join(", "),
+    range === "" ? "true or false" : range,
+    leftOut,
+  ]);
+  return markdownTable(["field", "of", "must be", "left out"], rows);
 }
 
 function renderErrors(): string {

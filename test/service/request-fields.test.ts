@@ -1,0 +1,57 @@
+/** The table of request fields in docs/api.md, held against the proto and against what a server says. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { DescMethodUnary, DescService } from "@bufbuild/protobuf";
+import { AdminService, KvService } from "../../gen/kvix/v1/kvix_pb.js";
+import { MESSAGE_BYTES_MAX } from "../../src/service/server-options.js";
+import { fieldsOfServices, requestFields } from "../support/request-fields.js";
+import { startMemoryServer } from "./memory-server.js";
+import { refusal } from "./refusal.js";
+
+const services: Readonly<Record<string, DescService>> = { KvService, AdminService };
+const sound = {
+  key: Uint8Array.of(1),
+  expiry: { case: "ttl", value: { seconds: 1n } },
+};
+
+/** What is sound for this method, with something wrong in it. */
+function requestOf(method: DescMethodUnary, wrong: object): Record<string, unknown> {
+  const names = new Set(method.input.members.map((member) => member.localName));
+  return Object.fromEntries(
+    Object.entries({ ...sound, ...wrong }).filter(([name]) => names.has(name)),
+  );
+}
+
+test("the table has every field of every request, and no other", () => {
+  const rows = requestFields.flatMap(({ field, rpcs }) => rpcs.map((rpc) => `${field} ${rpc}`));
+  assert.deepEqual(rows.toSorted(), fieldsOfServices().toSorted());
+});
+
+for (const { field, rpcs, range, wrong } of requestFields) {
+  if (wrong === undefined) continue;
+  test(`${field} that is wrong is refused by name, and must be what the table says`, async (t) => {
+    const { client, store } = await startMemoryServer(t, {
+      messageBytesMax: MESSAGE_BYTES_MAX,
+      channel: { "grpc.max_send_message_length": -1 },
+    });
+    for (const rpc of rpcs) {
+      const [service = "", name = ""] = rpc.split(".");
+      const method = services[service]?.methods.find((each) => each.name === name);
+      assert.ok(method);
+      const unary = method as DescMethodUnary;
+      const error = await refusal(client.call(unary, requestOf(unary, wrong)), undefined, field);
+      assert.equal(error.row.status, "INVALID_ARGUMENT", rpc);
+      assert.equal(error.metadata["range"], range, rpc);
+    }
+    assert.equal(store.version, 0);
+  });
+}
+
+test("what the table says cannot be wrong is taken as it comes", async (t) => {
+  const { client } = await startMemoryServer(t);
+  const free = requestFields.filter(({ wrong }) => wrong === undefined);
+  assert.ok(free.every(({ leftOut, range }) => leftOut === "false" && range === ""));
+  await client.call(KvService.method.set, { ...sound, returnPrevious: true } as object);
+  await client.call(KvService.method.delete, { key: sound.key, returnPrevious: true });
+  await client.call(KvService.method.list, { reverse: true, keysOnly: true });
+});

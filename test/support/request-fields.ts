@@ -1,0 +1,157 @@
+/**
+ * Every field of every request of kvix.v1: what it must be, and what it is when
+ * it is left out. docs/api.md shows this table, and a test sends each field with
+ * a wrong value and holds the answer against it.
+ */
+import type { DescMessage, DescService } from "@bufbuild/protobuf";
+import { AdminService, KvService } from "../../gen/kvix/v1/kvix_pb.js";
+
+/** One row: the field in all rpcs that have it. */
+export interface RequestField {
+  /** As the proto names it, with a dot before a field of a message. */
+  readonly field: string;
+  /** Methods as "Service.Method"; those of KvService stand for their twins in KvTextService. */
+  readonly rpcs: readonly string[];
+  /** What an error says that it must be; "" where nothing can be wrong with it. */
+  readonly range: string;
+  /** What it means when it is left out. */
+  readonly leftOut: string;
+  /** Fields of a request in which this one is wrong. */
+  readonly wrong?: object;
+}
+
+const kv = (...names: readonly string[]): string[] => names.map((name) => `KvService.${name}`);
+const writes = kv("Set", "Delete", "Touch");
+const instant = (seconds: bigint) => ({ expiry: { case: "expireTime", value: { seconds } } });
+const condition = (of: object) => ({ precondition: { condition: of } });
+const tooLong = new Uint8Array(65_536);
+
+/** The rows, in the order of docs/api.md. */
+export const requestFields: readonly RequestField[] = [
+  {
+    field: "key",
+    rpcs: kv("Get", "Exists", "Set", "Delete", "Touch"),
+    range: "1 to 65535 bytes",
+    leftOut: "refused",
+    wrong: { key: new Uint8Array(0) },
+  },
+  {
+    field: "value",
+    rpcs: kv("Set"),
+    range: "at most 104857600 bytes",
+    leftOut: "empty",
+    wrong: { value: new Uint8Array(104_857_601) },
+  },
+  {
+    field: "ttl",
+    rpcs: kv("Set", "Touch"),
+    range: "more than zero, and end by 9999-12-31T23:59:59.999Z",
+    leftOut: "see below",
+    wrong: { expiry: { case: "ttl", value: { seconds: -1n } } },
+  },
+  {
+    field: "expire_time",
+    rpcs: kv("Set", "Touch"),
+    range: "from 0001-01-01T00:00:00Z to 9999-12-31T23:59:59.999Z",
+    leftOut: "see below",
+    wrong: instant(2n ** 40n),
+  },
+  {
+    field: "keep_ttl",
+    rpcs: kv("Set"),
+    range: "true, or left out",
+    leftOut: "a former expiry is cleared",
+    wrong: { expiry: { case: "keepTtl", value: false } },
+  },
+  {
+    field: "persist",
+    rpcs: kv("Touch"),
+    range: "true, or left out",
+    leftOut: "see below",
+    wrong: { expiry: { case: "persist", value: false } },
+  },
+  {
+    field: "precondition.absent",
+    rpcs: writes,
+    range: "true, or left out",
+    leftOut: "no condition",
+    wrong: condition({ case: "absent", value: false }),
+  },
+  {
+    field: "precondition.present",
+    rpcs: writes,
+    range: "true, or left out",
+    leftOut: "no condition",
+    wrong: condition({ case: "present", value: false }),
+  },
+  {
+    field: "precondition.version",
+    rpcs: writes,
+    range: `from 1 to ${2 ** 48 - 1}`,
+    leftOut: "no condition",
+    wrong: condition({ case: "version", value: 0n }),
+  },
+  { field: "return_previous", rpcs: kv("Set", "Delete"), range: "", leftOut: "false" },
+  {
+    field: "durability",
+    rpcs: writes,
+    range: "DURABILITY_UNSPECIFIED, _SYNC or _BUFFERED",
+    leftOut: "what the server was started with",
+    wrong: { durability: 3 },
+  },
+  {
+    field: "prefix",
+    rpcs: kv("List"),
+    range: "at most 65535 bytes",
+    leftOut: "all keys",
+    wrong: { prefix: tooLong },
+  },
+  {
+    field: "start",
+    rpcs: kv("List"),
+    range: "at most 65535 bytes",
+    leftOut: "from the first key",
+    wrong: { start: tooLong },
+  },
+  {
+    field: "end",
+    rpcs: kv("List"),
+    range: "at or above start",
+    leftOut: "to the last key",
+    wrong: { start: Uint8Array.of(2), end: Uint8Array.of(1) },
+  },
+  { field: "reverse", rpcs: kv("List"), range: "", leftOut: "false" },
+  { field: "keys_only", rpcs: kv("List"), range: "", leftOut: "false" },
+  {
+    field: "page_size",
+    rpcs: [...kv("List"), "AdminService.ListSegments"],
+    range: "0 or more",
+    leftOut: "1,000; more than 10,000 counts as 10,000",
+    wrong: { pageSize: -1 },
+  },
+  {
+    field: "page_token",
+    rpcs: [...kv("List"), "AdminService.ListSegments"],
+    range: "empty, or the next_page_token of a request that is otherwise the same",
+    leftOut: "the first page",
+    wrong: { pageToken: "x" },
+  },
+];
+
+/** "field rpc" of every request field that the services have. */
+export function fieldsOfServices(): string[] {
+  return [KvService, AdminService].flatMap((service: DescService) =>
+    service.methods.flatMap((method) =>
+      fieldsOf(method.input).map((field) => `${field} ${service.name}.${method.name}`),
+    ),
+  );
+}
+
+/** The fields of a message, those of kvix's own messages in it included. */
+function fieldsOf(message: DescMessage): string[] {
+  return message.fields.flatMap((field) =>
+    field.message?.file.proto.package === "kvix.v1"
+      ? fieldsOf(field.message).map((inner) => `${field.name}.${inner}`)
+      : [field.name],
+  );
+}
