@@ -9,7 +9,7 @@
 import { Command, CommanderError } from "commander";
 import { ExitCode, exitCodesHelp } from "./exit-code.js";
 import { describeFailure } from "./failure.js";
-import { ClosedPipe, type Terminal } from "./output.js";
+import { ClosedPipe, type Output, type Terminal } from "./output.js";
 import type { VerbContext } from "./verb.js";
 import { verbs } from "./verb-catalogue.js";
 
@@ -25,7 +25,16 @@ Examples:
 /** Runs the command line (without node and script) and resolves to the exit code. */
 export async function runCommandLine(args: readonly string[], terminal: Terminal): Promise<number> {
   const context: VerbContext = { ...terminal, exitCode: ExitCode.OK };
-  const { program, verb } = await declareProgram(args, context);
+  const told: Promise<void>[] = [];
+  // If the reader is closed there is nobody left to tell; the exit code still says it.
+  const tell = (output: Output) => (text: string) => {
+    told.push(output.write(text).catch(() => undefined));
+  };
+  const program = new Command("kvix").configureOutput({
+    writeOut: tell(terminal.out),
+    writeErr: tell(terminal.err),
+  });
+  const verb = await declareProgram(program, args, context);
   try {
     await program.parseAsync([...args], { from: "user" });
     return context.exitCode;
@@ -36,18 +45,20 @@ export async function runCommandLine(args: readonly string[], terminal: Terminal
       return error.exitCode === 0 ? ExitCode.OK : ExitCode.USAGE;
     }
     const { text, exitCode } = describeFailure(verb, error);
-    // If stderr is closed there is nobody left to tell; the exit code still says it.
-    await terminal.err.write(text).catch(() => undefined);
+    tell(terminal.err)(text);
     return exitCode;
+  } finally {
+    await Promise.all(told);
   }
 }
 
-/** The program with all verbs by name, and the one that was asked for in full. */
+/** Declares all verbs by name, and the one that was asked for in full; answers with its name. */
 async function declareProgram(
+  program: Command,
   args: readonly string[],
   context: VerbContext,
-): Promise<{ program: Command; verb: string }> {
-  const program = new Command("kvix")
+): Promise<string> {
+  program
     .description("A durable key-value store for services.")
     .exitOverride()
     .showSuggestionAfterError()
@@ -58,5 +69,5 @@ async function declareProgram(
     const command = program.command(name).description(summary);
     if (name === asked) (await load())(command, context);
   }
-  return { program, verb: verbs.some(({ name }) => name === asked) ? `kvix ${asked}` : "kvix" };
+  return verbs.some(({ name }) => name === asked) ? `kvix ${asked}` : "kvix";
 }

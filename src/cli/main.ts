@@ -6,6 +6,7 @@ import { Output } from "./output.js";
 const terminal = {
   out: new Output(process.stdout),
   err: new Output(process.stderr),
+  input: process.stdin,
   environment: process.env,
 };
 process.exit(await runCommandLine(process.argv.slice(2), terminal));

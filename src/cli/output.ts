@@ -5,6 +5,7 @@
  * the command down and nothing piles up (V11). A reader that has gone is a
  * ClosedPipe: `kvix list | head` ends there, quietly.
  */
+import type { Writable } from "node:stream";
 import { errorCode } from "../host/file-system.js";
 
 /** The reader of stdout has gone: there is nobody left to tell anything. */
@@ -12,12 +13,15 @@ export class ClosedPipe extends Error {
   override readonly name = "ClosedPipe";
 }
 
+/** Where answers go; a terminal says that it is one. */
+export type OutputStream = Writable & { readonly isTTY?: boolean };
+
 /** A stream of answers. */
 export class Output {
-  readonly #stream: NodeJS.WriteStream;
+  readonly #stream: OutputStream;
   #failure: unknown;
 
-  constructor(stream: NodeJS.WriteStream) {
+  constructor(stream: OutputStream) {
     this.#stream = stream;
     // The callback of the write gets the same error; unheard it would end the process.
     stream.on("error", (error) => {
@@ -61,5 +65,6 @@ function refusal(error: unknown): unknown {
 export interface Terminal {
   readonly out: Output;
   readonly err: Output;
+  readonly input: AsyncIterable<Uint8Array | string>;
   readonly environment: Readonly<Record<string, string | undefined>>;
 }

@@ -80,7 +80,7 @@ async function set(
   const durability = readDurability(flags, faults);
   const given = readValueArgument(valueText, flags, format, faults);
   faults.throwIfAny();
-  const value = given ?? (await readValueStream(flags.file ?? STANDARD_STREAM));
+  const value = given ?? (await readValueStream(flags.file ?? STANDARD_STREAM, context));
   const returnPrevious = flags.returnPrevious === true;
   const answer = await withServer(session, (call) =>
     call(KvService.method.set, {
@@ -136,10 +136,10 @@ function readValueArgument(
   return undefined;
 }
 
-async function readValueStream(file: string): Promise<Uint8Array> {
+async function readValueStream(file: string, { input }: VerbContext): Promise<Uint8Array> {
   try {
     return file === STANDARD_STREAM
-      ? await readToEnd(process.stdin, VALUE_BYTES_MAX)
+      ? await readToEnd(input, VALUE_BYTES_MAX)
       : await readUserFile(file, VALUE_BYTES_MAX);
   } catch (error) {
     const why = errorCode(error) ?? (error instanceof Error ? error.message : String(error));

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { createServer as createHttpServer } from "node:http";
 import { type AddressInfo, createServer, type Server } from "node:net";
 import { type TestContext, test } from "node:test";
+import { runInside } from "../support/command-run.js";
 import { runKvix } from "../support/server-process.js";
 
 /** Listens on a free port of the loopback until the test ends; "HOST:PORT". */
@@ -72,12 +73,12 @@ test("a server that is no gRPC server is told, in one line", async (t) => {
 
 test("an endpoint or a time that is none is refused with what it must be", async () => {
   for (const endpoint of ["localhost", "localhost:x", "::1:5849", "a b:1", "host:70000", ""]) {
-    const { code, stderr } = await runKvix("get", "k", "--endpoint", endpoint);
+    const { code, stderr } = await runInside(["get", "k", "--endpoint", endpoint]);
     assert.equal(code, 2, endpoint);
     assert.match(stderr, /^kvix get: --endpoint is ".*"; it must be HOST:PORT/);
   }
   for (const timeout of ["5", "0s", "-1s", "soon", "100d"]) {
-    const { code, stderr } = await runKvix("get", "k", `--timeout=${timeout}`);
+    const { code, stderr } = await runInside(["get", "k", `--timeout=${timeout}`]);
     assert.equal(code, 2, timeout);
     assert.match(stderr, /^kvix get: --timeout is ".*"; it must be 1ms to/);
   }

@@ -16,7 +16,7 @@ import { KvService } from "../../gen/kvix/v1/kvix_pb.js";
 import { openStore } from "../../src/engine/open-store.js";
 import { nodeHost } from "../../src/host/node-host.js";
 import { RpcClient } from "../../src/rpc/client.js";
-import { jsonLinesOf, jsonOf, type RunResult, run } from "../support/command-run.js";
+import { jsonLinesOf, jsonOf, type RunResult, run, runInside } from "../support/command-run.js";
 import { makeFolder } from "../support/folder.js";
 import { ServerProcess } from "../support/server-process.js";
 
@@ -91,7 +91,7 @@ test("verify calls a closed store sound, and changes not a byte and not a time o
     text.stdout.toString(),
     /^sound: \d+ segments, .*, 64 records, closed properly, 0 notes\n$/,
   );
-  const json = await run(["verify", dataDir, "--json"]);
+  const json = await runInside(["verify", dataDir, "--json"]);
   assert.deepEqual([jsonOf(json)["ok"], findingsOf(json)], [true, []]);
   assert.deepEqual(snapshot(dataDir), before);
 });
@@ -114,7 +114,7 @@ test("verify says of damage where it is, which key it was, what it means and wha
   ]) {
     assert.match(text, expected);
   }
-  const json = await run(["verify", dataDir, "--json", "--hex"]);
+  const json = await runInside(["verify", dataDir, "--json", "--hex"]);
   assert.equal(json.code, 6);
   const [finding] = findingsOf(json);
   assert.deepEqual([finding?.["severity"], finding?.["kind"]], ["damage", "FRAMES_DAMAGED"]);
@@ -135,7 +135,7 @@ test("verify refuses a store that a server has open, and one that is none", asyn
   assert.equal(again.code, 0, again.stdout.toString());
   const empty = join(folder.path, "empty");
   mkdirSync(empty);
-  const none = await run(["verify", empty]);
+  const none = await runInside(["verify", empty]);
   assert.equal(none.code, 1);
   assert.match(none.stderr, /OPEN_FAILED.*holds no store/);
   assert.deepEqual(readdirSync(empty), []);
@@ -149,7 +149,7 @@ test("verify tells a lost manifest, a spoilt hint, a short segment and a stray f
   flipBit(hint, 60);
   copyFileSync(second, join(dataDir, "segments", "segment_00999_5.seg"));
   writeFileSync(join(dataDir, "notes.txt"), "mine");
-  const result = await run(["verify", dataDir, "--json"]);
+  const result = await runInside(["verify", dataDir, "--json"]);
   assert.equal(result.code, 6);
   const kinds = findingsOf(result).map(({ kind, severity }) => `${severity} ${kind}`);
   assert.ok(kinds.includes("damage SEGMENT_SHORT"), kinds.join());
@@ -157,7 +157,7 @@ test("verify tells a lost manifest, a spoilt hint, a short segment and a stray f
   assert.equal(kinds.filter((kind) => kind === "note STRAY_FILE").length, 2);
   const lost = copy();
   writeFileSync(join(lost, "MANIFEST"), "garbage");
-  const without = await run(["verify", lost, "--json"]);
+  const without = await runInside(["verify", lost, "--json"]);
   assert.equal(without.code, 6);
   assert.deepEqual(
     findingsOf(without).map(({ kind }) => kind),
@@ -168,7 +168,7 @@ test("verify tells a lost manifest, a spoilt hint, a short segment and a stray f
 test("inspect shows every frame of a segment, and around damage all the others", async () => {
   const dataDir = copy();
   const [first = ""] = filesOf(dataDir, ".seg");
-  const sound = jsonLinesOf(await run(["inspect", first, "--json", "--values"]));
+  const sound = jsonLinesOf(await runInside(["inspect", first, "--json", "--values"]));
   const frames = sound.filter(({ type }) => type === "frame");
   assert.deepEqual(
     frames.slice(0, 2).map(({ key, value, version, kind }) => [key, value, version, kind]),
@@ -182,7 +182,7 @@ test("inspect shows every frame of a segment, and around damage all the others",
   assert.equal(summary["frames"], frames.length);
   assert.equal(summary["fileBytes"], statSync(first).size);
   flipBit(first, Number(frames[1]?.["offset"]) + 20);
-  const damaged = await run(["inspect", first, "--json"]);
+  const damaged = await runInside(["inspect", first, "--json"]);
   assert.equal(damaged.code, 6);
   const left = jsonLinesOf(damaged);
   assert.equal(left.filter(({ type }) => type === "frame").length, frames.length - 1);
@@ -191,19 +191,19 @@ test("inspect shows every frame of a segment, and around damage all the others",
     [mark?.["offset"], mark?.["length"]],
     [frames[1]?.["offset"], frames[1]?.["length"]],
   );
-  const text = await run(["inspect", first]);
+  const text = await runInside(["inspect", first]);
   assert.match(text.stdout.toString(), /^ +\d+ +\d+ {2}DAMAGED$/m);
   assert.match(text.stdout.toString(), /^ +0 +\d+ {2}value, barrier +1 {2}\S+Z +7 {2}key-0$/m);
   assert.match(text.stdout.toString(), /1 damaged ranges, \d+ bytes/);
   const few = jsonLinesOf(
-    await run(["inspect", filesOf(original, ".seg")[0] ?? "", "--json", "--limit", "2"]),
+    await runInside(["inspect", filesOf(original, ".seg")[0] ?? "", "--json", "--limit", "2"]),
   );
   assert.equal(few.filter(({ type }) => type === "frame").length, 2);
 });
 
 test("inspect shows batches with their members, hints, manifests and marks", async () => {
   const last = filesOf(original, ".seg").at(-1) ?? "";
-  const lines = jsonLinesOf(await run(["inspect", last, "--json", "--values"]));
+  const lines = jsonLinesOf(await runInside(["inspect", last, "--json", "--values"]));
   const batch = lines.find(({ kind }) => kind === "batch");
   const members = batch?.["members"] as Json[];
   assert.deepEqual(
@@ -213,19 +213,19 @@ test("inspect shows batches with their members, hints, manifests and marks", asy
       ["key-2", "tombstone", undefined],
     ],
   );
-  const text = (await run(["inspect", last])).stdout.toString();
+  const text = (await runInside(["inspect", last])).stdout.toString();
   assert.match(text, /- tombstone/);
   const [hint = ""] = filesOf(original, ".hint");
-  const [head, ...entries] = jsonLinesOf(await run(["inspect", hint, "--json"]));
+  const [head, ...entries] = jsonLinesOf(await runInside(["inspect", hint, "--json"]));
   assert.deepEqual([head?.["type"], head?.["entries"]], ["hint", entries.length]);
   assert.ok(entries.some(({ key, version }) => key === "key-0" && version === 1));
-  const manifest = jsonOf(await run(["inspect", join(original, "MANIFEST"), "--json"]));
+  const manifest = jsonOf(await runInside(["inspect", join(original, "MANIFEST"), "--json"]));
   const segments = manifest["segments"] as Json[];
   assert.equal(segments.length, filesOf(original, ".seg").length);
-  const mark = jsonOf(await run(["inspect", join(original, "segments", "STORE"), "--json"]));
+  const mark = jsonOf(await runInside(["inspect", join(original, "segments", "STORE"), "--json"]));
   assert.equal(mark["storeId"], manifest["storeId"]);
   for (const file of [hint, join(original, "MANIFEST"), join(original, "segments", "STORE")]) {
-    assert.match((await run(["inspect", file])).stdout.toString(), /^store +[0-9a-f]{32}$/m);
+    assert.match((await runInside(["inspect", file])).stdout.toString(), /^store +[0-9a-f]{32}$/m);
   }
 });
 
@@ -255,11 +255,11 @@ test("inspect says what it needs when it cannot tell which store a segment is of
   const [first = ""] = filesOf(original, ".seg");
   const lone = join(folder.path, basename(first));
   copyFileSync(first, lone);
-  const { code, stderr } = await run(["inspect", lone]);
+  const { code, stderr } = await runInside(["inspect", lone]);
   assert.equal(code, 7);
   assert.match(stderr, /--store-id/);
-  const { storeId } = jsonOf(await run(["inspect", join(original, "MANIFEST"), "--json"]));
-  const told = await run(["inspect", lone, "--store-id", String(storeId)]);
+  const { storeId } = jsonOf(await runInside(["inspect", join(original, "MANIFEST"), "--json"]));
+  const told = await runInside(["inspect", lone, "--store-id", String(storeId)]);
   assert.equal(told.code, 0);
   const wrong: readonly (readonly [string[], RegExp])[] = [
     [["inspect", folder.path], /is a directory; inspect takes a file/],
@@ -269,18 +269,18 @@ test("inspect says what it needs when it cannot tell which store a segment is of
     [["inspect", lone, "--limit", "x"], /--limit is "x"; it must be a whole number/],
   ];
   for (const [args, expected] of wrong) {
-    const result = await run(args);
+    const result = await runInside(args);
     assert.equal(result.code, 2, args.join(" "));
     assert.match(result.stderr, expected);
   }
   const spoilt = copy();
   flipBit(join(spoilt, "MANIFEST"), 50);
-  const manifest = await run(["inspect", join(spoilt, "MANIFEST")]);
+  const manifest = await runInside(["inspect", join(spoilt, "MANIFEST")]);
   assert.equal(manifest.code, 6);
   assert.match(manifest.stderr, /the manifest is damaged: a wrong checksum.*kvix repair/);
   const [hint = ""] = filesOf(spoilt, ".hint");
   flipBit(hint, 70);
-  const damaged = await run(["inspect", hint]);
+  const damaged = await runInside(["inspect", hint]);
   assert.equal(damaged.code, 6);
   assert.match(damaged.stderr, /the hint is damaged.*No data is lost/);
 });

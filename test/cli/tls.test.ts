@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { run } from "../support/command-run.js";
+import { run, runInside } from "../support/command-run.js";
 import { makeFolder } from "../support/folder.js";
 import { ServerProcess } from "../support/server-process.js";
 
@@ -61,7 +61,7 @@ test("files that are no certificates are refused by the flag that names them", a
     [["--tls-cert", garbage, "--tls-key", key], /--tls-cert .*are no certificates and key, PEM/],
   ];
   for (const [flags, expected] of cases) {
-    const { code, stderr } = await run(["get", "k", "--endpoint", server.address, ...flags]);
+    const { code, stderr } = await runInside(["get", "k", "--endpoint", server.address, ...flags]);
     assert.equal(code, 2, stderr);
     assert.match(stderr, expected);
   }

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { KvService } from "../../gen/kvix/v1/kvix_pb.js";
 import { RpcClient } from "../../src/rpc/client.js";
-import { type Client, clientOf, jsonOf, runShell } from "../support/command-run.js";
+import { type Client, clientOf, jsonOf, runInside, runShell } from "../support/command-run.js";
 import { makeFolder } from "../support/folder.js";
 import { ServerProcess } from "../support/server-process.js";
 import { SimRandom } from "../support/sim-random.js";
@@ -136,7 +136,7 @@ test("arguments that are not what they are said to be are refused by name", asyn
     [["get", "k", "--json", "--file", "x"], /--json does not go together with --file/],
   ];
   for (const [args, expected] of cases) {
-    const { code, stdout, stderr } = await kvix(args);
+    const { code, stdout, stderr } = await runInside(args);
     assert.equal(code, 2, args.join(" "));
     assert.equal(stdout.length, 0);
     assert.match(stderr, expected);

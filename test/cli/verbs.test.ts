@@ -4,7 +4,14 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { verbs } from "../../src/cli/verb-catalogue.js";
-import { type Client, clientOf, jsonLinesOf, jsonOf, run } from "../support/command-run.js";
+import {
+  type Client,
+  clientOf,
+  jsonLinesOf,
+  jsonOf,
+  run,
+  runInside,
+} from "../support/command-run.js";
 import { makeFolder } from "../support/folder.js";
 import { ServerProcess } from "../support/server-process.js";
 
@@ -12,10 +19,12 @@ const folder = makeFolder();
 const dataDir = join(folder.path, "data");
 let server: ServerProcess;
 let kvix: Client;
+let spawned: Client;
 
 before(async () => {
   server = await ServerProcess.start(dataDir);
-  kvix = clientOf(server.address);
+  kvix = clientOf(server.address, runInside);
+  spawned = clientOf(server.address);
 });
 after(async () => {
   await server.end("SIGKILL");
@@ -160,13 +169,36 @@ test("status, stats, segments and sync: for people, and as JSON for scripts", as
   assert.match((await kvix(["sync"])).stdout.toString(), /^durable up to version \d+\n$/);
 });
 
+test("every verb does the same in a process of its own, and its exit code comes through", async () => {
+  const lines: readonly (readonly [string[], number, RegExp])[] = [
+    [["set", "own", "1"], 0, /^set version \d+\n$/],
+    [["get", "own"], 0, /^1$/],
+    [["exists", "own"], 0, /^exists version/],
+    [["touch", "own", "--ttl", "1h"], 0, /^touched version/],
+    [["list", "--prefix", "own"], 0, /^own\t1\n$/],
+    [["set", "own", "2", "--if-absent"], 4, /^$/],
+    [["delete", "own"], 0, /^deleted version/],
+    [["get", "own"], 3, /^$/],
+    [["status"], 0, /^state +serving$/m],
+    [["stats"], 0, /^keys +\d+$/m],
+    [["segments"], 0, /active/],
+    [["sync"], 0, /^durable up to version/],
+    [["get"], 2, /^$/],
+  ];
+  for (const [args, expectedCode, expected] of lines) {
+    const { code, stdout } = await spawned(args);
+    assert.equal(code, expectedCode, args.join(" "));
+    assert.match(stdout.toString(), expected);
+  }
+});
+
 test("every verb has help with examples, exit codes, and a summary in the list of verbs", async () => {
   const all = await run(["--help"]);
   for (const { name, summary } of verbs) {
     assert.ok(all.stdout.toString().replaceAll(/\s+/g, " ").includes(`${name} `), name);
     assert.ok(all.stdout.toString().replaceAll(/\s+/g, " ").includes(summary), summary);
     if (name === "version" || name === "config") continue;
-    const { code, stdout } = await run([name, "--help"]);
+    const { code, stdout } = await runInside([name, "--help"]);
     assert.equal(code, 0);
     assert.match(
       stdout.toString(),
@@ -175,13 +207,19 @@ test("every verb has help with examples, exit codes, and a summary in the list o
     );
     assert.match(stdout.toString(), /Exit codes:\n {2}0 {2}done/, name);
   }
-  const { stdout } = await run(["help", "set"]);
+  const { stdout } = await runInside(["help", "set"]);
   assert.match(stdout.toString(), /--if-version <N>/);
 });
 
 test("everything that is wrong with a command line is told at once", async () => {
   const args = ["set", "", "v", "--ttl", "5", "--keep-ttl", "--if-absent", "--if-version", "x"];
-  const { code, stdout, stderr } = await run([...args, "--durability", "no", "--timeout", "1"]);
+  const { code, stdout, stderr } = await runInside([
+    ...args,
+    "--durability",
+    "no",
+    "--timeout",
+    "1",
+  ]);
   assert.equal(code, 2);
   assert.equal(stdout.length, 0);
   for (const expected of [
@@ -209,7 +247,7 @@ test("everything that is wrong with a command line is told at once", async () =>
     [["gte", "k"], /unknown command 'gte'\n\(Did you mean get\?\)/],
   ];
   for (const [line, expected] of wrong) {
-    const result = await run(line);
+    const result = await runInside(line);
     assert.equal(result.code, 2, line.join(" "));
     assert.match(result.stderr, expected);
   }

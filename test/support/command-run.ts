@@ -3,7 +3,10 @@
  * byte, how it ends. The variables that steer these tests do not reach it.
  */
 import { spawn, spawnSync } from "node:child_process";
+import { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
+import { runCommandLine } from "../../src/cli/command-line.js";
+import { Output } from "../../src/cli/output.js";
 import { plainEnvironment } from "./plain-environment.js";
 
 /** The compiled command beside these compiled tests. */
@@ -45,13 +48,46 @@ export function run(args: readonly string[], options: RunOptions = {}): Promise<
   });
 }
 
+/**
+ * The same in this process, which spares the start of another one. What is
+ * about processes, pipes and signals is to be run by `run`.
+ */
+export async function runInside(
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<RunResult> {
+  const out = new Sink();
+  const err = new Sink();
+  const code = await runCommandLine(args, {
+    out: new Output(out),
+    err: new Output(err),
+    input: Readable.from([Buffer.from(options.input ?? "")]),
+    environment: { ...plainEnvironment, ...options.environment },
+  });
+  return { code, stdout: out.bytes, stderr: err.bytes.toString("utf8") };
+}
+
+/** Takes all that is written. */
+class Sink extends Writable {
+  readonly #pieces: Buffer[] = [];
+
+  get bytes(): Buffer {
+    return Buffer.concat(this.#pieces);
+  }
+
+  override _write(piece: Buffer, _encoding: string, done: () => void): void {
+    this.#pieces.push(Buffer.from(piece));
+    done();
+  }
+}
+
 /** A `kvix` that talks to one server. */
 export type Client = (args: readonly string[], options?: RunOptions) => Promise<RunResult>;
 
-/** Runs of `kvix` with this endpoint in their environment. */
-export function clientOf(address: string): Client {
+/** Runs of `kvix` with this endpoint in their environment, by `run` or `runInside`. */
+export function clientOf(address: string, by: Client = run): Client {
   return (args, options = {}) =>
-    run(args, { ...options, environment: { KVIX_ENDPOINT: address, ...options.environment } });
+    by(args, { ...options, environment: { KVIX_ENDPOINT: address, ...options.environment } });
 }
 
 /** The JSON value that a run printed. */
