@@ -1,6 +1,11 @@
 /** What the command says when there is no server, or none that answers. */
 import assert from "node:assert/strict";
 import { createServer as createHttpServer } from "node:http";
+import {
+  createServer as createHttp2Server,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from "node:http2";
 import { type AddressInfo, createServer, type Server } from "node:net";
 import { type TestContext, test } from "node:test";
 import { runInside } from "../support/command-run.js";
@@ -69,6 +74,50 @@ test("a server that is no gRPC server is told, in one line", async (t) => {
   const { code, stderr } = await runKvix("get", "k", "--endpoint", endpoint, "--timeout", "5s");
   assert.equal(code, 5);
   assert.match(stderr, /^kvix get: .*\n$/);
+});
+
+/** A server that takes calls and does with each what the test likes. */
+function grpcServer(t: TestContext, onCall: (call: ServerHttp2Stream) => void): Promise<string> {
+  const server = createHttp2Server();
+  const sessions = new Set<ServerHttp2Session>();
+  server.on("session", (session) => sessions.add(session));
+  server.on("stream", (call) => {
+    call.on("error", () => undefined);
+    onCall(call);
+  });
+  t.after(() => {
+    for (const session of sessions) session.destroy();
+    server.close();
+  });
+  return new Promise((resolve) => {
+    server.listen(0, "127.0.0.1", () => {
+      resolve(`127.0.0.1:${(server.address() as AddressInfo).port}`);
+    });
+  });
+}
+
+test("P3: a write that was sent and not answered ends with 8, for it may have happened; a read with 5", async (t) => {
+  const servers = {
+    silent: await grpcServer(t, () => undefined),
+    cut: await grpcServer(t, (call) => call.session?.destroy()),
+  };
+  for (const [what, endpoint] of Object.entries(servers)) {
+    const where = ["--endpoint", endpoint, "--timeout", "1500ms"];
+    for (const write of [
+      ["set", "k", "v"],
+      ["delete", "k"],
+      ["touch", "k", "--persist"],
+    ]) {
+      const { code, stderr } = await runInside([...write, ...where]);
+      assert.equal(code, 8, `${what}: ${stderr}`);
+      assert.match(stderr, /Whether it was applied is unknown\.\n$/);
+    }
+    for (const read of [["get", "k"], ["list"], ["sync"]]) {
+      const { code, stderr } = await runInside([...read, ...where]);
+      assert.equal(code, 5, `${what}: ${stderr}`);
+      assert.match(stderr, /Nothing was changed; try again\.\n$/);
+    }
+  }
 });
 
 test("an endpoint or a time that is none is refused with what it must be", async () => {
