@@ -6,6 +6,11 @@
  *     -> group: written with one append -> synced, if anyone asked for it
  *     -> published in version order -> answered
  *
+ * A group whose sync has returned is published while the sync of the next one is
+ * under way, if the next one can be written without waiting for anything: so the
+ * disk does not wait for the index. It is "owed" for that short while; no wait,
+ * no failure and no publication of a later group comes before it is paid.
+ *
  * Group commit: all that is accepted while a sync is under way makes the next
  * group. A BUFFERED write is published once its group is written, up to the
  * first write of the group that waits for the sync; from there on all wait, so
@@ -65,6 +70,8 @@ export class WriteQueue {
   #syncAsked = false;
   #isClosed = false;
   #idle: (() => void)[] = [];
+  /** A group that is durable from its operation `from` on, and not published yet. */
+  #owed: { readonly group: Group; readonly from: number } | undefined;
   #durableVersion: number;
   #writtenVersion: number;
   groups = 0;
@@ -183,8 +190,9 @@ export class WriteQueue {
   }
 
   async #run(): Promise<void> {
-    const { staging, latch, log, values } = this.#context;
+    const { staging, latch, log, values, groups } = this.#context;
     for (;;) {
+      if (!groups.isReady) this.#payOwed();
       if (latch.isClosed) {
         this.#failEverything();
         break;
@@ -225,31 +233,66 @@ export class WriteQueue {
   }
 
   async #runGroup(): Promise<void> {
-    const { log, staging, groups } = this.#context;
+    const { log, latch, staging, groups } = this.#context;
     let group: Group | undefined;
     let wasWritten = false;
     try {
-      group = await groups.write();
+      group = await groups.write(() => this.#payOwed());
       wasWritten = true;
       // The latch may have closed over the manifest meanwhile: nothing more is acknowledged.
-      if (this.#context.latch.isClosed) throw this.#context.latch.uncertain();
+      if (latch.isClosed) throw latch.uncertain();
       this.groups += 1;
       if (group.lastVersion > 0) this.#writtenVersion = group.lastVersion;
       const { ops } = group;
       const firstSync = this.#syncAsked ? 0 : ops.findIndex((op) => this.#needsSync(op));
-      const published = firstSync === -1 ? ops.length : firstSync;
-      this.#publish(ops, 0, published);
-      if (firstSync !== -1) {
-        this.#syncAsked = false;
-        await log.sync();
-        this.#durableVersion = this.#writtenVersion;
-        this.#publish(ops, published, ops.length);
-      } else if (log.isDirty) {
-        this.#armFlush();
+      if (firstSync === -1) {
+        this.#payOwed();
+        if (latch.isClosed) throw latch.uncertain();
+        this.#publish(ops, 0, ops.length);
+        for (const chunk of group.chunks) staging.recycle(chunk);
+        if (log.isDirty) this.#armFlush();
+        return;
       }
-      for (const chunk of group.chunks) staging.recycle(chunk);
+      this.#syncAsked = false;
+      const synced = log.sync();
+      // It is awaited below; until then a rejection is not an unhandled one.
+      synced.catch(() => undefined);
+      this.#payOwed();
+      if (!latch.isClosed) this.#publish(ops, 0, firstSync);
+      await synced;
+      this.#durableVersion = this.#writtenVersion;
+      this.#owed = { group, from: firstSync };
     } catch (error) {
+      this.#payOwed();
       await this.#fail(group, wasWritten, error);
+    }
+  }
+
+  /** Publishes and answers the group that is owed. */
+  #payOwed(): void {
+    const owed = this.#owed;
+    if (owed === undefined) return;
+    this.#owed = undefined;
+    const { latch, staging } = this.#context;
+    const { ops, chunks } = owed.group;
+    try {
+      if (latch.isClosed) throw latch.uncertain();
+      this.#publish(ops, owed.from, ops.length);
+      for (const chunk of chunks) staging.recycle(chunk);
+    } catch (error) {
+      latch.close("the write queue met a defect", error);
+      this.#rejectUnanswered(ops, true);
+    }
+  }
+
+  /** After the latch has closed: tells those of a group that were not answered. */
+  #rejectUnanswered(ops: readonly WriteOp[], mayBeWritten: boolean): void {
+    const { latch } = this.#context;
+    for (const op of ops) {
+      if (op.answer === undefined) continue;
+      this.#inFlightBytes -= op.costBytes;
+      op.answer = undefined;
+      op.reject(mayBeWritten && op.frameBytes > 0 ? latch.uncertain() : latch.readOnly());
     }
   }
 
@@ -314,11 +357,7 @@ export class WriteQueue {
     if (latch.isClosed) {
       const mayBeWritten =
         wasWritten || (error instanceof KvixError && error.outcome === "unknown");
-      for (const op of group.ops) {
-        if (op.answer === undefined) continue;
-        this.#inFlightBytes -= op.costBytes;
-        op.reject(mayBeWritten && op.frameBytes > 0 ? latch.uncertain() : latch.readOnly());
-      }
+      this.#rejectUnanswered(group.ops, mayBeWritten);
       this.#failEverything();
       return;
     }
