@@ -31,17 +31,19 @@ const WHOLE_SERVER = "";
 const readStates: readonly ServerState[] = ["serving", "degraded", "full", "latched"];
 const writeStates: readonly ServerState[] = ["serving", "degraded"];
 
+/** Whether a server in this state is SERVING under a name; docs/api.md has the table. */
+export function isServing(state: ServerState, name: string): boolean {
+  return (name === WRITE_READINESS ? writeStates : readStates).includes(state);
+}
+
 /** The handlers of Health; `services` are the names of all services of the server. */
 export function healthHandlers(
   life: ServerLife,
   services: readonly string[],
 ): HandlersOf<typeof Health> {
   const names = [WHOLE_SERVER, WRITE_READINESS, ...services];
-  const statusOf = (name: string): ServingStatus => {
-    const { state } = life.status();
-    const good = name === WRITE_READINESS ? writeStates : readStates;
-    return good.includes(state) ? ServingStatus.SERVING : ServingStatus.NOT_SERVING;
-  };
+  const statusOf = (name: string): ServingStatus =>
+    isServing(life.status().state, name) ? ServingStatus.SERVING : ServingStatus.NOT_SERVING;
   return {
     check: ({ service }) => {
       if (names.includes(service)) return answer(statusOf(service));

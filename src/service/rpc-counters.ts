@@ -22,6 +22,11 @@ export class RpcCounters {
     return [...this.#counts.values()];
   }
 
+  /** Begins to count a service, so that rpcs show before they are called. */
+  declare(service: DescService): void {
+    for (const method of Object.values(service.method)) this.#countOf(service, method.name);
+  }
+
   /** The same unary handlers, whose answers are counted. */
   counting<Service extends DescService>(
     service: Service,
@@ -29,13 +34,18 @@ export class RpcCounters {
   ): HandlersOf<Service> {
     const counted: Record<string, unknown> = {};
     for (const [localName, method] of Object.entries(service.method)) {
-      const name = `${service.typeName}/${method.name}`;
-      const count = this.#counts.get(name) ?? { method: name, calls: 0, errors: 0 };
-      this.#counts.set(name, count);
+      const count = this.#countOf(service, method.name);
       // Each handler is wrapped in one that takes and gives the same.
       counted[localName] = counting(handlers[localName as keyof typeof handlers] as Handler, count);
     }
     return counted as HandlersOf<Service>;
+  }
+
+  #countOf(service: DescService, methodName: string): RpcCount {
+    const name = `${service.typeName}/${methodName}`;
+    const count = this.#counts.get(name) ?? { method: name, calls: 0, errors: 0 };
+    this.#counts.set(name, count);
+    return count;
   }
 }
 

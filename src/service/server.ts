@@ -180,6 +180,8 @@ interface ServicesContext {
 function addServices(server: Server, context: ServicesContext): void {
   const { life, host, options, descriptors, environment } = context;
   const counters = new RpcCounters();
+  // Their handlers come with the store.
+  for (const service of [KvService, KvTextService]) counters.declare(service);
   const services = [
     ...[KvService, KvTextService, AdminService],
     ...[Health, ServerReflection, ServerReflectionAlpha],

@@ -4,6 +4,7 @@
  * figure at most, every neighbour is served, and it does not fall.
  */
 import assert from "node:assert/strict";
+import type { Settings } from "node:http2";
 import { connect, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
 import { endingOf, rawCall, rawConnection } from "../support/raw-grpc.js";
@@ -159,4 +160,19 @@ test("a connection too many is closed at once, and one that goes makes room (V11
   const { calls } = await scene.during(async () => undefined);
   assert.ok(calls > 0);
   assert.ok(scene.server.log.some((line) => line["msg"] === "a connection was refused"));
+});
+
+test("a connection is told its bounds: windows, calls, metadata", { timeout }, async (t) => {
+  const flags = ["--stream-window-bytes", String(3 * MIB), "--max-calls-per-connection", "17"];
+  const scene = await Scene.open(t, ...flags, "--max-metadata-bytes", "8192");
+  const session = rawConnection(t, scene.address);
+  const told = await new Promise<Settings>((resolve) => session.once("remoteSettings", resolve));
+  assert.equal(told.initialWindowSize, 3 * MIB);
+  assert.equal(told.maxConcurrentStreams, 17);
+  assert.equal(told.maxHeaderListSize, 8192);
+  // The window of the connection comes behind, in a frame of its own.
+  for (let i = 0; i < 200 && session.state.remoteWindowSize !== 6 * MIB; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  assert.equal(session.state.remoteWindowSize, 6 * MIB);
 });

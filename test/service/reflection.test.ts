@@ -23,7 +23,7 @@ import { ServerReflection as ServerReflectionAlpha } from "../../gen/grpc/reflec
 import { methodDefinition } from "../../src/rpc/definition.js";
 import { DescriptorSet } from "../../src/service/descriptor-set.js";
 import { reflectionHandlers } from "../../src/service/reflection.js";
-import { startMemoryServer } from "./memory-server.js";
+import { type MemoryServerOptions, startMemoryServer } from "./memory-server.js";
 
 type Question = NonNullable<
   MessageInitShape<typeof ServerReflectionRequestSchema>["messageRequest"]
@@ -33,8 +33,13 @@ type Reply = MessageShape<typeof ServerReflectionResponseSchema>;
 const versions = [ServerReflection, ServerReflectionAlpha] as const;
 
 /** Asks on one stream, one question after the answer to the one before. */
-async function ask(t: TestContext, version: (typeof versions)[number], questions: Question[]) {
-  const { address } = await startMemoryServer(t);
+async function ask(
+  t: TestContext,
+  version: (typeof versions)[number],
+  questions: readonly Question[],
+  options: MemoryServerOptions = {},
+) {
+  const { address } = await startMemoryServer(t, options);
   const client = new Client(address, credentials.createInsecure());
   t.after(() => client.close());
   const codec = ServerReflection.method.serverReflectionInfo;
@@ -151,6 +156,36 @@ test("the descriptors carry the comments of the proto", async (t) => {
   const file = fromBinary(FileDescriptorProtoSchema, files.fileDescriptorProto[0]!);
   const comments = file.sourceCodeInfo?.location.map((each) => each.leadingComments).join("");
   assert.match(comments ?? "", /Get copies them into its response without decoding them/);
+});
+
+test("every service that is served can be described, with a comment on it and on each rpc", async (t) => {
+  const options = { options: { channelz: true } };
+  const [listed] = await ask(t, ServerReflection, [{ case: "listServices", value: "" }], options);
+  const { service } = listed?.messageResponse.value as { service: { name: string }[] };
+  assert.equal(service.length, 7);
+  const questions = service.map(
+    ({ name }) => ({ case: "fileContainingSymbol", value: name }) as const,
+  );
+  for (const question of questions) {
+    const [reply] = await ask(t, ServerReflection, [question], options);
+    const [bytes] = (reply?.messageResponse.value as { fileDescriptorProto: Uint8Array[] })
+      .fileDescriptorProto;
+    const file = fromBinary(FileDescriptorProtoSchema, bytes ?? new Uint8Array());
+    const at = file.service.findIndex(({ name }) => question.value === `${file.package}.${name}`);
+    const methods = file.service[at]?.method ?? [];
+    assert.ok(methods.length > 0, question.value);
+    const commented = new Set(
+      file.sourceCodeInfo?.location
+        .filter(({ leadingComments }) => leadingComments !== "")
+        .map(({ path }) => path.join(".")),
+    );
+    // 6: the services of a file; 2: the rpcs of a service. Others' protos comment not all of theirs.
+    if (!file.package.startsWith("kvix")) continue;
+    assert.ok(commented.has(`6.${at}`), question.value);
+    methods.forEach(({ name }, index) => {
+      assert.ok(commented.has(`6.${at}.2.${index}`), `${question.value}.${name}`);
+    });
+  }
 });
 
 test("extensions are found by type and number, with the file that declares them", () => {

@@ -14,6 +14,9 @@ import { exitCodeTable } from "../../src/cli/exit-code.js";
 import { serveOptionTable, variableOf } from "../../src/cli/serve-option-table.js";
 import { type StoreOption, storeOptionTable } from "../../src/engine/options.js";
 import { findingCatalogue } from "../../src/engine/verify-findings.js";
+import { isServing, WRITE_READINESS } from "../../src/service/health.js";
+import { type ServerState, serverStates } from "../../src/service/server-life.js";
+import { serverOptionTable } from "../../src/service/server-options.js";
 import { repositoryRoot } from "../support/paths.js";
 import { requestFields } from "../support/request-fields.js";
 
@@ -56,6 +59,8 @@ export function renderTables(): GeneratedTable[] {
     { page: "docs/operations.md", section: "serve-options", content: renderServeOptions() },
     { page: "docs/operations.md", section: "exit-codes", content: renderExitCodes() },
     { page: "docs/operations.md", section: "findings", content: renderFindings() },
+    { page: "docs/api.md", section: "health", content: renderHealth() },
+    { page: "docs/server.md", section: "server-options", content: renderServerOptions() },
   ];
 }
 
@@ -166,6 +171,27 @@ function renderFindings(): string {
     action,
   ]);
   return markdownTable(["finding", "severity", "meaning", "what to do"], rows);
+}
+
+function renderServerOptions(): string {
+  const rows = Object.entries(serverOptionTable).map(([name, option]) => [
+    `\`${name}\``,
+    rangeOf(option),
+    option.kind === "text" ? "none" : defaultOf(option),
+    option.sentence,
+  ]);
+  return markdownTable(["option", "range", "default", "meaning"], rows);
+}
+
+function renderHealth(): string {
+  const word = (state: ServerState, name: string): string =>
+    isServing(state, name) ? "SERVING" : "NOT_SERVING";
+  const rows = serverStates.map((state) => [
+    state.toUpperCase(),
+    word(state, ""),
+    word(state, WRITE_READINESS),
+  ]);
+  return markdownTable(["state", "the server and each service", `\`${WRITE_READINESS}\``], rows);
 }
 
 function rangeOf(option: StoreOption): string {
