@@ -25,7 +25,7 @@ function pack(...args: readonly string[]): Packed {
     {
       cwd: repositoryRoot,
       encoding: "utf8",
-      env: plainEnvironment,
+      env: plainEnvironment(),
       maxBuffer: 2 ** 26,
     },
   );
@@ -89,7 +89,7 @@ function node(...args: readonly string[]) {
   return spawnSync(process.execPath, args, {
     cwd: folder.path,
     encoding: "utf8",
-    env: plainEnvironment,
+    env: plainEnvironment(),
   });
 }
 

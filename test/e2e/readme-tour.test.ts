@@ -132,7 +132,7 @@ async function startServer(line: string): Promise<{ address: string; stop: () =>
   assert.equal(words[0], "kvix");
   const child = spawn(process.execPath, [commandPath, ...words.slice(1)], {
     cwd: folder.path,
-    env: { ...plainEnvironment, KVIX_LISTEN: "127.0.0.1:0" },
+    env: { ...plainEnvironment(), KVIX_LISTEN: "127.0.0.1:0" },
     stdio: ["ignore", "ignore", "pipe"],
   });
   const exited = new Promise<void>((resolve) => child.once("close", () => resolve()));

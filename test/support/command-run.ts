@@ -31,7 +31,7 @@ export function run(args: readonly string[], options: RunOptions = {}): Promise<
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [commandPath, ...args], {
       cwd: options.cwd,
-      env: { ...plainEnvironment, ...options.environment },
+      env: { ...plainEnvironment(), ...options.environment },
       stdio: ["pipe", "pipe", "pipe"],
     });
     const stdout: Buffer[] = [];
@@ -62,7 +62,7 @@ export async function runInside(
     out: new Output(out),
     err: new Output(err),
     input: Readable.from([Buffer.from(options.input ?? "")]),
-    environment: { ...plainEnvironment, ...options.environment },
+    environment: { ...plainEnvironment(), ...options.environment },
   });
   return { code, stdout: out.bytes, stderr: err.bytes.toString("utf8") };
 }
@@ -116,7 +116,7 @@ const shellPrelude = [
 export function runShell(line: string, options: RunOptions = {}): RunResult {
   const script = `${shellPrelude}\n${line}`;
   const { status, stdout, stderr } = spawnSync("bash", ["-o", "pipefail", "-c", script], {
-    env: { ...plainEnvironment, ...options.environment },
+    env: { ...plainEnvironment(), ...options.environment },
     input: options.input ?? "",
     cwd: options.cwd,
     maxBuffer: 2 ** 28,
@@ -135,7 +135,7 @@ export function runTerminal(
   const script = `${shellPrelude}\n${line}`;
   const args = ["--quiet", "--return", "--command", `bash -c ${quoted(script)}`, "/dev/null"];
   const { status, stdout, error } = spawnSync("script", args, {
-    env: { ...plainEnvironment, ...options.environment, TERM: "xterm" },
+    env: { ...plainEnvironment(), ...options.environment, TERM: "xterm" },
     input: "",
     cwd: options.cwd,
     encoding: "utf8",

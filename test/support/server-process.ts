@@ -31,7 +31,7 @@ export interface CommandResult {
 export function runProgram(
   program: string,
   args: readonly string[],
-  env: NodeJS.ProcessEnv = plainEnvironment,
+  env: NodeJS.ProcessEnv = plainEnvironment(),
 ): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { env, stdio: ["ignore", "pipe", "pipe"] });
@@ -73,7 +73,7 @@ export class ServerProcess {
   static async start(dataDir: string, ...args: readonly string[]): Promise<ServerProcess> {
     const flags = ["serve", "--data-dir", dataDir, "--listen", "127.0.0.1:0", ...args];
     const stdio: ["ignore", "ignore", "pipe"] = ["ignore", "ignore", "pipe"];
-    const env = plainEnvironment;
+    const env = plainEnvironment();
     const child = spawn(process.execPath, [commandPath, ...flags], { stdio, env });
     const log: LogLine[] = [];
     const exited = new Promise<Ending>((resolve) => {

@@ -104,7 +104,7 @@ export async function startTraced(
   const logPath = join(folder, "strace.log");
   const program = spawn("strace", [...straceArguments(logPath, options), "--", ...command], {
     cwd: options.cwd,
-    env: { ...plainEnvironment, ...options.env, UV_THREADPOOL_SIZE: "1", UV_USE_IO_URING: "0" },
+    env: { ...plainEnvironment(), ...options.env, UV_THREADPOOL_SIZE: "1", UV_USE_IO_URING: "0" },
     stdio: ["pipe", "pipe", "pipe"],
   });
   const timer = setTimeout(() => program.kill("SIGKILL"), options.timeoutMs ?? 30_000);
