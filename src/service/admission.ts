@@ -9,8 +9,8 @@
  *  1. What is held stays at most `bytesMax`, but for one message that is alone
  *     larger than large messages may be together, and for answers that
  *     turned out larger than was foreseen.
- *  2. Large messages hold at most three quarters of it: small calls are served
- *     while large ones queue.
+ *  2. Large messages have three quarters of it and small ones a quarter: small
+ *     calls are served while large ones queue.
  *  3. A connection's large messages hold at most a quarter of that, or are one.
  *     So one client that does not read cannot stop the others.
  *  4. At most `waitingMax` wait, half of them for one connection. What they have
@@ -48,21 +48,21 @@ interface Place {
 
 /** The memory of all messages. */
 export class Admission {
-  readonly #bytesMax: number;
+  readonly #smallMax: number;
   readonly #largeMax: number;
   readonly #shareMax: number;
   readonly #waitingMax: number;
   readonly #bufferedMax: number;
   readonly #windowBytes: number;
   readonly #line = new Set<Place>();
-  #heldBytes = 0;
+  #smallBytes = 0;
   #largeBytes = 0;
   #bufferedBytes = 0;
   #refused = 0;
 
   constructor({ bytesMax, waitingMax, windowBytes }: AdmissionLimits) {
-    this.#bytesMax = bytesMax;
     this.#largeMax = Math.floor((bytesMax * 3) / 4);
+    this.#smallMax = bytesMax - this.#largeMax;
     this.#shareMax = Math.floor(this.#largeMax / 4);
     this.#waitingMax = waitingMax;
     this.#bufferedMax = Math.floor(bytesMax / 2);
@@ -71,7 +71,7 @@ export class Admission {
 
   /** What is held, in bytes. */
   get heldBytes(): number {
-    return this.#heldBytes;
+    return this.#smallBytes + this.#largeBytes;
   }
 
   /** How many calls wait. */
@@ -86,13 +86,13 @@ export class Admission {
 
   /** Lets a small amount in. Throws OVERLOADED. */
   takeSmall(hold: Hold, bytes: number): void {
-    if (this.#heldBytes + bytes > this.#bytesMax) throw this.#overloaded();
+    if (this.#smallBytes + bytes > this.#smallMax) throw this.#overloaded();
     this.addSmall(hold, bytes);
   }
 
   /** A small amount is there already. */
   addSmall(hold: Hold, bytes: number): void {
-    this.#heldBytes += bytes;
+    this.#smallBytes += bytes;
     hold.smallBytes += bytes;
   }
 
@@ -135,7 +135,7 @@ export class Admission {
   /** The hold gives back all that it holds, and its place. Idempotent. */
   release(hold: Hold): void {
     if (hold.place !== undefined) this.#remove(hold.place as Place);
-    this.#heldBytes -= hold.smallBytes;
+    this.#smallBytes -= hold.smallBytes;
     hold.smallBytes = 0;
     this.#let(hold, -hold.largeBytes);
     if (this.#line.size > 0) this.#advance();
@@ -147,9 +147,7 @@ export class Admission {
   }
 
   #fits(account: Account, bytes: number): boolean {
-    const fitsAll =
-      this.#largeBytes === 0 ||
-      (this.#largeBytes + bytes <= this.#largeMax && this.#heldBytes + bytes <= this.#bytesMax);
+    const fitsAll = this.#largeBytes === 0 || this.#largeBytes + bytes <= this.#largeMax;
     return fitsAll && this.#fitsShare(account, bytes);
   }
 
@@ -181,7 +179,6 @@ export class Admission {
     hold.largeBytes += bytes;
     hold.account.largeBytes += bytes;
     this.#largeBytes += bytes;
-    this.#heldBytes += bytes;
   }
 
   #remove(place: Place): void {
@@ -209,7 +206,7 @@ export class Admission {
   #overloaded(): KvixError {
     this.#refused += 1;
     return new KvixError("OVERLOADED", `${this.#line.size} calls wait for memory`, {
-      metadata: { waitingCalls: this.#line.size, heldBytes: this.#heldBytes },
+      metadata: { waitingCalls: this.#line.size, heldBytes: this.heldBytes },
     });
   }
 }

@@ -27,7 +27,7 @@ import {
 import { KvixError } from "../base/kvix-error.js";
 import type { Host } from "../host/host.js";
 import { Account, Admission, SMALL_BYTES_MAX } from "./admission.js";
-import { type CallLimits, GatedCall } from "./gated-call.js";
+import { type Accounts, type CallLimits, GatedCall, type Rooms } from "./gated-call.js";
 import type { StreamObserver } from "./http2-sessions.js";
 import type { ServerOptions } from "./server-options.js";
 
@@ -50,10 +50,10 @@ const LOOK_INTERVAL_MS = 1000;
 /** All calls of a server. */
 export class CallGate implements StreamObserver {
   readonly #host: Pick<Host, "clock" | "log">;
-  readonly #admission: Admission;
+  readonly #rooms: Rooms;
   readonly #limits: CallLimits;
   readonly #estimate: AnswerEstimate;
-  readonly #accounts = new WeakMap<object, Account>();
+  readonly #accounts = new WeakMap<object, Accounts>();
   readonly #calls = new Set<GatedCall>();
   readonly #ended = new AbortController();
   #arriving: GatedCall | undefined;
@@ -66,11 +66,12 @@ export class CallGate implements StreamObserver {
   ) {
     this.#host = host;
     this.#estimate = estimate;
-    this.#admission = new Admission({
-      bytesMax: options.admittedBytesMax,
-      waitingMax: options.waitingCallsMax,
+    const limits = {
+      bytesMax: Math.floor(options.admittedBytesMax / 2),
+      waitingMax: Math.ceil(options.waitingCallsMax / 2),
       windowBytes: options.streamWindowBytes,
-    });
+    };
+    this.#rooms = { requests: new Admission(limits), answers: new Admission(limits) };
     const { admissionTimeoutMs, messageTimeoutMs, metadataBytesMax } = options;
     this.#limits = { admissionTimeoutMs, messageTimeoutMs, metadataBytesMax, receiveBytesMax };
     void this.#look();
@@ -78,18 +79,19 @@ export class CallGate implements StreamObserver {
 
   /** What is under way now. */
   get figures(): GateFigures {
+    const { requests, answers } = this.#rooms;
     return {
       calls: this.#calls.size,
-      waitingCalls: this.#admission.waiting,
-      refusedCalls: this.#admission.refused,
-      heldBytes: this.#admission.heldBytes,
+      waitingCalls: requests.waiting + answers.waiting,
+      refusedCalls: requests.refused + answers.refused,
+      heldBytes: requests.heldBytes + answers.heldBytes,
     };
   }
 
   onStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
-    const account = this.#accountOf(stream.session ?? stream);
+    const accounts = this.#accountsOf(stream.session ?? stream);
     const startedMs = this.#host.clock.monotonicMs();
-    const call = new GatedCall(stream, account, this.#admission, this.#limits, startedMs);
+    const call = new GatedCall(stream, accounts, this.#rooms, this.#limits, startedMs);
     call.watch(headers);
     this.#calls.add(call);
     stream.once("close", () => {
@@ -154,12 +156,12 @@ export class CallGate implements StreamObserver {
     }
   }
 
-  #accountOf(session: object): Account {
-    let account = this.#accounts.get(session);
-    if (account === undefined) {
-      account = new Account();
-      this.#accounts.set(session, account);
+  #accountsOf(session: object): Accounts {
+    let accounts = this.#accounts.get(session);
+    if (accounts === undefined) {
+      accounts = { requests: new Account(), answers: new Account() };
+      this.#accounts.set(session, accounts);
     }
-    return account;
+    return accounts;
   }
 }

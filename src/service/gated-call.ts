@@ -22,6 +22,21 @@ export interface CallLimits {
   readonly receiveBytesMax: number;
 }
 
+/**
+ * The memory for requests and that for answers. They are apart so that nobody who
+ * holds the one while it waits for the other can be waited for in turn.
+ */
+export interface Rooms {
+  readonly requests: Admission;
+  readonly answers: Admission;
+}
+
+/** What a connection holds of both. */
+export interface Accounts {
+  readonly requests: Account;
+  readonly answers: Account;
+}
+
 /** What a call takes beside its messages: a stream, its metadata, grpc-js's objects. */
 const CALL_BYTES = 4096;
 /** The most that deflate makes of one byte. */
@@ -37,9 +52,11 @@ export class GatedCall {
   /** Whether its requests are a stream. */
   isConversation = false;
   readonly #stream: ServerHttp2Stream;
-  readonly #admission: Admission;
+  readonly #rooms: Rooms;
   readonly #limits: CallLimits;
-  readonly #hold: Hold;
+  /** What it holds and waits for as a request, and as an answer. */
+  readonly #request: Hold;
+  readonly #answer: Hold;
   readonly #meter = new MessageMeter((length, packed) => this.#onRequest(length, packed));
   #call: ServerInterceptingCallInterface | undefined;
   /** Why the call is refused before it begins. */
@@ -61,15 +78,16 @@ export class GatedCall {
 
   constructor(
     stream: ServerHttp2Stream,
-    account: Account,
-    admission: Admission,
+    accounts: Accounts,
+    rooms: Rooms,
     limits: CallLimits,
     startedMs: number,
   ) {
     this.#stream = stream;
-    this.#admission = admission;
+    this.#rooms = rooms;
     this.#limits = limits;
-    this.#hold = new Hold(account);
+    this.#request = new Hold(accounts.requests);
+    this.#answer = new Hold(accounts.answers);
     this.#sinceMs = startedMs;
   }
 
@@ -80,7 +98,7 @@ export class GatedCall {
     this.#isPacked = encoding !== undefined && encoding !== "identity";
     try {
       requireMetadata(headers, this.#limits.metadataBytesMax);
-      this.#admission.takeSmall(this.#hold, CALL_BYTES);
+      this.#rooms.requests.takeSmall(this.#request, CALL_BYTES);
       this.#stream.on("data", (chunk: Buffer) => this.#meter.take(chunk));
     } catch (error) {
       this.#refusal = error as KvixError;
@@ -105,7 +123,7 @@ export class GatedCall {
       return;
     }
     const bytes = 2 * this.#limits.receiveBytesMax;
-    this.#whenLarge(bytes, false, () => {
+    this.#requestRoom(bytes, () => {
       this.#heldForRequest = bytes;
       go();
     });
@@ -114,30 +132,36 @@ export class GatedCall {
   /** Calls `go` when there is room for the answer, and for the record that it is made of. */
   whenAnswerable(answerBytes: number, go: () => void): void {
     const bytes = 2 * answerBytes;
-    this.#whenLarge(bytes, true, () => {
+    const enter = () => {
       this.#heldForAnswer = bytes;
       go();
-    });
+    };
+    try {
+      if (this.#rooms.answers.takeLarge(this.#answer, bytes, true, enter)) enter();
+    } catch (error) {
+      this.#refuse(error as KvixError);
+    }
   }
 
   /** An answer goes out. */
   answered(answerBytes: number): void {
     if (this.#heldForAnswer === 0 && answerBytes <= SMALL_BYTES_MAX) {
-      if (answerBytes > CALL_BYTES) this.#admission.addSmall(this.#hold, answerBytes);
+      if (answerBytes > CALL_BYTES) this.#rooms.answers.addSmall(this.#answer, answerBytes);
       return;
     }
     // What could not be foreseen is there already.
-    this.#admission.adjust(this.#hold, answerBytes - this.#heldForAnswer);
+    this.#rooms.answers.adjust(this.#answer, answerBytes - this.#heldForAnswer);
     this.#heldForAnswer = answerBytes;
   }
 
   /** The caller gave up. */
   leave(): void {
-    this.#admission.leave(this.#hold);
+    this.#rooms.requests.leave(this.#request);
+    this.#rooms.answers.leave(this.#answer);
   }
 
   refuseIfWaiting(error: KvixError): void {
-    if (this.#hold.place !== undefined) this.#refuse(error);
+    if (this.#isWaiting) this.#refuse(error);
   }
 
   /** Nobody reads the request: what comes is dropped, and the client asked to stop. */
@@ -148,22 +172,27 @@ export class GatedCall {
 
   /** The stream is closed. */
   close(): void {
-    this.#admission.release(this.#hold);
+    this.#rooms.requests.release(this.#request);
+    this.#rooms.answers.release(this.#answer);
   }
 
   /** Ends the call if its time is up. True: its client was too slow. */
   look(nowMs: number): boolean {
-    if (this.#hold.place !== undefined) {
+    if (this.#isWaiting) {
       // Its client is not to blame for the time it waits.
       this.#sinceMs = nowMs;
       if (this.#waitingSinceMs === 0) this.#waitingSinceMs = nowMs;
       if (nowMs - this.#waitingSinceMs > this.#limits.admissionTimeoutMs) {
-        this.#refuse(this.#admission.overloaded());
+        this.#refuse(this.#rooms.requests.overloaded());
       }
       return false;
     }
     this.#waitingSinceMs = 0;
     return this.#lookAtRequest(nowMs) || this.#lookAtAnswer(nowMs);
+  }
+
+  get #isWaiting(): boolean {
+    return this.#request.place !== undefined || this.#answer.place !== undefined;
   }
 
   #lookAtRequest(nowMs: number): boolean {
@@ -174,6 +203,7 @@ export class GatedCall {
       this.#wasFinished = true;
       return false;
     }
+    if (this.#isOver) return false;
     const isReceived = this.isConversation
       ? !this.#meter.isInside
       : this.#meter.messages > 0 && !this.#meter.isInside;
@@ -216,7 +246,7 @@ export class GatedCall {
       return;
     }
     // The request before this one was answered, or waits in grpc-js's queue of one.
-    if (this.#heldForRequest > 0) this.#holdForRequest(0);
+    if (this.isConversation && this.#heldForRequest > 0) this.#holdForRequest(0);
     if (lengthBytes <= SMALL_BYTES_MAX) this.#takeSmall(lengthBytes);
     else this.#takeLarge(2 * lengthBytes);
   }
@@ -225,35 +255,35 @@ export class GatedCall {
     // A conversation's small messages follow one another; grpc-js holds one at a time.
     if (this.isConversation) return;
     try {
-      this.#admission.takeSmall(this.#hold, bytes);
+      this.#rooms.requests.takeSmall(this.#request, bytes);
     } catch (error) {
       this.#refuse(error as KvixError);
     }
   }
 
   #takeLarge(bytes: number): void {
-    this.#whenLarge(bytes, false, () => {
+    this.#requestRoom(bytes, () => {
       this.#heldForRequest = bytes;
       this.#stream.resume();
     });
-    if (this.#hold.place !== undefined) this.#stream.pause();
+    if (this.#request.place !== undefined) this.#stream.pause();
   }
 
   #holdForRequest(bytes: number): void {
-    this.#admission.adjust(this.#hold, bytes - this.#heldForRequest);
+    this.#rooms.requests.adjust(this.#request, bytes - this.#heldForRequest);
     this.#heldForRequest = bytes;
   }
 
-  #whenLarge(bytes: number, isReceived: boolean, go: () => void): void {
+  #requestRoom(bytes: number, go: () => void): void {
     try {
-      if (this.#admission.takeLarge(this.#hold, bytes, isReceived, go)) go();
+      if (this.#rooms.requests.takeLarge(this.#request, bytes, false, go)) go();
     } catch (error) {
       this.#refuse(error as KvixError);
     }
   }
 
   #refuse(error: KvixError): void {
-    this.#admission.leave(this.#hold);
+    this.leave();
     this.#isOver = true;
     this.#call?.sendStatus(toCallStatus(error));
     // What the client has sent or will send is nobody's any more.

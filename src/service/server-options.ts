@@ -80,11 +80,12 @@ export const serverOptionTable: Readonly<
   },
   admittedBytesMax: {
     kind: "number",
-    default: 256 * MiB,
+    default: 384 * MiB,
     min: 16 * MiB,
     max: 64 * GiB,
     unit: "bytes",
-    sentence: "How much memory the messages of all calls under way may take; further calls wait.",
+    sentence:
+      "How much memory the messages of all calls under way may take, half of it requests and half answers; further calls wait.",
   },
   waitingCallsMax: {
     kind: "number",

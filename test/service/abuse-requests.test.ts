@@ -72,7 +72,7 @@ test("uploads of a byte a second are ended, and the room that they held serves o
   const flags = ["--message-timeout", "1000", "--admission-timeout", "60000"];
   const scene = await Scene.open(t, ...memory, ...flags);
   await scene.during(async () => {
-    const slow = flood(t, scene, 2, (session) => {
+    const slow = flood(t, scene, 1, (session) => {
       const call = rawCall(session, SET);
       call.write(messagePrefix(4 * MIB));
       const drip = setInterval(() => call.destroyed || call.write(Buffer.alloc(1)), 1000);
@@ -113,10 +113,7 @@ test("64 clients that push the largest values, and try again if told to, are all
     const push = async (name: number): Promise<void> => {
       const client = new RpcClient(scene.address, { "grpc.use_local_subchannel_pool": 1 });
       const value = Buffer.alloc(4 * MIB - 200, name);
-      for (let round = 0; round < 2; round++) {
-        const key = Buffer.from(`${name}-${round}`);
-        assert.equal(await untilServed(client, key, value), true);
-      }
+      assert.equal(await untilServed(client, Buffer.from(String(name)), value), true);
       client.close();
     };
     await Promise.all(Array.from({ length: 64 }, (_, name) => push(name)));

@@ -116,7 +116,7 @@ test("a caller that gives up while its request waits leaves the line (P3)", {
 test("who waits too long, or finds the line full, is OVERLOADED and may try again", {
   timeout,
 }, async (t) => {
-  const memory = await startSmallServer(t, { waitingCallsMax: 1, admissionTimeoutMs: 100 });
+  const memory = await startSmallServer(t, { waitingCallsMax: 2, admissionTimeoutMs: 100 });
   const { address, client, server } = memory;
   await holdRoom(t, memory);
   const first = client.call(set, { key, value: large });
@@ -165,16 +165,33 @@ test("a call of which nothing but the headers comes is REQUEST_TOO_SLOW", {
 });
 
 test("a Get of a large record waits for room before the record is read", { timeout }, async (t) => {
-  const memory = await startSmallServer(t);
-  const { client, server, store } = memory;
+  const { address, client, server, store } = await startSmallServer(t);
   await store.set(key, large, { kind: "never" });
-  const holder = await holdRoom(t, memory);
+  const session = rawConnection(t, address);
+  rawCall(session, GET).end(framed(Buffer.from([0x0a, 1, 0x6b])));
+  // It does not read its answer, which takes most of the room.
+  await until(() => server.figures.heldBytes > 4 * MIB);
   const answer = client.call(get, { key });
   await until(() => server.figures.waitingCalls === 1);
   assert.equal((await client.call(get, { key: Buffer.from("absent") })).record, undefined);
   assert.equal(server.figures.waitingCalls, 1);
-  holder.close();
+  session.destroy();
   assert.equal((await answer).record?.value.byteLength, large.byteLength);
+});
+
+test("large requests with large answers do not wait for one another in a circle", {
+  timeout,
+}, async (t) => {
+  const options = { admittedBytesMax: 64 * MIB };
+  const { address, server, store } = await startSmallServer(t, options);
+  await store.set(key, large, { kind: "never" });
+  const sets = Array.from({ length: 10 }, () =>
+    anotherClient(t, address).call(set, { key, value: large, returnPrevious: true }),
+  );
+  for (const { previous } of await Promise.all(sets)) {
+    assert.equal(previous?.value.byteLength, large.byteLength);
+  }
+  await until(() => server.figures.heldBytes === 0);
 });
 
 test("an answer that is not taken is cut in time, and its room is free again", {

@@ -161,14 +161,16 @@ test("the descriptors carry the comments of the proto", async (t) => {
 test("every service that is served can be described, with a comment on it and on each rpc", async (t) => {
   const options = { options: { channelz: true } };
   const [listed] = await ask(t, ServerReflection, [{ case: "listServices", value: "" }], options);
-  const { service } = listed?.messageResponse.value as { service: { name: string }[] };
+  assert.ok(listed);
+  const { service } = listed.messageResponse.value as { service: { name: string }[] };
   assert.equal(service.length, 7);
   const questions = service.map(
     ({ name }) => ({ case: "fileContainingSymbol", value: name }) as const,
   );
   for (const question of questions) {
     const [reply] = await ask(t, ServerReflection, [question], options);
-    const [bytes] = (reply?.messageResponse.value as { fileDescriptorProto: Uint8Array[] })
+    assert.ok(reply);
+    const [bytes] = (reply.messageResponse.value as { fileDescriptorProto: Uint8Array[] })
       .fileDescriptorProto;
     const file = fromBinary(FileDescriptorProtoSchema, bytes ?? new Uint8Array());
     const at = file.service.findIndex(({ name }) => question.value === `${file.package}.${name}`);
