@@ -238,7 +238,7 @@ export class Log {
   }
 
   async #begin(lastVersion: number): Promise<void> {
-    const { space, versions } = this.#context;
+    const { space, versions, damage } = this.#context;
     const mark = versions.nextMark(lastVersion);
     const isNew = this.#active === undefined || this.#sealFirst;
     const next = isNew ? await this.#prepareSegment() : undefined;
@@ -255,6 +255,8 @@ export class Log {
     this.#sealFirst = false;
     this.#begun = true;
     if (next !== undefined) this.#activate(next, old);
+    // A read may have found some while the manifest was on its way.
+    if (damage.hasUnsaved) this.saveDamageSoon();
     // On a full disk the space is for deletes; the reserve is restored when there is more.
     if (!space.isFull) await space.keepReserve();
   }

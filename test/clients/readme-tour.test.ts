@@ -112,7 +112,7 @@ test("every command of the tour in README.md does what the page says", async (t)
 function runStep({ command, expected }: Step, address: string): void {
   const line = command.replaceAll(ADDRESS, address);
   const tools = [
-    `grpcurl() { ${quoted(grpcurlPath)} "$@"; }`,
+    `grpcurl() { ${quoted(grpcurlPath())} "$@"; }`,
     `npx() { ${quoted(join(repositoryRoot, "node_modules", ".bin", "buf"))} "\${@:2}"; }`,
   ];
   const result = runShell([...tools, line].join("\n"), {
