@@ -1,95 +1,73 @@
 /**
- * The command line of kvix: its verbs, their help, and what they do.
+ * The command line of kvix: finds the verb, has it declare its flags, runs it,
+ * and turns what comes of it into an exit code.
  *
- * A verb ends in an exit code. Wrong usage is told on stderr, all of it at once.
+ * Answers go to stdout, everything else to stderr. A failure is one line; wrong
+ * usage is told all at once; a reader that goes away (`kvix list | head`) ends
+ * the command quietly.
  */
 import { Command, CommanderError } from "commander";
-import { KvixError } from "../base/kvix-error.js";
 import { ExitCode, exitCodesHelp } from "./exit-code.js";
-import { type RepairOptions, repair } from "./repair.js";
-import type { OpenStore } from "./serve.js";
-import { serve } from "./serve.js";
-import { addServeFlags, resolveServeOptions, type ServeOptions } from "./serve-options.js";
-import { buildVersion } from "./version.js";
+import { describeFailure } from "./failure.js";
+import { ClosedPipe, type Output, type Terminal } from "./output.js";
+import type { VerbContext } from "./verb.js";
+import { verbs } from "./verb-catalogue.js";
 
-const repairHelp = `
-Only the manifest knows which files are no longer part of a store. Without it
-every segment is taken in again, so prefer a backup if you have one. Nothing is
-removed; a damaged manifest is kept as MANIFEST.damaged.
-
-Example:
-  kvix repair --data-dir /var/lib/kvix
+const examples = `
+Examples:
+  kvix serve --data-dir ./data
+  kvix set greeting hello --ttl 1h
+  kvix get greeting
+  kvix list --prefix user: --keys-only
+  kvix help set
 `;
 
 /** Runs the command line (without node and script) and resolves to the exit code. */
-export async function runCommandLine(
-  args: readonly string[],
-  openStore: OpenStore,
-): Promise<number> {
-  let exitCode: number = ExitCode.OK;
-  const program = new Command("kvix")
-    .description("A durable key-value store for services.")
-    .helpCommand(false)
-    .exitOverride()
-    .addHelpText("after", exitCodesHelp);
-  program
-    .command("version")
-    .description("Print the version.")
-    .action(() => {
-      process.stdout.write(`kvix ${buildVersion}\n`);
-    });
-  program
-    .command("repair")
-    .description("Rebuild the lost or damaged manifest of a store that nobody has open.")
-    .requiredOption("--data-dir <dir>", "the directory that held the manifest")
-    .option(
-      "--segment-dir <dir>",
-      "the directory of the segments, if it is not in the data directory",
-    )
-    .addHelpText("after", repairHelp)
-    .action(async (options: RepairOptions) => {
-      exitCode = await repair(options);
-    });
-  addServeFlags(
-    program
-      .command("serve")
-      .description("Serve a store over gRPC until SIGTERM or SIGINT.")
-      .allowUnknownOption()
-      .allowExcessArguments()
-      .addHelpText("after", exitCodesHelp)
-      .action(async (_options: unknown, command: Command) => {
-        const options = serveOptionsOf(command);
-        exitCode = options === undefined ? ExitCode.USAGE : await serve(options, openStore);
-      }),
-  );
+export async function runCommandLine(args: readonly string[], terminal: Terminal): Promise<number> {
+  const context: VerbContext = { ...terminal, exitCode: ExitCode.OK };
+  const told: Promise<void>[] = [];
+  // If the reader is closed there is nobody left to tell; the exit code still says it.
+  const tell = (output: Output) => (text: string) => {
+    told.push(output.write(text).catch(() => undefined));
+  };
+  const program = new Command("kvix").configureOutput({
+    writeOut: tell(terminal.out),
+    writeErr: tell(terminal.err),
+  });
+  const verb = await declareProgram(program, args, context);
   try {
     await program.parseAsync([...args], { from: "user" });
+    return context.exitCode;
+  } catch (error) {
+    if (error instanceof ClosedPipe) return context.exitCode;
+    if (error instanceof CommanderError) {
+      // Commander has told what is wrong, or has shown the help that was asked for.
+      return error.exitCode === 0 ? ExitCode.OK : ExitCode.USAGE;
+    }
+    const { text, exitCode } = describeFailure(verb, error);
+    tell(terminal.err)(text);
     return exitCode;
-  } catch (error) {
-    if (!(error instanceof CommanderError)) throw error;
-    // Commander has told what is wrong, or has shown the help that was asked for.
-    return error.exitCode === 0 ? ExitCode.OK : ExitCode.USAGE;
+  } finally {
+    await Promise.all(told);
   }
 }
 
-/** The options, or undefined after telling on stderr what is wrong with them. */
-function serveOptionsOf(command: Command): ServeOptions | undefined {
-  const given = new Map<string, string | true>();
-  for (const option of command.options) {
-    const value: unknown = command.getOptionValue(option.attributeName());
-    if (value === true || typeof value === "string") given.set(option.long ?? "", value);
+/** Declares all verbs by name, and the one that was asked for in full; answers with its name. */
+async function declareProgram(
+  program: Command,
+  args: readonly string[],
+  context: VerbContext,
+): Promise<string> {
+  program
+    .description("A durable key-value store for services.")
+    .exitOverride()
+    .showSuggestionAfterError()
+    .addHelpText("after", examples)
+    .addHelpText("after", exitCodesHelp);
+  const asked = args[0] === "help" ? args[1] : args[0];
+  for (const { name, summary, load } of verbs) {
+    const command = program.command(name).description(summary);
+    if (name === asked) (await load())(command, context);
   }
-  try {
-    return resolveServeOptions(given, straysOf(command.args));
-  } catch (error) {
-    if (!(error instanceof KvixError) || error.reason !== "OPTION_INVALID") throw error;
-    const lines = Object.entries(error.metadata).map(([flag, problem]) => `  ${flag} ${problem}\n`);
-    process.stderr.write(`kvix serve: wrong options\n${lines.join("")}`);
-    return undefined;
-  }
-}
-
-/** The arguments that are no option of the verb; what follows an unknown flag is taken for its value. */
-function straysOf(args: readonly string[]): string[] {
-  return args.filter((arg, index) => arg.startsWith("-") || !args[index - 1]?.startsWith("-"));
+  return verbs.some(({ name }) => name === asked) ? `kvix ${asked}` : "kvix";
 }

@@ -1,6 +1,12 @@
 #!/usr/bin/env node
 /** The `kvix` command. */
-import { openStore } from "../engine/open-store.js";
 import { runCommandLine } from "./command-line.js";
+import { Output } from "./output.js";
 
-process.exit(await runCommandLine(process.argv.slice(2), openStore));
+const terminal = {
+  out: new Output(process.stdout),
+  err: new Output(process.stderr),
+  input: process.stdin,
+  environment: process.env,
+};
+process.exit(await runCommandLine(process.argv.slice(2), terminal));

@@ -1,195 +1,215 @@
 /**
- * The options of `kvix serve`: flags, help and checks. What a store's options
- * mean and may be stands in the engine's table; here are their flags, and the
- * options of the server itself. All faults are reported at once.
+ * What `kvix serve` was asked to do: the options of the table, from wherever
+ * they were given, checked by whose they are. All faults are told at once,
+ * each by the place where the value was written.
  */
 import { type Command, Option } from "commander";
-import { KvixError } from "../base/kvix-error.js";
 import {
-  type OptionFault,
-  optionError,
+  optionProblem,
   resolveStoreOptions,
   type StoreOption,
   type StoreOptions,
   type StoreOptionsInput,
-  storeOptionTable,
 } from "../engine/options.js";
 import {
-  type ListenAddress,
   resolveServerOptions,
-  type ServerOptionName,
   type ServerOptions,
   type ServerOptionsInput,
-  serverOptionTable,
 } from "../service/server-options.js";
+import { type Address, addressRange, parseAddress } from "./address.js";
+import {
+  CONFIG_FLAG,
+  type GivenFlags,
+  type GivenOptions,
+  gatherOptions,
+  NO_LIMIT,
+  NO_LIMIT_WORD,
+  ownersValue,
+} from "./option-sources.js";
+import { formatBytesExactly, formatDurationExactly } from "./quantity.js";
+import { type ServeOption, serveOptionTable } from "./serve-option-table.js";
+import { FaultList, optionFaultsOf, UsageError, type UsageFault } from "./usage-error.js";
 
-/** How much the log tells, from most to least. */
-const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"];
-
-const LISTEN_DEFAULT = "127.0.0.1:5849";
-const PORT_MAX = 65_535;
-
-/** The flag of each option of the store, and what stands for its value in the help. */
-const storeFlags: Readonly<
-  Record<keyof StoreOptionsInput, readonly [flag: string, value: string]>
-> = {
-  dataDir: ["--data-dir", "DIR"],
-  segmentDir: ["--segment-dir", "DIR"],
-  segmentPrefix: ["--segment-prefix", "P"],
-  segmentBytesMax: ["--segment-bytes-max", "N"],
-  durability: ["--durability", "MODE"],
-  flushIntervalMs: ["--flush-interval", "MS"],
-  indexBytesMax: ["--max-index-bytes", "N"],
-  cacheBytesMax: ["--max-cache-bytes", "N"],
-  inFlightBytesMax: ["--max-in-flight-bytes", "N"],
-  diskReserveBytes: ["--disk-reserve-bytes", "N"],
-  recovery: ["--recovery", "POLICY"],
-  trustClock: ["--trust-clock", ""],
-  liftFloors: ["--lift-floors", ""],
-};
-
-/** The same for the options of the server. */
-const serverFlags: Readonly<Record<ServerOptionName, readonly [flag: string, value: string]>> = {
-  messageBytesMax: ["--max-message-bytes", "N"],
-  admittedBytesMax: ["--max-admitted-bytes", "N"],
-  waitingCallsMax: ["--max-waiting-calls", "N"],
-  admissionTimeoutMs: ["--admission-timeout", "MS"],
-  messageTimeoutMs: ["--message-timeout", "MS"],
-  connectionsMax: ["--max-connections", "N"],
-  callsPerConnectionMax: ["--max-calls-per-connection", "N"],
-  metadataBytesMax: ["--max-metadata-bytes", "N"],
-  streamWindowBytes: ["--stream-window-bytes", "N"],
-  connectionIdleMs: ["--max-connection-idle", "MS"],
-  connectionAgeMs: ["--max-connection-age", "MS"],
-  keepaliveMs: ["--keepalive", "MS"],
-  keepaliveTimeoutMs: ["--keepalive-timeout", "MS"],
-  drainMs: ["--drain-timeout", "MS"],
-  channelz: ["--channelz", ""],
-  tlsCert: ["--tls-cert", "FILE"],
-  tlsKey: ["--tls-key", "FILE"],
-  tlsClientCa: ["--tls-client-ca", "FILE"],
-};
-
-const LISTEN = "--listen";
-const LOG_LEVEL = "--log-level";
+/** How the log is written. */
+export type LogFormat = "auto" | "pretty" | "json";
 
 /** What `kvix serve` was asked to do. */
 export interface ServeOptions {
   readonly store: StoreOptions;
   readonly server: ServerOptions;
   readonly logLevel: string;
+  readonly logFormat: LogFormat;
+}
+
+/** One option as it is in force, or as it was given if it is wrong. */
+export interface EffectiveOption {
+  readonly option: ServeOption;
+  readonly value: unknown;
+  /** "default", or where it was written. */
+  readonly source: string;
+}
+
+/** Everything that was asked for, right or wrong. */
+export interface ServeRequest {
+  readonly effective: readonly EffectiveOption[];
+  readonly faults: readonly UsageFault[];
+  /** Undefined if there are faults. */
+  readonly options: ServeOptions | undefined;
 }
 
 /** Declares the flags on the command, with default and range in the help. */
 export function addServeFlags(command: Command): void {
-  for (const [name, [flag, value]] of Object.entries(storeFlags)) {
-    const option = storeOptionTable[name as keyof StoreOptionsInput];
-    const declared = value === "" ? flag : `${flag} <${value}>`;
-    command.addOption(new Option(declared, helpOf(option)));
+  for (const { flag, placeholder, rule } of serveOptionTable) {
+    const declared =
+      rule.kind === "switch" ? `${flag} [${placeholder}]` : `${flag} <${placeholder}>`;
+    command.addOption(new Option(declared, `${rule.sentence} ${rangeHelp(rule)}`.trim()));
   }
-  for (const [name, [flag, value]] of Object.entries(serverFlags)) {
-    const declared = value === "" ? flag : `${flag} <${value}>`;
-    command.addOption(new Option(declared, helpOf(serverOptionTable[name as ServerOptionName])));
-  }
-  const listenHelp = `Where to listen: HOST:PORT; port 0 takes a free one. Default: ${LISTEN_DEFAULT}.`;
-  command.addOption(new Option(`${LISTEN} <HOST:PORT>`, listenHelp));
-  const levelHelp = `How much the log tells: ${LOG_LEVELS.join(", ")}. Default: info.`;
-  command.addOption(new Option(`${LOG_LEVEL} <L>`, levelHelp));
+  const configHelp = "A TOML file with any of these options, by name without the dashes.";
+  command.addOption(new Option(`${CONFIG_FLAG} <FILE>`, configHelp));
+  command.allowUnknownOption().allowExcessArguments();
 }
 
-/**
- * What the flags ask for. `given` is by flag; `strays` are arguments that are
- * no flag. Throws OPTION_INVALID with every fault.
- */
-export function resolveServeOptions(
-  given: ReadonlyMap<string, string | true>,
-  strays: readonly string[] = [],
-): ServeOptions {
-  const faults: OptionFault[] = strays.map((stray) => ({
-    option: stray,
-    problem: "is not an option of kvix serve",
-  }));
-  const dataDir = storeOptionTable.dataDir.default;
-  const store = resolve<StoreOptions>(given, faults, storeFlags, { dataDir }, (input) =>
-    resolveStoreOptions(input as unknown as StoreOptionsInput),
+/** The flags that a command was given, and the arguments that are none of its options. */
+export function readServeFlags(command: Command): { given: GivenFlags; strays: string[] } {
+  const given = new Map<string, string | true>();
+  for (const option of command.options) {
+    const value: unknown = command.getOptionValue(option.attributeName());
+    if (value === true || typeof value === "string") given.set(option.long ?? "", value);
+  }
+  return { given, strays: straysOf(command.args) };
+}
+
+/** The arguments that are no option; what follows an unknown flag is taken for its value. */
+function straysOf(args: readonly string[]): string[] {
+  return args.filter((arg, index) => arg.startsWith("-") || !args[index - 1]?.startsWith("-"));
+}
+
+/** Reads and checks everything. Never throws for what was asked: the faults say it. */
+export async function readServeRequest(
+  flags: { readonly given: GivenFlags; readonly strays: readonly string[] },
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<ServeRequest> {
+  const faults = new FaultList();
+  for (const stray of flags.strays) faults.add(stray, "is not an option of kvix serve");
+  const given = await gatherOptions(flags.given, environment, faults);
+  const values = new Map<string, unknown>();
+  for (const option of serveOptionTable) {
+    const value = given.get(option.flag);
+    if (value !== undefined) values.set(option.name, ownersValue(option, value.value));
+  }
+  const options = resolve(values, given, faults);
+  const effective = serveOptionTable.map((option): EffectiveOption => {
+    const resolved = options === undefined ? undefined : valueIn(options, option);
+    const value = resolved ?? values.get(option.name) ?? option.rule.default;
+    return { option, value, source: given.get(option.flag)?.place ?? "default" };
+  });
+  return { effective, faults: faults.faults, options };
+}
+
+/** The options of a request without faults. Throws a UsageError with all of them. */
+export function requireOptions({ options, faults }: ServeRequest): ServeOptions {
+  if (options === undefined) throw new UsageError(faults);
+  return options;
+}
+
+function resolve(
+  values: ReadonlyMap<string, unknown>,
+  given: GivenOptions,
+  faults: FaultList,
+): ServeOptions | undefined {
+  const named: UsageFault[] = [];
+  const dataDir = ruleOf("dataDir").default;
+  const store = check(named, () =>
+    resolveStoreOptions({ dataDir, ...inputOf("store", values) } as StoreOptionsInput),
   );
-  const listen = resolveListen(given.get(LISTEN) ?? LISTEN_DEFAULT, faults);
-  const server = resolve<ServerOptions>(given, faults, serverFlags, { listen }, (input) =>
-    resolveServerOptions(input as unknown as ServerOptionsInput),
+  const listen = resolveListen(values.get("listen") ?? ruleOf("listen").default, named);
+  const server = check(named, () =>
+    resolveServerOptions({ ...inputOf("server", values), listen } as ServerOptionsInput),
   );
-  const logLevel = String(given.get(LOG_LEVEL) ?? "info");
-  if (!LOG_LEVELS.includes(logLevel)) {
-    const problem = `is ${JSON.stringify(logLevel)}; it must be one of ${LOG_LEVELS.join(", ")}`;
-    faults.push({ option: LOG_LEVEL, problem });
+  for (const { owner, name, rule } of serveOptionTable) {
+    if (owner !== "command") continue;
+    const problem = optionProblem(rule, values.get(name) ?? rule.default, false);
+    if (problem !== undefined) named.push({ option: name, problem });
   }
-  if (faults.length > 0 || store === undefined || server === undefined) throw optionError(faults);
-  return { store, server, logLevel };
+  for (const { option: name, problem } of named) {
+    const flag = serveOptionTable.find((option) => option.name === name)?.flag ?? name;
+    faults.add(given.get(flag)?.place ?? flag, withFlags(problem));
+  }
+  if (faults.faults.length > 0 || store === undefined || server === undefined) return undefined;
+  const command = (name: string): unknown => values.get(name) ?? ruleOf(name).default;
+  const logFormat = command("logFormat") as LogFormat;
+  return { store, server, logLevel: String(command("logLevel")), logFormat };
 }
 
-/** "HOST:PORT" taken apart; undefined if it is none. An IPv6 address stands in brackets. */
-export function parseAddress(text: string): ListenAddress | undefined {
-  const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([^:[\]/\s]+)):(\d{1,5})$/.exec(text);
-  if (match === null) return undefined;
-  const host = match[1] ?? match[2] ?? "";
-  const port = Number(match[3]);
-  return port <= PORT_MAX ? { host, port } : undefined;
+/** The problem with the options that it names as people know them. */
+function withFlags(problem: string): string {
+  return problem.replaceAll(/\b[a-z]+[A-Z]\w*/g, (name) => {
+    return serveOptionTable.find((option) => option.name === name)?.flag ?? name;
+  });
 }
 
-function helpOf(option: StoreOption): string {
-  switch (option.kind) {
-    case "number":
-      return `${option.sentence} ${option.min} to ${option.max} ${option.unit}. Default: ${option.default}.`;
-    case "choice":
-      return `${option.sentence} ${option.choices.join(" or ")}. Default: ${option.default}.`;
-    case "text":
-      return option.default === ""
-        ? option.sentence
-        : `${option.sentence} Default: ${option.default}.`;
-    case "switch":
-      return option.sentence;
-  }
+/** What was given of an owner's options, by its own names. */
+function inputOf(
+  owner: ServeOption["owner"],
+  values: ReadonlyMap<string, unknown>,
+): Readonly<Record<string, unknown>> {
+  const own = serveOptionTable.filter(
+    (option) => option.owner === owner && values.has(option.name),
+  );
+  return Object.fromEntries(own.map(({ name }) => [name, values.get(name)]));
 }
 
-/** The options behind `flags`; undefined after telling what is wrong with them. */
-function resolve<Options>(
-  given: ReadonlyMap<string, string | true>,
-  faults: OptionFault[],
-  flags: Readonly<Record<string, readonly [flag: string, value: string]>>,
-  fixed: Readonly<Record<string, unknown>>,
-  check: (input: Readonly<Record<string, unknown>>) => Options,
-): Options | undefined {
-  const input: Record<string, unknown> = { ...fixed };
-  for (const [name, [flag]] of Object.entries(flags)) {
-    const value = given.get(flag);
-    if (value === undefined) continue;
-    // What is no number goes on as it is: the fault then shows what was typed.
-    input[name] = isNumber(name) && /^\d+$/.test(String(value)) ? Number(value) : value;
-  }
+/** What `read` gives; undefined after noting the faults of its OPTION_INVALID. */
+function check<Options>(faults: UsageFault[], read: () => Options): Options | undefined {
   try {
-    return check(input);
+    return read();
   } catch (error) {
-    if (!(error instanceof KvixError) || error.reason !== "OPTION_INVALID") throw error;
-    for (const [name, problem] of Object.entries(error.metadata)) {
-      faults.push({ option: flags[name]?.[0] ?? name, problem: String(problem) });
-    }
+    faults.push(...optionFaultsOf(error));
     return undefined;
   }
 }
 
-function isNumber(name: string): boolean {
-  const table: Readonly<Record<string, StoreOption>> = {
-    ...storeOptionTable,
-    ...serverOptionTable,
-  };
-  return table[name]?.kind === "number";
+function resolveListen(value: unknown, faults: UsageFault[]): Address {
+  const listen = typeof value === "string" ? parseAddress(value) : undefined;
+  if (listen !== undefined) return listen;
+  const problem = `is ${JSON.stringify(value)}; it must be ${addressRange}`;
+  faults.push({ option: "listen", problem });
+  return { host: "", port: 0 };
 }
 
-function resolveListen(text: string | true, faults: OptionFault[]): ListenAddress {
-  const listen = parseAddress(String(text));
-  if (listen !== undefined) return listen;
-  const problem =
-    `is ${JSON.stringify(text)}; it must be HOST:PORT or [IPV6]:PORT ` +
-    `with a port from 0 to ${PORT_MAX}`;
-  faults.push({ option: LISTEN, problem });
-  return { host: "", port: 0 };
+function ruleOf(name: string): StoreOption {
+  const option = serveOptionTable.find((each) => each.name === name);
+  if (option === undefined) throw new Error(`no option is called ${name}`);
+  return option.rule;
+}
+
+/** An option's value after its owner has filled it in; undefined where that is what was given. */
+function valueIn({ store, server }: ServeOptions, { owner, name }: ServeOption): unknown {
+  if (owner === "command" || name === "listen") return undefined;
+  return owner === "store"
+    ? store[name as keyof StoreOptions]
+    : server[name as keyof ServerOptions];
+}
+
+/** Range and default of an option in words. */
+export function rangeHelp(rule: StoreOption): string {
+  const shown = showValue(rule, rule.default);
+  switch (rule.kind) {
+    case "number":
+      return `${showValue(rule, rule.min)} to ${showValue(rule, rule.max)}. Default: ${shown}.`;
+    case "choice":
+      return `${rule.choices.join(" or ")}. Default: ${shown}.`;
+    case "text":
+      return rule.default === "" ? "" : `Default: ${shown}.`;
+    case "switch":
+      return "";
+  }
+}
+
+/** A value of an option as one would write it. */
+export function showValue(rule: StoreOption, value: unknown): string {
+  if (rule.kind !== "number" || typeof value !== "number") return String(value);
+  if (value === NO_LIMIT) return NO_LIMIT_WORD;
+  if (rule.unit === "bytes") return formatBytesExactly(value);
+  return rule.unit === "ms" ? formatDurationExactly(value) : String(value);
 }

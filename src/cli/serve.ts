@@ -10,8 +10,8 @@
  * acknowledged.
  */
 import { logVerbosity, setLogVerbosity } from "@grpc/grpc-js";
-import { type DestinationStream, destination, pino } from "pino";
 import { KvixError } from "../base/kvix-error.js";
+import { buildVersion } from "../base/version.js";
 import type { StoreOptions } from "../engine/options.js";
 import type { Store } from "../engine/store.js";
 import type { Host, Log } from "../host/host.js";
@@ -20,20 +20,19 @@ import { asKvixError } from "../rpc/bug-report.js";
 import { formatAddress } from "../service/listener.js";
 import { type KvixServer, startListening } from "../service/server.js";
 import { ExitCode } from "./exit-code.js";
+import { openLog } from "./log.js";
 import type { ServeOptions } from "./serve-options.js";
-import { buildVersion } from "./version.js";
 
 /** How the store is opened. */
 export type OpenStore = (options: StoreOptions, host: Host) => Promise<Store>;
 
 const loopbackHosts = /^(?:localhost|::1|127(?:\.\d{1,3}){3})$/;
 const STOP_SIGNALS = ["SIGTERM", "SIGINT"] as const;
-const STDERR = 2;
 
 /** Opens, serves, and closes again on a signal. Resolves to the exit code. */
 export async function serve(options: ServeOptions, openStore: OpenStore): Promise<number> {
-  const log = jsonLog(options.logLevel);
-  // grpc-js writes plain text to stderr, where only JSON lines belong; what fails reaches us anyway.
+  const log = await openLog(options.logLevel, options.logFormat);
+  // grpc-js writes plain text to stderr, where only the log belongs; what fails reaches us anyway.
   setLogVerbosity(logVerbosity.NONE);
   const host = nodeHost({ log });
   process.once("uncaughtException", (error) => {
@@ -120,11 +119,4 @@ function awaitStopSignal(log: Log): Promise<string> {
       });
     }
   });
-}
-
-/** JSON lines on stderr, written before the call returns, so that none is lost at exit. */
-function jsonLog(level: string): Log {
-  const stderr: DestinationStream = destination({ dest: STDERR, sync: true });
-  const formatters = { level: (label: string) => ({ level: label }) };
-  return pino({ level, base: { pid: process.pid }, formatters }, stderr);
 }

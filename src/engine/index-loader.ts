@@ -10,7 +10,7 @@ import type { SegmentSet } from "../storage/segment-set.js";
 import { type Keydir, NO_ENTRY } from "./keydir/keydir.js";
 
 /** Marks a tombstone while loading: an expiry that no record can have. */
-const TOMBSTONE_MARK = 2 ** 48 - 1;
+export const TOMBSTONE_MARK = 2 ** 48 - 1;
 
 /** An entry to load; the key is a slice of `source`. */
 export interface LoadedEntry {
@@ -24,8 +24,13 @@ export interface LoadedEntry {
   readonly isTombstone: boolean;
 }
 
+/** What takes the entries of a segment. */
+export interface EntrySink {
+  load(segment: Segment, entry: LoadedEntry): void;
+}
+
 /** Collects entries into a keydir. */
-export class IndexLoader {
+export class IndexLoader implements EntrySink {
   readonly #keydir: Keydir;
   readonly #segments: SegmentSet;
   readonly #bytesMax: number;

@@ -17,7 +17,7 @@ import { FRAME_HEADER_BYTES, FrameFlag, readFrameHeader } from "../format/frame.
 import { newRecordFields, parseRecord, type RecordFields } from "../format/record.js";
 import { ByteWindow } from "../storage/byte-window.js";
 import type { Segment } from "../storage/segment.js";
-import type { IndexLoader } from "./index-loader.js";
+import type { EntrySink } from "./index-loader.js";
 
 /** A damaged run is looked into up to this size; a larger one is unknown as a whole. */
 const SALVAGE_BYTES_MAX = 64 * 1024 * 1024;
@@ -90,7 +90,7 @@ export async function salvageRun(run: DamagedRun): Promise<Salvage> {
 }
 
 /** Loads the lost frames, so that reads of their keys are DATA_LOSS. */
-export function loadLost(segment: Segment, lost: readonly LostFrame[], loader: IndexLoader): void {
+export function loadLost(segment: Segment, lost: readonly LostFrame[], loader: EntrySink): void {
   for (const { bytes, fields, offset, isCertain } of lost) {
     loader.load(segment, {
       source: bytes,

@@ -19,7 +19,7 @@ import type { Segment } from "../storage/segment.js";
 import { findFrame, type Resync, type ScannedFrame, scanFrames } from "../storage/segment-scan.js";
 import type { DamageRegister } from "./damage.js";
 import { type FrameEntry, visitFrame } from "./frame-loader.js";
-import type { IndexLoader } from "./index-loader.js";
+import type { EntrySink } from "./index-loader.js";
 import { loadLost, salvageRun } from "./salvage.js";
 
 /** What a segment is read for. */
@@ -48,7 +48,7 @@ export interface SegmentFindings {
 /** Reads a segment into the index; registers damage. */
 export class SegmentReader {
   readonly #reading: SegmentReading;
-  readonly #loader: IndexLoader;
+  readonly #loader: EntrySink;
   readonly #damage: DamageRegister;
   #lastBarrier = 0;
   #hasUnreadable = false;
@@ -57,7 +57,7 @@ export class SegmentReader {
   /** A damaged run whose versions are known only when the next sound frame is. */
   #openRun: { offset: number; length: number; versionBefore: number } | undefined;
 
-  constructor(reading: SegmentReading, loader: IndexLoader, damage: DamageRegister) {
+  constructor(reading: SegmentReading, loader: EntrySink, damage: DamageRegister) {
     this.#reading = reading;
     this.#loader = loader;
     this.#damage = damage;

@@ -22,7 +22,7 @@ import { findManifestFault } from "./manifest-rules.js";
 export const FORMAT_VERSION = 1;
 
 /** "KVIXMANI". On disk. */
-const MAGIC = Uint8Array.of(0x4b, 0x56, 0x49, 0x58, 0x4d, 0x41, 0x4e, 0x49);
+export const MANIFEST_MAGIC = Uint8Array.of(0x4b, 0x56, 0x49, 0x58, 0x4d, 0x41, 0x4e, 0x49);
 const VERSION_AT = 8;
 const LENGTH_AT = 12;
 const CRC_AT = 16;
@@ -42,7 +42,7 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
   const payload = toBinary(ManifestSchema, manifest);
   const file = new Uint8Array(ENVELOPE_BYTES + payload.length);
   const view = new DataView(file.buffer);
-  file.set(MAGIC);
+  file.set(MANIFEST_MAGIC);
   view.setUint32(VERSION_AT, FORMAT_VERSION, true);
   view.setUint32(LENGTH_AT, payload.length, true);
   file.set(payload, ENVELOPE_BYTES);
@@ -53,7 +53,7 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
 /** What the whole file says. */
 export function decodeManifest(file: Uint8Array): ManifestVerdict {
   if (file.length < ENVELOPE_BYTES) return damaged("fewer bytes than an envelope");
-  if (MAGIC.some((byte, index) => file[index] !== byte)) return damaged("another magic");
+  if (MANIFEST_MAGIC.some((byte, index) => file[index] !== byte)) return damaged("another magic");
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
   if (view.getUint32(LENGTH_AT, true) !== file.length - ENVELOPE_BYTES) {
     return damaged("another length than it claims");

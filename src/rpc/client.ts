@@ -10,7 +10,13 @@ import {
   type MessageInitShape,
   type MessageShape,
 } from "@bufbuild/protobuf";
-import { type ChannelOptions, Client, credentials, Metadata } from "@grpc/grpc-js";
+import {
+  type ChannelCredentials,
+  type ChannelOptions,
+  Client,
+  credentials,
+  Metadata,
+} from "@grpc/grpc-js";
 import { methodDefinition } from "./definition.js";
 import { fromCallStatus } from "./status.js";
 
@@ -26,9 +32,16 @@ export interface CallOptions {
 export class RpcClient {
   readonly #client: Client;
 
-  /** `address`: "HOST:PORT", without TLS. `options`: grpc-js's channel options. */
-  constructor(address: string, options: ChannelOptions = {}) {
-    this.#client = new Client(address, credentials.createInsecure(), options);
+  /**
+   * `address`: "HOST:PORT". `options`: grpc-js's channel options. Without TLS,
+   * unless `channel` says otherwise.
+   */
+  constructor(
+    address: string,
+    options: ChannelOptions = {},
+    channel: ChannelCredentials = credentials.createInsecure(),
+  ) {
+    this.#client = new Client(address, channel, options);
   }
 
   /** Calls a method; `request` may leave out fields. */

@@ -14,7 +14,12 @@ export async function installGrpcurl(): Promise<void> {
   });
 }
 
+/** Where it is, once installed. */
+export function grpcurlPath(): string {
+  return join(folder, "grpcurl");
+}
+
 /** Runs `grpcurl -plaintext` with these arguments. */
 export function grpcurl(...args: readonly string[]): Promise<CommandResult> {
-  return runProgram(join(folder, "grpcurl"), ["-plaintext", ...args]);
+  return runProgram(grpcurlPath(), ["-plaintext", ...args]);
 }

@@ -7,6 +7,7 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { plainEnvironment } from "./plain-environment.js";
 
 /** The compiled command beside these compiled tests. */
 const commandPath = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
@@ -30,7 +31,7 @@ export interface CommandResult {
 export function runProgram(
   program: string,
   args: readonly string[],
-  env: NodeJS.ProcessEnv = process.env,
+  env: NodeJS.ProcessEnv = plainEnvironment(),
 ): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { env, stdio: ["ignore", "pipe", "pipe"] });
@@ -72,7 +73,8 @@ export class ServerProcess {
   static async start(dataDir: string, ...args: readonly string[]): Promise<ServerProcess> {
     const flags = ["serve", "--data-dir", dataDir, "--listen", "127.0.0.1:0", ...args];
     const stdio: ["ignore", "ignore", "pipe"] = ["ignore", "ignore", "pipe"];
-    const child = spawn(process.execPath, [commandPath, ...flags], { stdio });
+    const env = plainEnvironment();
+    const child = spawn(process.execPath, [commandPath, ...flags], { stdio, env });
     const log: LogLine[] = [];
     const exited = new Promise<Ending>((resolve) => {
       child.once("close", (code, signal) => resolve({ code, signal }));

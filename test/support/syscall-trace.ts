@@ -12,10 +12,12 @@
  * The program gets one thread for file operations and no io_uring: with more,
  * "the n-th call" is no certain thing, and io_uring's work is no system call.
  */
+
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { plainEnvironment } from "./plain-environment.js";
 
 /** A system call as it was seen. */
 export interface TracedCall {
@@ -102,7 +104,7 @@ export async function startTraced(
   const logPath = join(folder, "strace.log");
   const program = spawn("strace", [...straceArguments(logPath, options), "--", ...command], {
     cwd: options.cwd,
-    env: { ...process.env, ...options.env, UV_THREADPOOL_SIZE: "1", UV_USE_IO_URING: "0" },
+    env: { ...plainEnvironment(), ...options.env, UV_THREADPOOL_SIZE: "1", UV_USE_IO_URING: "0" },
     stdio: ["pipe", "pipe", "pipe"],
   });
   const timer = setTimeout(() => program.kill("SIGKILL"), options.timeoutMs ?? 30_000);

@@ -1,7 +1,7 @@
 /**
  * The tables of the documents that come from the code: limits, rpcs, fields of
- * requests, options and errors. `npm test -- test/tidy` with KVIX_WRITE_PAGES=1 writes them; without it
- * the tests compare.
+ * requests, options, errors, exit codes and findings. `npm test -- test/tidy`
+ * with KVIX_WRITE_PAGES=1 writes them; without it the tests compare.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,7 +10,10 @@ import { FileDescriptorSetSchema, MethodOptions_IdempotencyLevel } from "@bufbui
 import { markdownTable } from "../../bench/page-section.js";
 import { errorCatalogue } from "../../src/base/error-catalogue.js";
 import * as limits from "../../src/base/limits.js";
+import { exitCodeTable } from "../../src/cli/exit-code.js";
+import { serveOptionTable, variableOf } from "../../src/cli/serve-option-table.js";
 import { type StoreOption, storeOptionTable } from "../../src/engine/options.js";
+import { findingCatalogue } from "../../src/engine/verify-findings.js";
 import { isServing, WRITE_READINESS } from "../../src/service/health.js";
 import { type ServerState, serverStates } from "../../src/service/server-life.js";
 import { serverOptionTable } from "../../src/service/server-options.js";
@@ -53,6 +56,9 @@ export function renderTables(): GeneratedTable[] {
     { page: "docs/api.md", section: "fields", content: renderFields() },
     { page: "docs/api.md", section: "errors", content: renderErrors() },
     { page: "docs/api.md", section: "options", content: renderOptions() },
+    { page: "docs/operations.md", section: "serve-options", content: renderServeOptions() },
+    { page: "docs/operations.md", section: "exit-codes", content: renderExitCodes() },
+    { page: "docs/operations.md", section: "findings", content: renderFindings() },
     { page: "docs/api.md", section: "health", content: renderHealth() },
     { page: "docs/server.md", section: "server-options", content: renderServerOptions() },
   ];
@@ -139,6 +145,32 @@ function renderOptions(): string {
     option.sentence,
   ]);
   return markdownTable(["option", "range", "default", "meaning"], rows);
+}
+
+function renderServeOptions(): string {
+  const rows = serveOptionTable.map((option) => [
+    `\`${option.flag}\``,
+    `\`${variableOf(option)}\``,
+    rangeOf(option.rule),
+    defaultOf(option.rule),
+    option.rule.sentence,
+  ]);
+  return markdownTable(["flag", "variable", "range", "default", "meaning"], rows);
+}
+
+function renderExitCodes(): string {
+  const rows = Object.values(exitCodeTable).map(({ code, sentence }) => [String(code), sentence]);
+  return markdownTable(["code", "meaning"], rows);
+}
+
+function renderFindings(): string {
+  const rows = Object.entries(findingCatalogue).map(([kind, { severity, meaning, action }]) => [
+    kind,
+    severity,
+    meaning,
+    action,
+  ]);
+  return markdownTable(["finding", "severity", "meaning", "what to do"], rows);
 }
 
 function renderServerOptions(): string {

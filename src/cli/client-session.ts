@@ -1,0 +1,192 @@
+/**
+ * The client's end of a verb: which server, how long to wait, and what the
+ * transport's own refusals mean for somebody at a command line.
+ */
+import type {
+  DescMessage,
+  DescMethodUnary,
+  MessageInitShape,
+  MessageShape,
+} from "@bufbuild/protobuf";
+import { logVerbosity, setLogVerbosity } from "@grpc/grpc-js";
+import type { Command } from "commander";
+import { StatusCode } from "../base/error-catalogue.js";
+import { NodeClock } from "../host/node-clock.js";
+import { RpcClient } from "../rpc/client.js";
+import { addressRange, ENDPOINT_DEFAULT, ENDPOINT_VARIABLE, parseAddress } from "./address.js";
+import { ExitCode } from "./exit-code.js";
+import { CommandEnd } from "./failure.js";
+import { durationUnitNames, parseDuration } from "./quantity.js";
+import { channelCredentials, readTlsFlags, type TlsFiles } from "./tls-flags.js";
+import type { FaultList } from "./usage-error.js";
+import type { VerbContext } from "./verb.js";
+
+/** What a client waits for an answer unless it is told otherwise. */
+const TIMEOUT_DEFAULT = "30s";
+/** A timer holds no more. */
+const TIMEOUT_MS_MAX = 2 ** 31 - 1;
+
+const clock = new NodeClock();
+
+/** The flags that every verb of a client has. */
+export interface ClientFlags {
+  readonly endpoint?: string;
+  readonly timeout?: string;
+  readonly tls?: true;
+  readonly tlsCa?: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly json?: true;
+}
+
+/** Declares them. */
+export function addClientFlags(command: Command): Command {
+  return command
+    .option(
+      "--endpoint <HOST:PORT>",
+      `the server; by default ${ENDPOINT_VARIABLE}, else ${ENDPOINT_DEFAULT}`,
+    )
+    .option("--timeout <TIME>", `give up after this long; default: ${TIMEOUT_DEFAULT}`)
+    .option("--tls", "speak TLS; the server's certificate must be known to the system")
+    .option("--tls-ca <FILE>", "speak TLS, and know the authorities in this file, PEM")
+    .option("--tls-cert <FILE>", "speak TLS, and show this certificate, PEM; with --tls-key")
+    .option("--tls-key <FILE>", "the private key of that certificate, PEM")
+    .option("--json", "print JSON");
+}
+
+/** A server to call. */
+export interface Session {
+  /** "HOST:PORT". */
+  readonly endpoint: string;
+  readonly timeoutMs: number;
+  /** Undefined: without TLS. */
+  readonly tls: TlsFiles | undefined;
+}
+
+/** The server that the flags and the environment name; faults are noted. */
+export function readSession(
+  flags: ClientFlags,
+  environment: VerbContext["environment"],
+  faults: FaultList,
+): Session {
+  const variable = environment[ENDPOINT_VARIABLE];
+  const endpoint = flags.endpoint ?? variable ?? ENDPOINT_DEFAULT;
+  if (parseAddress(endpoint) === undefined) {
+    const option = flags.endpoint === undefined ? ENDPOINT_VARIABLE : "--endpoint";
+    faults.add(option, `is ${JSON.stringify(endpoint)}; it must be ${addressRange}`);
+  }
+  const timeoutMs = parseDuration(flags.timeout ?? TIMEOUT_DEFAULT) ?? 0;
+  if (timeoutMs < 1 || timeoutMs > TIMEOUT_MS_MAX) {
+    const range = `1ms to ${TIMEOUT_MS_MAX}ms, with a unit: ${durationUnitNames}`;
+    faults.add("--timeout", `is ${JSON.stringify(flags.timeout)}; it must be ${range}`);
+  }
+  return { endpoint, timeoutMs, tls: readTlsFlags(flags, faults) };
+}
+
+/** A method and its request. */
+export type Call = <Input extends DescMessage, Output extends DescMessage>(
+  method: DescMethodUnary<Input, Output>,
+  request: MessageInitShape<Input>,
+) => Promise<MessageShape<Output>>;
+
+/**
+ * Runs `use` with a connection, and ends it. The refusals of the transport come
+ * as CommandEnd, those of the server as the KvixError that it threw.
+ */
+export async function withServer<Result>(
+  session: Session,
+  use: (call: Call) => Promise<Result>,
+): Promise<Result> {
+  setLogVerbosity(logVerbosity.NONE);
+  // What a library will have to do otherwise one day is nothing to whoever types a command.
+  Object.assign(process, { noDeprecation: true });
+  const options = {
+    // A value may be as long as the server lets it; a proxy is for the web, not for a store.
+    "grpc.max_receive_message_length": -1,
+    "grpc.max_send_message_length": -1,
+    "grpc.enable_http_proxy": 0,
+  };
+  const channel = await channelCredentials(session.tls);
+  const client = new RpcClient(session.endpoint, options, channel);
+  try {
+    return await use(async (method, request) => {
+      try {
+        const deadlineMs = clock.wallMs() + session.timeoutMs;
+        return await client.call(method, request, { deadlineMs });
+      } catch (error) {
+        throw explainTransport(error, session, method.idempotency !== MAY_WRITE);
+      }
+    });
+  } finally {
+    client.close();
+  }
+}
+
+/** protobuf's number for a method that is not said to be safe to repeat. */
+const MAY_WRITE = 0;
+
+interface TransportError {
+  readonly code: number;
+  readonly details: string;
+}
+
+function isTransportError(error: unknown): error is TransportError {
+  return error instanceof Error && "code" in error && typeof error.code === "number";
+}
+
+function explainTransport(error: unknown, session: Session, isRead: boolean): unknown {
+  if (!isTransportError(error)) return error;
+  const { endpoint } = session;
+  const { code, details } = error;
+  switch (code) {
+    case StatusCode.UNAVAILABLE:
+      return unavailable(details, session, isRead);
+    case StatusCode.DEADLINE_EXCEEDED:
+      // Until a connection stood nothing was sent, so nothing was written.
+      return details.includes("remote_addr")
+        ? uncertain(`no answer from ${endpoint} in time`, isRead)
+        : new CommandEnd(ExitCode.UNAVAILABLE, noConnection(session, "it does not answer"));
+    case StatusCode.RESOURCE_EXHAUSTED:
+      return new CommandEnd(
+        ExitCode.REFUSED,
+        `the request is larger than ${endpoint} takes (${details}). ` +
+          "Raise --max-message-bytes of the server.",
+      );
+    case StatusCode.UNIMPLEMENTED:
+      return new CommandEnd(
+        ExitCode.REFUSED,
+        `${endpoint} does not know this call: ${details}. Is it kvix, and of this version?`,
+      );
+    default:
+      return uncertain(`${endpoint} answered with status ${code}: ${details}`, isRead);
+  }
+}
+
+function unavailable(details: string, session: Session, isRead: boolean): CommandEnd {
+  const refusal = /ECONNREFUSED/.test(details) ? "nothing listens there (ECONNREFUSED)" : undefined;
+  if (refusal !== undefined) {
+    return new CommandEnd(ExitCode.UNAVAILABLE, noConnection(session, refusal));
+  }
+  // grpc-js wraps what the system or TLS said in words of its own.
+  const cause = /Last error: (?:Error: )?(.+?)(?:\. Resolution note: .*)?$/s.exec(details)?.[1];
+  if (cause !== undefined || /^(?:No connection|Name resolution)/.test(details)) {
+    return new CommandEnd(ExitCode.UNAVAILABLE, noConnection(session, cause ?? details));
+  }
+  return uncertain(`the connection to ${session.endpoint} broke: ${details}`, isRead);
+}
+
+function noConnection({ endpoint, tls }: Session, why: string): string {
+  const advice =
+    tls === undefined
+      ? `Start a server with \`kvix serve\`, or name one with --endpoint or ${ENDPOINT_VARIABLE}; ` +
+        "one that speaks TLS wants --tls"
+      : "Does the server speak TLS, and has an authority in --tls-ca signed its certificate?";
+  return `no connection to ${endpoint}: ${why}. ${advice}`;
+}
+
+/** A call that was sent and not answered: a read may be repeated, a write may have happened. */
+function uncertain(what: string, isRead: boolean): CommandEnd {
+  return isRead
+    ? new CommandEnd(ExitCode.UNAVAILABLE, `${what}. Nothing was changed; try again.`)
+    : new CommandEnd(ExitCode.UNKNOWN, `${what}. Whether it was applied is unknown.`);
+}

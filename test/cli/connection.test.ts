@@ -1,0 +1,134 @@
+/** What the command says when there is no server, or none that answers. */
+import assert from "node:assert/strict";
+import { createServer as createHttpServer } from "node:http";
+import {
+  createServer as createHttp2Server,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from "node:http2";
+import { type AddressInfo, createServer, type Server } from "node:net";
+import { type TestContext, test } from "node:test";
+import { runInside } from "../support/command-run.js";
+import { runKvix } from "../support/server-process.js";
+
+/** Listens on a free port of the loopback until the test ends; "HOST:PORT". */
+function listen(t: TestContext, server: Server): Promise<string> {
+  t.after(() => server.close());
+  return new Promise((resolve) => {
+    server.listen(0, "127.0.0.1", () => {
+      resolve(`127.0.0.1:${(server.address() as AddressInfo).port}`);
+    });
+  });
+}
+
+async function freePort(): Promise<string> {
+  const server = createServer();
+  return await new Promise((resolve) => {
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as AddressInfo;
+      server.close(() => resolve(`127.0.0.1:${port}`));
+    });
+  });
+}
+
+test("where nothing listens one line says so, and how to start a server, with code 5", async () => {
+  const endpoint = await freePort();
+  for (const args of [["get", "k"], ["set", "k", "v"], ["status"]]) {
+    const { code, stdout, stderr } = await runKvix(...args, "--endpoint", endpoint);
+    assert.equal(code, 5);
+    assert.equal(stdout, "");
+    assert.match(stderr, /^kvix \w+: no connection to [\d.:]+: nothing listens there/);
+    assert.match(stderr, /Start a server with `kvix serve`.*--endpoint.*--tls\n$/);
+    assert.equal(stderr.split("\n").length, 2, "one line");
+    assert.doesNotMatch(stderr, /\n\s+at /, "no stack");
+  }
+});
+
+test("a name that nobody has is told, with code 5", async () => {
+  const { code, stderr } = await runKvix("get", "k", "--endpoint", "no-such-host.invalid:1");
+  assert.equal(code, 5);
+  assert.match(stderr, /^kvix get: no connection to no-such-host\.invalid:1: .*\n$/);
+});
+
+test("a server that takes the connection and never speaks is given up on, with code 5", async (t) => {
+  const silent = createServer((socket) => t.after(() => socket.destroy()));
+  const endpoint = await listen(t, silent);
+  const begun = performance.now();
+  const { code, stderr } = await runKvix(
+    "set",
+    "k",
+    "v",
+    "--endpoint",
+    endpoint,
+    "--timeout",
+    "700ms",
+  );
+  assert.equal(code, 5, stderr);
+  assert.match(stderr, /^kvix set: no connection to .*\n$/);
+  assert.ok(performance.now() - begun < 20_000);
+});
+
+test("a server that is no gRPC server is told, in one line", async (t) => {
+  const web = createHttpServer((_request, response) => response.end("hello"));
+  const endpoint = await listen(t, web);
+  const { code, stderr } = await runKvix("get", "k", "--endpoint", endpoint, "--timeout", "5s");
+  assert.equal(code, 5);
+  assert.match(stderr, /^kvix get: .*\n$/);
+});
+
+/** A server that takes calls and does with each what the test likes. */
+function grpcServer(t: TestContext, onCall: (call: ServerHttp2Stream) => void): Promise<string> {
+  const server = createHttp2Server();
+  const sessions = new Set<ServerHttp2Session>();
+  server.on("session", (session) => sessions.add(session));
+  server.on("stream", (call) => {
+    call.on("error", () => undefined);
+    onCall(call);
+  });
+  t.after(() => {
+    for (const session of sessions) session.destroy();
+    server.close();
+  });
+  return new Promise((resolve) => {
+    server.listen(0, "127.0.0.1", () => {
+      resolve(`127.0.0.1:${(server.address() as AddressInfo).port}`);
+    });
+  });
+}
+
+test("P3: a write that was sent and not answered ends with 8, for it may have happened; a read with 5", async (t) => {
+  const servers = {
+    silent: await grpcServer(t, () => undefined),
+    cut: await grpcServer(t, (call) => call.session?.destroy()),
+  };
+  for (const [what, endpoint] of Object.entries(servers)) {
+    const where = ["--endpoint", endpoint, "--timeout", "1500ms"];
+    for (const write of [
+      ["set", "k", "v"],
+      ["delete", "k"],
+      ["touch", "k", "--persist"],
+    ]) {
+      const { code, stderr } = await runInside([...write, ...where]);
+      assert.equal(code, 8, `${what}: ${stderr}`);
+      assert.match(stderr, /Whether it was applied is unknown\.\n$/);
+    }
+    for (const read of [["get", "k"], ["list"], ["sync"]]) {
+      const { code, stderr } = await runInside([...read, ...where]);
+      assert.equal(code, 5, `${what}: ${stderr}`);
+      assert.match(stderr, /Nothing was changed; try again\.\n$/);
+    }
+  }
+});
+
+test("an endpoint or a time that is none is refused with what it must be", async () => {
+  for (const endpoint of ["localhost", "localhost:x", "::1:5849", "a b:1", "host:70000", ""]) {
+    const { code, stderr } = await runInside(["get", "k", "--endpoint", endpoint]);
+    assert.equal(code, 2, endpoint);
+    assert.match(stderr, /^kvix get: --endpoint is ".*"; it must be HOST:PORT/);
+  }
+  for (const timeout of ["5", "0s", "-1s", "soon", "100d"]) {
+    const { code, stderr } = await runInside(["get", "k", `--timeout=${timeout}`]);
+    assert.equal(code, 2, timeout);
+    assert.match(stderr, /^kvix get: --timeout is ".*"; it must be 1ms to/);
+  }
+});
