@@ -2,7 +2,7 @@
  * Taking possession of a store's directories: made, locked, and known to belong
  * together, before anything in them is believed.
  */
-import { basename } from "node:path";
+import { basename, dirname } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { type Manifest, ManifestSchema } from "../../gen/kvix/v1/kvix_pb.js";
 import { KvixError } from "../base/kvix-error.js";
@@ -153,25 +153,42 @@ export interface StrayFiles {
   readonly ids: ReadonlySet<number>;
 }
 
+const dataFileNames = [
+  FileName.lock,
+  FileName.manifest,
+  FileName.manifestPrevious,
+  FileName.manifestTemporary,
+  FileName.manifestDamaged,
+];
+const segmentFileNames = [FileName.lock, FileName.reserve, FileName.store, FileName.storeTemporary];
+
 /** Looks for files in the two directories that are not the store's. */
 export async function findStrayFiles(
   host: Host,
   directories: StoreDirectories,
   manifest: Readonly<Manifest>,
 ): Promise<StrayFiles> {
-  const ours = new Set<string>([...Object.values(FileName), basename(directories.segments)]);
+  const { data, segments } = directories;
+  const inData = new Set<string>(dataFileNames);
+  if (dirname(segments) === data) inData.add(basename(segments));
+  const inSegments = new Set<string>(segmentFileNames);
   for (const { prefix, id, timestamp } of manifest.segments) {
     const hint = hintFileName(prefix, id, timestamp);
-    ours
+    inSegments
       .add(segmentFileName(prefix, id, timestamp))
       .add(hint)
       .add(hint + TEMPORARY_SUFFIX);
   }
-  const entries = [
-    ...(await host.files.list(directories.data)),
-    ...(await host.files.list(directories.segments)),
-  ];
-  const strays = new Set(entries.map(({ name }) => name).filter((name) => !ours.has(name)));
+  const isOne = data === segments;
+  const strays = new Set<string>();
+  for (const [directory, ours, others] of [
+    [data, inData, inSegments],
+    [segments, inSegments, inData],
+  ] as const) {
+    for (const { name } of await host.files.list(directory)) {
+      if (!ours.has(name) && !(isOne && others.has(name))) strays.add(name);
+    }
+  }
   const ids = new Set<number>();
   for (const name of strays) {
     const parsed = parseSegmentFileName(name);

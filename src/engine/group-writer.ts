@@ -34,8 +34,20 @@ export class GroupWriter {
     this.#versions = versions;
   }
 
-  /** Takes the chunks of one group out of the staging area, and appends them. */
-  async write(): Promise<Group> {
+  /** Whether the next group has bytes and `write` would start writing them without a wait. */
+  get isReady(): boolean {
+    const { first, lastVersion } = this.#staging;
+    if (first === undefined || lastVersion === 0) return false;
+    return (
+      this.#versions.isReserved(first.lastVersion) && this.#log.isReadyFor(first.used, lastVersion)
+    );
+  }
+
+  /**
+   * Takes the chunks of one group out of the staging area, and appends them. If
+   * `isReady`, it calls `beforeWaiting` before it waits for anything.
+   */
+  async write(beforeWaiting: () => void): Promise<Group> {
     this.taken = { chunks: [], ops: [], bytes: 0, lastVersion: 0 };
     const first = this.#staging.first;
     if (first === undefined) throw new Error("there is no group to write");
@@ -46,7 +58,8 @@ export class GroupWriter {
     if (ready !== undefined && group.bytes > 0) {
       this.#seal(group, ready);
       const pieces = group.chunks.filter((chunk) => chunk.used > 0);
-      await this.#log.append(pieces.map((chunk) => chunk.bytes.subarray(0, chunk.used)));
+      const bytes = pieces.map((chunk) => chunk.bytes.subarray(0, chunk.used));
+      await this.#log.append(bytes, beforeWaiting);
     }
     return group;
   }

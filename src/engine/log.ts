@@ -121,6 +121,15 @@ export class Log {
     return { segment, room: segment.length === 0 ? Math.max(left, bytes) : left };
   }
 
+  /** Whether `prepare` would have nothing to wait for. */
+  isReadyFor(bytes: number, lastVersion: number): boolean {
+    const { versions, segmentBytesMax, latch } = this.#context;
+    if (!this.#begun || latch.isClosed || !versions.isReserved(lastVersion)) return false;
+    const active = this.#active;
+    if (active === undefined) return false;
+    return active.length === 0 || active.length + bytes <= segmentBytesMax;
+  }
+
   /** Whether the next frame written is to carry BARRIER. */
   get nextIsBarrier(): boolean {
     return !this.isDirty;
@@ -129,8 +138,9 @@ export class Log {
   /**
    * Appends sealed frames to the active segment. On failure the log is as it
    * was before, cut and synced, or the latch is closed; the error says which.
+   * `beforeWaiting` is called before it waits for the disk.
    */
-  async append(pieces: readonly Uint8Array[]): Promise<void> {
+  async append(pieces: readonly Uint8Array[], beforeWaiting: () => void): Promise<void> {
     const segment = this.#requireActive();
     const file = requireFile(segment);
     const start = segment.length;
@@ -138,12 +148,17 @@ export class Log {
     let checksum = segment.checksum;
     try {
       for (const piece of pieces) {
-        if (piece.length <= SYNC_WRITE_BYTES_MAX) file.writeSync(piece, position);
-        else await file.write(piece, position);
+        if (piece.length <= SYNC_WRITE_BYTES_MAX) {
+          file.writeSync(piece, position);
+        } else {
+          beforeWaiting();
+          await file.write(piece, position);
+        }
         position += piece.length;
         checksum = crc32(piece, checksum);
       }
     } catch (cause) {
+      beforeWaiting();
       await this.#cut(file, start, cause);
       throw await this.#writeFailed(cause);
     }
@@ -223,7 +238,7 @@ export class Log {
   }
 
   async #begin(lastVersion: number): Promise<void> {
-    const { space, versions } = this.#context;
+    const { space, versions, damage } = this.#context;
     const mark = versions.nextMark(lastVersion);
     const isNew = this.#active === undefined || this.#sealFirst;
     const next = isNew ? await this.#prepareSegment() : undefined;
@@ -240,6 +255,8 @@ export class Log {
     this.#sealFirst = false;
     this.#begun = true;
     if (next !== undefined) this.#activate(next, old);
+    // A read may have found some while the manifest was on its way.
+    if (damage.hasUnsaved) this.saveDamageSoon();
     // On a full disk the space is for deletes; the reserve is restored when there is more.
     if (!space.isFull) await space.keepReserve();
   }

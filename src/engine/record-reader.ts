@@ -145,7 +145,8 @@ export class RecordReader {
   ): Promise<StoredRecord> {
     if (this.#poolReads > 0) this.#poolReads -= 1;
     // The caller may have used its key's memory again by the time the disk has answered.
-    const ownKey = key?.slice();
+    // Not by slice: a Buffer's shares its bytes.
+    const ownKey = key && new Uint8Array(key);
     const frame = allocate(length);
     let read: number;
     try {

@@ -17,6 +17,7 @@ import { HintFlag } from "../format/hint-layout.js";
 import type { HintBlock } from "../format/hint-reader.js";
 import { errorCode, type File } from "../host/file-system.js";
 import type { Host } from "../host/host.js";
+import { readableBytes } from "../storage/byte-window.js";
 import { loadHint } from "../storage/hint-file.js";
 import type { StoreDirectories } from "../storage/layout.js";
 import type { ManifestFile } from "../storage/manifest-file.js";
@@ -30,8 +31,6 @@ import { OpenProgress } from "./open-progress.js";
 import type { StoreOptions } from "./options.js";
 import { type SegmentFindings, SegmentReader } from "./segment-recovery.js";
 
-/** How much of the tail is copied at a time. */
-const COPY_BYTES = 1024 * 1024;
 const NS_PER_MS = 1_000_000n;
 
 /** What recovery works with. */
@@ -262,9 +261,9 @@ class Recovery {
     });
     this.#highestVersion = Math.max(this.#highestVersion, findings.highestVersion);
     this.#newestTimestampMs = Math.max(this.#newestTimestampMs, findings.newestTimestampMs);
-    const { length, lastBarrier } = findings;
+    const { length, lastBarrier, hasUnreadable } = findings;
     const from = clean === undefined ? lastBarrier : length;
-    return { fileLength, length, from, sealFirst: fileLength < syncedLength };
+    return { fileLength, length, from, sealFirst: fileLength < syncedLength || hasUnreadable };
   }
 
   /** Cuts what is torn, writes the last group again, and syncs all of it. */
@@ -281,13 +280,8 @@ class Recovery {
 
   async #rewrite(file: File, tail: ActiveTail): Promise<void> {
     const { host, directories } = this.#context;
-    const copy = new Uint8Array(Math.min(COPY_BYTES, Math.max(tail.length - tail.from, 1)));
-    for (let position = tail.from; position < tail.length; ) {
-      const piece = copy.subarray(0, Math.min(copy.length, tail.length - position));
-      const read = await file.read(piece, position);
-      if (read === 0) throw new Error(`${file.path} has become shorter while it was read`);
-      await file.write(piece.subarray(0, read), position);
-      position += read;
+    for await (const { bytes, position } of readableBytes(file, tail.from, tail.length)) {
+      await file.write(bytes, position);
     }
     if (tail.fileLength > tail.length) await file.truncate(tail.length);
     await file.syncData();

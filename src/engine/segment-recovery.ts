@@ -8,10 +8,13 @@
  * is rot: it is reported and stepped over, never cut. In an active segment
  * after a crash, damage is rot only if a frame with BARRIER follows, for that
  * frame was written when every byte before it had been synced; otherwise the
- * tail from p is torn and does not count, sound frames behind p included.
+ * tail from p is torn and does not count, sound frames behind p included. Bytes
+ * that the disk cannot read are never called torn: what was acknowledged may lie
+ * in them, and they may be read another time.
  */
 import { KvixError } from "../base/kvix-error.js";
 import { FrameFlag } from "../format/frame.js";
+import { isReadable } from "../storage/byte-window.js";
 import type { Segment } from "../storage/segment.js";
 import { findFrame, type Resync, type ScannedFrame, scanFrames } from "../storage/segment-scan.js";
 import type { DamageRegister } from "./damage.js";
@@ -36,6 +39,8 @@ export interface SegmentFindings {
   readonly length: number;
   /** Where the last frame with BARRIER starts; 0 if there is none. */
   readonly lastBarrier: number;
+  /** Whether bytes that were not known to be synced could not be read, and were kept. */
+  readonly hasUnreadable: boolean;
   readonly newestTimestampMs: number;
   readonly highestVersion: number;
 }
@@ -46,6 +51,7 @@ export class SegmentReader {
   readonly #loader: IndexLoader;
   readonly #damage: DamageRegister;
   #lastBarrier = 0;
+  #hasUnreadable = false;
   #newestTimestampMs = 0;
   #highestVersion = 0;
   /** A damaged run whose versions are known only when the next sound frame is. */
@@ -82,6 +88,7 @@ export class SegmentReader {
     return {
       length,
       lastBarrier: this.#lastBarrier,
+      hasUnreadable: this.#hasUnreadable,
       newestTimestampMs: this.#newestTimestampMs,
       highestVersion: this.#highestVersion,
     };
@@ -131,8 +138,11 @@ export class SegmentReader {
     if (offset < syncedLength) {
       return found.kind === "frame" && found.offset < syncedLength ? found.offset : syncedLength;
     }
-    if (found.kind === "none") return "torn";
-    return (await this.#barrierFollows(found)) ? found.offset : "torn";
+    if (found.kind === "frame" && (await this.#barrierFollows(found))) return found.offset;
+    const { file, to } = this.#range(offset);
+    if (await isReadable(file, offset, to)) return "torn";
+    this.#hasUnreadable = true;
+    return found.kind === "frame" ? found.offset : fileLength;
   }
 
   /** Whether some sound frame with BARRIER starts at or after the one found. */

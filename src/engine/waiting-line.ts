@@ -14,16 +14,15 @@ export const WAITING_BYTES_MAX = 1024 * 1024 * 1024;
 /** How many places of callers that left may lie about before they are swept out. */
 const LEFT_PLACES_MAX = 1024;
 
+/** A place in the line; emptied when its caller leaves, so that no value outlives its call. */
 interface Place {
-  readonly op: WriteOp;
-  hasLeft: boolean;
-  readonly unlisten: () => void;
+  op: WriteOp | undefined;
+  unlisten: (() => void) | undefined;
 }
 
 /** A queue of operations that are not accepted yet. */
 export class WaitingLine {
-  /** In order; undefined where one was taken out, so that its value is not kept alive. */
-  #places: (Place | undefined)[] = [];
+  #places: Place[] = [];
   #head = 0;
   #count = 0;
   #bytes = 0;
@@ -35,11 +34,11 @@ export class WaitingLine {
 
   /** The one that has waited longest. */
   get first(): WriteOp | undefined {
-    for (; this.#head < this.#places.length; this.#head += 1) {
+    for (;;) {
       const place = this.#places[this.#head];
-      if (place?.hasLeft === false) return place.op;
+      if (place === undefined || place.op !== undefined) return place?.op;
+      this.#head += 1;
     }
-    return undefined;
   }
 
   /**
@@ -56,16 +55,11 @@ export class WaitingLine {
       return false;
     }
     const leave = (): void => {
-      if (place.hasLeft) return;
-      this.#remove(place);
+      if (this.#remove(place) === undefined) return;
       this.#sweepOut();
       onAbort();
     };
-    const place: Place = {
-      op,
-      hasLeft: false,
-      unlisten: () => signal?.removeEventListener("abort", leave),
-    };
+    const place: Place = { op, unlisten: () => signal?.removeEventListener("abort", leave) };
     signal?.addEventListener("abort", leave);
     this.#places.push(place);
     this.#count += 1;
@@ -81,27 +75,31 @@ export class WaitingLine {
       return undefined;
     }
     const place = this.#places[this.#head] as Place;
-    this.#places[this.#head] = undefined;
+    const op = this.#remove(place);
     this.#head += 1;
-    this.#remove(place);
     if (this.#head > 1024 && this.#head * 2 > this.#places.length) {
       this.#places = this.#places.slice(this.#head);
       this.#head = 0;
     }
-    return place.op;
+    return op;
   }
 
-  /** A caller that left must not keep its value alive behind one that stays. */
+  /** The places of callers that left must not pile up behind one that stays. */
   #sweepOut(): void {
     if (this.#places.length - this.#head <= 2 * this.#count + LEFT_PLACES_MAX) return;
-    this.#places = this.#places.slice(this.#head).filter((place) => place?.hasLeft === false);
+    this.#places = this.#places.slice(this.#head).filter(({ op }) => op !== undefined);
     this.#head = 0;
   }
 
-  #remove(place: Place): void {
-    place.hasLeft = true;
-    place.unlisten();
+  /** Empties a place; answers who had it. */
+  #remove(place: Place): WriteOp | undefined {
+    const { op, unlisten } = place;
+    if (op === undefined) return undefined;
+    unlisten?.();
+    place.op = undefined;
+    place.unlisten = undefined;
     this.#count -= 1;
-    this.#bytes -= place.op.costBytes;
+    this.#bytes -= op.costBytes;
+    return op;
   }
 }

@@ -6,6 +6,10 @@
  *     -> group: written with one append -> synced, if anyone asked for it
  *     -> published in version order -> answered
  *
+ * A group whose sync has returned is published while the sync of the next one is
+ * under way, if the next one can be written without waiting for anything: so the
+ * disk does not wait for the index (group-publisher.ts).
+ *
  * Group commit: all that is accepted while a sync is under way makes the next
  * group. A BUFFERED write is published once its group is written, up to the
  * first write of the group that waits for the sync; from there on all wait, so
@@ -21,13 +25,10 @@
  */
 import { KvixError } from "../base/kvix-error.js";
 import type { Clock, Log as HostLog } from "../host/host.js";
-import type { AcceptedState } from "./accepted-state.js";
-import type { Answerer } from "./answerer.js";
 import type { Evaluator } from "./evaluator.js";
+import { GroupPublisher, type GroupPublisherContext } from "./group-publisher.js";
 import type { Group, GroupWriter } from "./group-writer.js";
-import type { Latch } from "./latch.js";
 import type { Log } from "./log.js";
-import type { Publisher } from "./publisher.js";
 import type { Staging } from "./staging.js";
 import type { ValueSource } from "./value-source.js";
 import type { Versions } from "./versions.js";
@@ -35,19 +36,14 @@ import { WaitingLine } from "./waiting-line.js";
 import { WriteOp, type WriteResult } from "./write-op.js";
 
 /** What the queue works with. */
-export interface WriteQueueContext {
+export interface WriteQueueContext extends GroupPublisherContext {
   readonly clock: Clock;
   readonly hostLog: HostLog;
   readonly log: Log;
-  readonly latch: Latch;
-  readonly staging: Staging;
-  readonly state: AcceptedState;
   readonly evaluator: Evaluator;
   readonly values: ValueSource;
   readonly versions: Versions;
   readonly groups: GroupWriter;
-  readonly publisher: Publisher;
-  readonly answerer: Answerer;
   readonly inFlightBytesMax: number;
   readonly flushIntervalMs: number;
   /** Is called when nothing is left to write. */
@@ -58,6 +54,7 @@ export interface WriteQueueContext {
 export class WriteQueue {
   readonly #context: WriteQueueContext;
   readonly #waiting = new WaitingLine();
+  readonly #out: GroupPublisher;
   readonly #flushTimer = new AbortController();
   #inFlightBytes = 0;
   #isRunning = false;
@@ -71,6 +68,10 @@ export class WriteQueue {
 
   constructor(context: WriteQueueContext) {
     this.#context = context;
+    const countOut = (op: WriteOp): void => {
+      this.#inFlightBytes -= op.costBytes;
+    };
+    this.#out = new GroupPublisher(context, countOut, () => this.#admitWaiting());
     this.#durableVersion = context.versions.last;
     this.#writtenVersion = context.versions.last;
     context.values.onRead = () => this.#admitAfterRead();
@@ -183,8 +184,9 @@ export class WriteQueue {
   }
 
   async #run(): Promise<void> {
-    const { staging, latch, log, values } = this.#context;
+    const { staging, latch, log, values, groups } = this.#context;
     for (;;) {
+      if (!groups.isReady) this.#out.payOwed();
       if (latch.isClosed) {
         this.#failEverything();
         break;
@@ -225,30 +227,37 @@ export class WriteQueue {
   }
 
   async #runGroup(): Promise<void> {
-    const { log, staging, groups } = this.#context;
+    const { log, latch, groups } = this.#context;
     let group: Group | undefined;
     let wasWritten = false;
     try {
-      group = await groups.write();
+      group = await groups.write(() => this.#out.payOwed());
       wasWritten = true;
       // The latch may have closed over the manifest meanwhile: nothing more is acknowledged.
-      if (this.#context.latch.isClosed) throw this.#context.latch.uncertain();
+      if (latch.isClosed) throw latch.uncertain();
       this.groups += 1;
       if (group.lastVersion > 0) this.#writtenVersion = group.lastVersion;
       const { ops } = group;
       const firstSync = this.#syncAsked ? 0 : ops.findIndex((op) => this.#needsSync(op));
-      const published = firstSync === -1 ? ops.length : firstSync;
-      this.#publish(ops, 0, published);
-      if (firstSync !== -1) {
-        this.#syncAsked = false;
-        await log.sync();
-        this.#durableVersion = this.#writtenVersion;
-        this.#publish(ops, published, ops.length);
-      } else if (log.isDirty) {
-        this.#armFlush();
+      if (firstSync === -1) {
+        this.#out.payOwed();
+        if (latch.isClosed) throw latch.uncertain();
+        this.#out.publish(ops, 0, ops.length);
+        this.#out.recycle(group);
+        if (log.isDirty) this.#armFlush();
+        return;
       }
-      for (const chunk of group.chunks) staging.recycle(chunk);
+      this.#syncAsked = false;
+      const synced = log.sync();
+      // It is awaited below; until then a rejection is not an unhandled one.
+      synced.catch(() => undefined);
+      this.#out.payOwed();
+      if (!latch.isClosed) this.#out.publish(ops, 0, firstSync);
+      await synced;
+      this.#durableVersion = this.#writtenVersion;
+      this.#out.owe(group, firstSync);
     } catch (error) {
+      this.#out.payOwed();
       await this.#fail(group, wasWritten, error);
     }
   }
@@ -256,25 +265,6 @@ export class WriteQueue {
   #needsSync(op: WriteOp): boolean {
     if (op.durability !== "sync") return false;
     return op.frameBytes > 0 || op.dependsOn > this.#durableVersion;
-  }
-
-  #publish(ops: readonly WriteOp[], from: number, to: number): void {
-    const { publisher, answerer, state } = this.#context;
-    for (let index = from; index < to; index += 1) {
-      const op = ops[index] as WriteOp;
-      for (const entry of op.entries) {
-        publisher.publish(entry);
-        state.settle(entry);
-      }
-    }
-    // All of the group is visible before the first of its answers is.
-    for (let index = from; index < to; index += 1) {
-      const op = ops[index] as WriteOp;
-      this.#inFlightBytes -= op.costBytes;
-      answerer.answer(op);
-      op.answer = undefined;
-    }
-    this.#admitWaiting();
   }
 
   #admitWaiting(): void {
@@ -314,11 +304,7 @@ export class WriteQueue {
     if (latch.isClosed) {
       const mayBeWritten =
         wasWritten || (error instanceof KvixError && error.outcome === "unknown");
-      for (const op of group.ops) {
-        if (op.answer === undefined) continue;
-        this.#inFlightBytes -= op.costBytes;
-        op.reject(mayBeWritten && op.frameBytes > 0 ? latch.uncertain() : latch.readOnly());
-      }
+      this.#out.rejectUnanswered(group.ops, mayBeWritten);
       this.#failEverything();
       return;
     }

@@ -23,6 +23,8 @@ export class ByteWindow {
   view: DataView;
   start = 0;
   end = 0;
+  /** Where stretches begin that came as zeros, for the disk could not read them; each to its block's end. */
+  holes: number[] = [];
 
   /** Covers the bytes before `limit` of `file`; a file that ends before simply has fewer. */
   constructor(file: File, limit: number) {
@@ -60,6 +62,7 @@ export class ByteWindow {
   }
 
   async #read(target: Uint8Array, position: number): Promise<number> {
+    this.holes = [];
     try {
       return await this.#file.read(target, position);
     } catch (error) {
@@ -82,7 +85,41 @@ export class ByteWindow {
     } catch (error) {
       if (errorCode(error) !== "EIO") throw error;
       block.fill(0);
+      this.holes.push(position);
       return Math.min(block.length, Math.max((await this.#file.size()) - position, 0));
+    }
+  }
+}
+
+/** Whether the disk can read all bytes of a file from `from` to `to`. */
+export async function isReadable(file: File, from: number, to: number): Promise<boolean> {
+  const window = new ByteWindow(file, to);
+  for (let position = from; position < to; position = window.end) {
+    if ((await window.moveTo(position, 1)) === 0) break;
+    if (window.holes.length > 0) return false;
+  }
+  return true;
+}
+
+/**
+ * The bytes of a file from `from` to `to`, piece by piece, without those that
+ * the disk cannot read. A piece is good until the next is asked for.
+ */
+export async function* readableBytes(
+  file: File,
+  from: number,
+  to: number,
+): AsyncGenerator<{ readonly bytes: Uint8Array; readonly position: number }> {
+  const window = new ByteWindow(file, to);
+  for (let position = from; position < to; position = window.end) {
+    if ((await window.moveTo(position, 1)) === 0) {
+      throw new Error(`${file.path} has become shorter while it was read`);
+    }
+    let start = position;
+    for (const hole of [...window.holes, window.end]) {
+      const bytes = window.bytes.subarray(start - window.start, hole - window.start);
+      if (hole > start) yield { bytes, position: start };
+      start = hole + BLOCK_BYTES - (hole % BLOCK_BYTES);
     }
   }
 }

@@ -31,18 +31,17 @@ import {
 import {
   absent,
   buildStore,
-  expectedState,
   openImage,
   put,
-  recordsOf,
   refusalOf,
   richLife,
   smallStore,
+  soundState,
   stateOf,
 } from "../support/store-life.js";
 
 const closed = await buildStore(richLife, "closed");
-const expected = expectedState(closed, recordsOf(closed));
+const expected = soundState(closed);
 
 /** Refused with this reason, at any number of attempts, and nothing changed but locks. */
 async function requireRefusal(image: StoreImage, reason: Reason, where = ""): Promise<string> {
@@ -80,8 +79,12 @@ test("R9 V9: files of other kinds neither block an opening nor get lost, and are
     image = withFile(image, `${segmentDir}/${stray}`, content);
   }
   image = withFile(image, `${segmentDir}/lost+found/`, new Uint8Array(0));
+  // As in the segment directory, also where a file bears a name that is right elsewhere.
+  const besides = ["foreign.txt", "MANIFEST.bak", `segment_00013_${stamp + 6n}.seg`, name];
+  for (const stray of besides) image = withFile(image, `${dataDir}/${stray}`, new Uint8Array([4]));
   const { host, store } = await openImage(image, {}, closed.clock);
-  assert.deepEqual([...store.stats().open.strayFiles].sort(), [...strays, "lost+found"].sort());
+  const told = [...strays, "lost+found", ...besides].sort();
+  assert.deepEqual([...store.stats().open.strayFiles].sort(), told);
   assert.equal(host.log.lines.filter((line) => line.level === "warn").length, 1);
   assert.deepEqual(await stateOf(store, closed.keys), expected);
   for (let index = 0; index < 60; index += 1) await put(store, `k${index}`, "1".repeat(100));
@@ -92,10 +95,25 @@ test("R9 V9: files of other kinds neither block an opening nor get lost, and are
     const path = `${segmentDir}/${stray}`;
     assert.deepEqual(after.get(path), image.get(path), stray);
   }
+  for (const stray of besides) assert.deepEqual(after.get(`${dataDir}/${stray}`), Uint8Array.of(4));
   assert.ok(after.has(`${segmentDir}/lost+found/`));
   const ids = manifestOf(after).segments.map(({ id }) => id);
   assert.ok(Math.max(...ids) > 12);
   for (const taken of [9, 11, 12]) assert.ok(!ids.includes(taken), `I3: id ${taken} is borne`);
+});
+
+test("R9 V9: of one directory for data and segments every file is judged once", async () => {
+  const host = simHost({ seed: 1 });
+  const one = { ...smallStore, segmentDir: dataDir };
+  const store = await openStore(one, host);
+  for (let index = 0; index < 12; index += 1) await put(store, `k${index}`, "1".repeat(50));
+  await store.hintsWritten();
+  await store.close();
+  const strange = withFile(imageOf(host.files), `${dataDir}/foreign.txt`, Uint8Array.of(1));
+  const again = await openImage(strange, { segmentDir: dataDir }, host.clock);
+  assert.deepEqual(again.store.stats().open.strayFiles, ["foreign.txt"]);
+  assert.ok(again.store.stats().segments > 1);
+  await again.store.close();
 });
 
 test("R9 V9: what an interrupted write left behind under .tmp is no obstacle", async () => {

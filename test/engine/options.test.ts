@@ -35,7 +35,7 @@ test("every number is taken from its minimum to its maximum, and nothing beside"
       const resolved = resolveStoreOptions({ dataDir, [name]: value });
       assert.equal(resolved[name as keyof StoreOptionsInput], value, "nothing is clamped");
     }
-    const beyond = [min - 1, max + 1, min + 0.5, -min, Number.NaN, Number.POSITIVE_INFINITY];
+    const beyond = [min - 1, max + 1, min + 0.5, -min - 1, Number.NaN, Number.POSITIVE_INFINITY];
     for (const value of [...beyond, String(min), true, null].filter((each) => each !== null)) {
       const faults = faultsOf({ dataDir, [name]: value });
       assert.deepEqual(Object.keys(faults), [name], `${name} ${value}`);

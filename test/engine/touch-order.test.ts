@@ -116,13 +116,19 @@ test("what was read ahead counts only if it is still what stands", async () => {
   await rig.store.close();
 });
 
-test("a record that was published while its touch stood in line is read anew", async () => {
-  const rig = await Rig.open({ inFlightBytesMax: 1 });
-  await rig.set("a", `${large}old`);
+test("a record that was replaced and published while its touch stood in line is read anew", async () => {
   // Each write waits for the one before it to be published.
+  const rig = await Rig.open({ inFlightBytesMax: 1 });
+  await rig.set("first", large);
+  await rig.set("a", `${large}old`);
+  const gate = hold(rig, "read");
+  const first = rig.touch("first", ttl(1000));
   const set = rig.set("a", `${large}new`);
   const touch = rig.touch("a", ttl(60_000));
-  await Promise.all([set, touch]);
+  await rig.settle();
+  assert.equal(gate.held, 2, "the old record is read ahead");
+  gate.open();
+  await Promise.all([first, set, touch]);
   const record = await rig.store.get(bytes("a"));
   assert.equal(Buffer.from(record?.value ?? []).toString(), `${large}new`);
   assert.equal(record?.version, (await touch).version);

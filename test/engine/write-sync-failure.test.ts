@@ -1,6 +1,7 @@
 /** A sync that fails: the store stops writing, says what it does not know, and goes on reading. */
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
+import { Versions } from "../../src/engine/versions.js";
 import type { OperationFacts } from "../support/file-operation.js";
 import { Gate, Rig, rejects, segmentFiles, watch } from "../support/store-rig.js";
 
@@ -186,4 +187,34 @@ test("V10: reads that began before the latch closed are answered after it", asyn
   await rig.settle();
   assert.equal(read.value, "x".repeat(100_000));
   await rejects(rig.store.close(), "SYNC_FAILED");
+});
+
+test("V10 V1 D3: when versions are reserved in the background and that fails, no write under way is acknowledged", async (t) => {
+  for (const durability of ["sync", "buffered"] as const) {
+    const rig = await Rig.open();
+    await rig.set("a", "1");
+    const gate = new Gate();
+    const held = durability === "sync" ? "syncData" : "write";
+    rig.injector = ({ op, path }) => {
+      if (op === held && segmentFiles.test(path)) return gate.fault;
+      const isReservation = op === "syncData" && /MANIFEST\.tmp$/.test(path);
+      return isReservation ? { kind: "error", code: "EIO" } : undefined;
+    };
+    t.mock.getter(Versions.prototype, "isRunningLow", () => true);
+    // So large that it is written off the event loop.
+    const write = rig.set("b", "x".repeat(300_000), { durability });
+    await rig.settle();
+    assert.ok(rig.store.stats().condition.latched, `${durability}: the reservation has failed`);
+    assert.equal(gate.held, 1, `${durability}: the write is under way`);
+    gate.open();
+    await rejects(write, "SYNC_FAILED", "unknown");
+    t.mock.restoreAll();
+    await rejects(rig.set("c", "1"), "STORE_READ_ONLY", "not-applied");
+    assert.deepEqual(await rig.values("a", "b"), { a: "1" }, durability);
+    await rejects(rig.store.close(), "SYNC_FAILED");
+    const next = await rig.powerCut();
+    assert.equal(await next.get("a"), "1");
+    await next.set("c", "1");
+    await next.store.close();
+  }
 });

@@ -84,6 +84,20 @@ describe("the test runner", () => {
     assert.deepEqual([status, output], [1, "no test there: test/nothing\n"]);
   });
 
+  it("leaves out what needs the tools of other languages, says so, and runs it when it is named", () => {
+    addTest("a.test", `it("works", () => {});`);
+    addTest("clients/go.test", `it("speaks", () => { throw new Error("no tools"); });`);
+    const all = run();
+    assert.deepEqual([all.status, all.totals[0]], [0, "# tests 1"]);
+    assert.match(
+      all.output,
+      /1 files of test\/clients need Go and Python: npm test -- test\/clients/,
+    );
+    const named = run("test/clients");
+    assert.deepEqual([named.status, named.totals[2]], [1, "# fail 1"]);
+    assert.doesNotMatch(run("test/a.test.ts").output, /clients/);
+  });
+
   it("does not run the output of a test whose source is gone", () => {
     addTest("a.test", `it("works", () => {});`);
     addTest("old.test", `it("is gone", () => { throw new Error("old"); });`);

@@ -229,7 +229,9 @@ test("V13: ListSegments says in which segment damage is known", async (t) => {
   assert.deepEqual(damaged, [frame.segment]);
 });
 
-test("V1: Sync answers when what was acknowledged before is durable, and not sooner", async (t) => {
+test("V1: Sync answers when what was acknowledged before is durable, and not sooner", {
+  timeout: 20_000,
+}, async (t) => {
   const rig = await Rig.open({ flushIntervalMs: 1000 });
   const { client } = await serve(t, rig);
   await rig.set("a", "1");

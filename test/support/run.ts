@@ -2,7 +2,8 @@
  * `npm test`: runs every compiled *.test.js below dist/test with Node's own
  * runner, two files at a time, and exits with its code.
  *
- *     npm test                                  all
+ *     npm test                                  all but test/clients
+ *     npm test -- test/clients                  clients of other languages: needs Go and Python
  *     npm test -- test/engine                   a folder
  *     npm test -- test/engine/keydir.test.ts    a file, by its source or its output
  *     npm test -- --test-name-pattern=V13       what begins with -- goes to the runner
@@ -25,6 +26,9 @@ const outputRoot = dirname(dirname(fileURLToPath(import.meta.url)));
 const sourceRoot = join(repositoryRoot, "test");
 
 const filesAtOnce = 2;
+
+/** Tests that need the tools of other languages: run when they are named, said to be left out else. */
+const apart = join(sourceRoot, "clients");
 
 /** Compiled tests, sorted. Those of a source that was removed are left out. */
 function findTests(): string[] {
@@ -93,8 +97,19 @@ async function main(given: readonly string[]): Promise<number> {
     console.error(all.length === 0 ? "no test was found" : `no test there: ${unknown.join(", ")}`);
     return 1;
   }
-  const meant = all.filter((test) => paths.some((path) => isMeant(test, path)));
-  return runTests(paths.length === 0 ? all : meant, options);
+  if (paths.length > 0) {
+    return runTests(
+      all.filter((test) => paths.some((path) => isMeant(test, path))),
+      options,
+    );
+  }
+  const here = all.filter((test) => !isMeant(test, apart));
+  const code = await runTests(here, options);
+  if (here.length < all.length) {
+    const count = all.length - here.length;
+    console.log(`${count} files of test/clients need Go and Python: npm test -- test/clients`);
+  }
+  return code;
 }
 
 process.exitCode = await main(process.argv.slice(2));

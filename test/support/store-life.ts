@@ -173,6 +173,10 @@ export function expectedState(
   return state;
 }
 
+/** What reads of every key say while nothing is damaged. */
+export const soundState = (built: BuiltStore): Record<string, KeyState> =>
+  expectedState(built, recordsOf(built));
+
 /**
  * Values, overwritten ones, tombstones, an expired record and its tombstone, a
  * deadline far off, and batches of one, two and three: in sealed segments, and
