@@ -56,6 +56,7 @@ export class CallGate implements StreamObserver {
   readonly #accounts = new WeakMap<object, Accounts>();
   readonly #calls = new Set<GatedCall>();
   readonly #ended = new AbortController();
+  readonly #waiters: (() => void)[] = [];
   #arriving: GatedCall | undefined;
 
   constructor(
@@ -97,6 +98,7 @@ export class CallGate implements StreamObserver {
     stream.once("close", () => {
       this.#calls.delete(call);
       call.close();
+      if (this.#calls.size === 0) for (const wake of this.#waiters.splice(0)) wake();
     });
     this.#arriving = call;
   }
@@ -137,6 +139,11 @@ export class CallGate implements StreamObserver {
   /** Refuses all that wait, with the reason; calls that were let in go on. */
   refuseWaiting(error: KvixError): void {
     for (const call of this.#calls) call.refuseIfWaiting(error);
+  }
+
+  /** Resolves when no call is under way. */
+  async whenEmpty(): Promise<void> {
+    if (this.#calls.size > 0) await new Promise<void>((resolve) => this.#waiters.push(resolve));
   }
 
   /** Looks no more. */

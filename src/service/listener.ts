@@ -36,6 +36,7 @@ export class Listener {
   readonly #context: ListenerContext;
   readonly #servers: Server[] = [];
   readonly #sockets = new Set<Socket>();
+  readonly #waiters: (() => void)[] = [];
   #refused = 0;
   #address: ListenAddress = { host: "", port: 0 };
 
@@ -83,6 +84,11 @@ export class Listener {
     for (const server of this.#servers) server.close();
   }
 
+  /** Resolves when there is no connection. */
+  async whenEmpty(): Promise<void> {
+    if (this.#sockets.size > 0) await new Promise<void>((resolve) => this.#waiters.push(resolve));
+  }
+
   /** Cuts every connection. */
   destroyConnections(): void {
     for (const socket of this.#sockets) socket.destroy();
@@ -112,7 +118,10 @@ export class Listener {
       return;
     }
     this.#sockets.add(socket);
-    socket.once("close", () => this.#sockets.delete(socket));
+    socket.once("close", () => {
+      this.#sockets.delete(socket);
+      if (this.#sockets.size === 0) for (const wake of this.#waiters.splice(0)) wake();
+    });
     accept(socket);
   }
 }

@@ -8,6 +8,7 @@ import { grpcurl, installGrpcurl } from "../support/grpcurl.js";
 import { type CommandResult, ServerProcess } from "../support/server-process.js";
 
 const SERVICES = [
+  "grpc.health.v1.Health",
   "grpc.reflection.v1.ServerReflection",
   "grpc.reflection.v1alpha.ServerReflection",
   "kvix.v1.AdminService",

@@ -79,6 +79,7 @@ test("a kill in the midst of a drain loses nothing that was acknowledged (V1, P2
     const server = await start(t, dataDir);
     await openWatches(rawConnection(t, server.address), 100);
     let isOver = false;
+    let acknowledgements = 0;
     const write = async (name: number): Promise<void> => {
       const client = new RpcClient(server.address);
       for (let count = 0; !isOver; count++) {
@@ -87,6 +88,7 @@ test("a kill in the midst of a drain loses nothing that was acknowledged (V1, P2
         try {
           await client.call(set, { key: Buffer.from(key), value: Buffer.from(value) });
           acknowledged.set(key, value);
+          acknowledgements += 1;
         } catch (error) {
           // A write of unknown fate: what stands there may be either.
           if (!(error instanceof KvixError && error.outcome === "not-applied")) {
@@ -98,7 +100,8 @@ test("a kill in the midst of a drain loses nothing that was acknowledged (V1, P2
       client.close();
     };
     const writers = Array.from({ length: 16 }, (_, name) => write(name));
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    // Every key has been written by then, and at most 16 writes are of unknown fate.
+    while (acknowledgements < 16 * 10) await new Promise((resolve) => setTimeout(resolve, 20));
     server.signal("SIGTERM");
     await new Promise((resolve) => setTimeout(resolve, round * 3));
     const { signal, code } = await server.end("SIGKILL");
