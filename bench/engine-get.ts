@@ -7,7 +7,12 @@ export function run(): Promise<BenchResult> {
   return compare({
     name: "engine-get",
     unit: "gets/s",
-    prepare: [{ kind: "load", durability: "end" }, { kind: "settle" }],
+    // Every store has caches, if only the processor's: they are filled before the clock runs.
+    prepare: [
+      { kind: "load", durability: "end" },
+      { kind: "settle" },
+      { kind: "get", milliseconds: 2 * sizes.lapMs },
+    ],
     task: { kind: "get", milliseconds: sizes.lapMs },
     alsoOurs: ["kvix-uncached"],
     startsEmpty: false,

@@ -42,7 +42,7 @@ async function openWith(
       get:
         options.cacheBytesMax === 0
           ? "`get` of the engine with `cacheBytesMax` 0: one `pread` each"
-          : "`get` of the engine; what it has read before is in its cache of 128 MiB",
+          : "`get` of the engine; what it has read before is in its cache of 256 MiB",
       "load each": `\`batch\` of ${batchRecords}, sync, ${batchesInFlight} in flight`,
       "load end": `\`batch\` of ${batchRecords}, buffered, ${batchesInFlight} in flight, the last one sync`,
     },

@@ -33,6 +33,8 @@ import { WriteQueue } from "./write-queue.js";
 
 /** How many bytes of secret the index is seeded with, so that nobody can aim for collisions. */
 const SEED_BYTES = 16;
+/** The cache of records takes at most this part of the memory: there is an index to hold, too. */
+const CACHE_MEMORY_SHARE = 16;
 
 /**
  * Opens the store in `dataDir`, or makes one. Throws OPTION_INVALID,
@@ -85,7 +87,8 @@ function assemble(
   const latch = new Latch(hostLog);
   const versions = new Versions(found.nextVersion, Number(manifest.current.versionMark));
   const publisher = new Publisher(keydir, segments, versions.last);
-  const reader = new RecordReader(clock, damage, new RecordCache(options.cacheBytesMax));
+  const cacheBytes = Math.min(options.cacheBytesMax, host.memoryBytes / CACHE_MEMORY_SHARE);
+  const reader = new RecordReader(clock, damage, new RecordCache(cacheBytes));
   const { storeId } = manifest.current;
   const hints = new HintKeeper({ host, directories, storeId, keydir, damage, latch });
   const space = diskSpace(world);

@@ -128,11 +128,12 @@ export const storeOptionTable: Readonly<Record<keyof StoreOptionsInput, StoreOpt
   },
   cacheBytesMax: {
     kind: "number",
-    default: 128 * MiB,
+    default: CACHE_BYTES_MAX,
     min: 0,
     max: CACHE_BYTES_MAX,
     unit: "bytes",
-    sentence: "How much memory the small records that were read lately may take; 0: none.",
+    sentence:
+      "How much memory small records that were read lately may take, within a sixteenth of all memory; 0: none.",
   },
   inFlightBytesMax: {
     kind: "number",

@@ -1,5 +1,5 @@
 /**
- * All that kvix asks of the machine: files, time, randomness and a log.
+ * All that kvix asks of the machine: files, time, randomness, memory and a log.
  *
  * Nothing above this floor touches node:fs, timers, Date.now or randomness, so
  * a simulated host gives crash tests, clock tests and whole-store simulation.
@@ -12,6 +12,8 @@ export interface Host {
   readonly clock: Clock;
   readonly entropy: Entropy;
   readonly log: Log;
+  /** The memory that this process may use, in bytes: the machine's, or less if something bounds it. */
+  readonly memoryBytes: number;
 }
 
 /** Time, and turns on the event loop. */

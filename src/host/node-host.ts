@@ -1,5 +1,6 @@
 /** The real machine: what a store runs on outside of tests. */
 import { randomBytes } from "node:crypto";
+import { totalmem } from "node:os";
 import type { Entropy, Host, Log } from "./host.js";
 import { NodeClock } from "./node-clock.js";
 import { NodeFileSystem } from "./node-file-system.js";
@@ -32,5 +33,12 @@ export function nodeHost(options: NodeHostOptions = {}): Host {
     clock: new NodeClock(),
     entropy: new NodeEntropy(),
     log: options.log ?? silentLog,
+    memoryBytes: memoryBytes(),
   };
+}
+
+/** A cgroup may bound it; one without a bound is told as 0, or as more than there is. */
+function memoryBytes(): number {
+  const bound = process.constrainedMemory();
+  return bound > 0 ? Math.min(bound, totalmem()) : totalmem();
 }

@@ -84,6 +84,7 @@ export function simHost(options: SimHostOptions): SimHost {
     files: options.files ?? new SimFileSystem({ seed, scheduler }),
     clock: options.clock ?? new SimClock({ scheduler }),
     entropy: new SimEntropy(seed),
+    memoryBytes: 2 ** 30,
     log: options.log ?? new SimLog(),
   };
 }
