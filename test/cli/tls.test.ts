@@ -41,7 +41,7 @@ test("without them it is refused in one line that says no more than it knows", a
   const where = ["--endpoint", server.address, "--timeout", "5s"];
   const cases: readonly (readonly [string[], RegExp])[] = [
     [[], /^kvix get: .*\n$/],
-    [["--tls"], /^kvix get: no connection to \S+ self-signed certificate\. .*--tls-ca.*\n$/],
+    [["--tls"], /^kvix get: no connection to \S+ self-signed certificate\b.*--tls-ca.*\n$/],
     [["--tls-ca", cert], /^kvix get: .*\n$/],
   ];
   for (const [flags, expected] of cases) {
