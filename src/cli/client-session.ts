@@ -17,7 +17,7 @@ import { addressRange, ENDPOINT_DEFAULT, ENDPOINT_VARIABLE, parseAddress } from 
 import { ExitCode } from "./exit-code.js";
 import { CommandEnd } from "./failure.js";
 import { durationUnitNames, parseDuration } from "./quantity.js";
-import { channelCredentials, readTlsFlags, type TlsFiles } from "./tls-flags.js";
+import { channelCredentials, readTlsFlags, type TlsFiles, tlsChannelOptions } from "./tls-flags.js";
 import type { FaultList } from "./usage-error.js";
 import type { VerbContext } from "./verb.js";
 
@@ -105,8 +105,9 @@ export async function withServer<Result>(
     "grpc.max_receive_message_length": -1,
     "grpc.max_send_message_length": -1,
     "grpc.enable_http_proxy": 0,
+    ...tlsChannelOptions(session.endpoint, session.tls),
   };
-  const channel = await channelCredentials(session.tls);
+  const channel = await channelCredentials(session.endpoint, session.tls);
   const client = new RpcClient(session.endpoint, options, channel);
   try {
     return await use(async (method, request) => {

@@ -66,3 +66,26 @@ test("files that are no certificates are refused by the flag that names them", a
     assert.match(stderr, expected);
   }
 });
+
+test("a certificate for another address is refused, though its authority is known", async () => {
+  const home = makeFolder();
+  const other = join(home.path, "other.pem");
+  const otherKey = join(home.path, "other-key.pem");
+  const made = spawnSync("openssl", [
+    ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"],
+    ...["-days", "1", "-keyout", otherKey, "-out", other, "-subj", "/CN=address.invalid"],
+    ...["-addext", "subjectAltName=IP:127.0.0.2,DNS:address.invalid"],
+  ]);
+  assert.equal(made.status, 0, String(made.stderr));
+  const files = ["--tls-cert", other, "--tls-key", otherKey];
+  const elsewhere = await ServerProcess.start(join(home.path, "data"), ...files);
+  try {
+    const where = ["--endpoint", elsewhere.address, "--tls-ca", other, "--timeout", "5s"];
+    const { code, stderr } = await run(["get", "k", ...where]);
+    assert.equal(code, 5, stderr);
+    assert.match(stderr, /127\.0\.0\.1/);
+  } finally {
+    await elsewhere.end("SIGKILL");
+    home.remove();
+  }
+});
