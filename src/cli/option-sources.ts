@@ -146,4 +146,6 @@ const readQuantity: Readonly<Record<NumberOption["unit"], (text: string) => numb
   ms: (text) => parseDuration(text, "ms"),
   calls: readCount,
   connections: readCount,
+  percent: readCount,
+  files: readCount,
 };

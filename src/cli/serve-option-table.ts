@@ -42,6 +42,13 @@ const storeFlags: Readonly<
   inFlightBytesMax: ["--max-in-flight-bytes", "SIZE"],
   diskReserveBytes: ["--disk-reserve-bytes", "SIZE"],
   recovery: ["--recovery", "POLICY"],
+  compaction: ["--compaction", "MODE"],
+  compactionIntervalMs: ["--compaction-interval", "TIME"],
+  compactionWindow: ["--compaction-window", "HOURS"],
+  compactionDeadPercent: ["--compaction-dead-percent", "N"],
+  compactionBytesPerSecondMax: ["--max-compaction-rate", "SIZE"],
+  watchRetentionMs: ["--watch-retention", "TIME"],
+  openFilesMax: ["--max-open-files", "N"],
   trustClock: ["--trust-clock", "BOOL"],
   liftFloors: ["--lift-floors", "BOOL"],
 };

@@ -11,6 +11,7 @@ import type { FileLock } from "../host/file-system.js";
 import type { Host } from "../host/host.js";
 import type { SegmentSet } from "../storage/segment-set.js";
 import { hasExpired } from "./accepted-state.js";
+import type { Compactor } from "./compaction/compactor.js";
 import type { DamageRegister } from "./damage.js";
 import type { DiskSpace } from "./disk-space.js";
 import { DuplicateFinder } from "./duplicate-finder.js";
@@ -45,7 +46,13 @@ import type {
   TouchResult,
   WriteOptions,
 } from "./store.js";
-import type { OpenStats, SegmentFacts, StoreSettings, StoreStats } from "./store-stats.js";
+import type {
+  CompactionProgress,
+  OpenStats,
+  SegmentFacts,
+  StoreSettings,
+  StoreStats,
+} from "./store-stats.js";
 import type { Sweep } from "./sweep.js";
 import type { Upkeep } from "./upkeep.js";
 import type { Versions } from "./versions.js";
@@ -72,6 +79,7 @@ export interface StoreParts {
   readonly space: DiskSpace;
   readonly hints: HintKeeper;
   readonly upkeep: Upkeep;
+  readonly compactor: Compactor;
   readonly openStats: OpenStats;
   readonly newestTimestampMs: number;
   /** Made with the function that submits the sweep's writes. */
@@ -92,6 +100,7 @@ export class LocalStore implements Store {
     this.#lister = new PageLister({ ...parts, clock: parts.host.clock });
     this.#sweep = parts.sweepWith((key, version) => this.#expire(key, version));
     this.#sweep.start();
+    parts.compactor.start();
   }
 
   get version(): number {
@@ -184,6 +193,13 @@ export class LocalStore implements Store {
     return await this.#lister.list(options);
   }
 
+  compact(
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): AsyncIterable<CompactionProgress> {
+    this.#requireOpen();
+    return this.#parts.compactor.compact(options);
+  }
+
   async sync(): Promise<number> {
     await this.flush();
     return this.#parts.queue.durableVersion;
@@ -221,6 +237,7 @@ export class LocalStore implements Store {
       expired: this.#sweep.expired,
       sweepPausedBecause: this.#sweep.pausedBecause,
       hintsMissing: hints.missing,
+      compaction: this.#parts.compactor.stats(),
       condition: this.#condition(),
       damage: damage.toStats(),
       open: this.#parts.openStats,
@@ -292,6 +309,7 @@ export class LocalStore implements Store {
     this.#lister.close();
     this.#parts.upkeep.stop();
     await attempt(() => this.#sweep.stop());
+    await attempt(() => this.#parts.compactor.stop());
     await attempt(() => queue.close());
     await attempt(() => hints.stop());
     const newestMs = Math.max(this.#parts.newestTimestampMs, host.clock.wallMs());

@@ -9,6 +9,7 @@ import type { ManifestFile } from "../storage/manifest-file.js";
 import { SegmentSet } from "../storage/segment-set.js";
 import { AcceptedState } from "./accepted-state.js";
 import { Answerer } from "./answerer.js";
+import { Compactor } from "./compaction/compactor.js";
 import { DamageRegister } from "./damage.js";
 import { findStrayFiles, holdDirectories, openFailed, openManifest } from "./directories.js";
 import { DiskSpace } from "./disk-space.js";
@@ -142,6 +143,20 @@ function assemble(
     flushIntervalMs,
     onIdle: () => upkeep.kick(),
   });
+  const compactor = new Compactor({
+    clock,
+    log: hostLog,
+    run: {
+      run: async () => ({ outcome: "nothing-to-do", why: "" }),
+      isDue: () => false,
+      segmentsRemoved: 0,
+      pinnedBytes: 0,
+      historyFloor: Number(manifest.current.historyFloor),
+    },
+    mode: options.compaction,
+    intervalMs: options.compactionIntervalMs,
+    window: options.compactionWindow,
+  });
   const upkeep = new Upkeep(clock, keydir, () => queue.isBusy);
   upkeep.kick();
   for (const segment of found.withoutHint) hints.add(segment);
@@ -164,6 +179,7 @@ function assemble(
     space,
     hints,
     upkeep,
+    compactor,
     newestTimestampMs,
     sweepWith: (expire) => new Sweep({ ...sweepContext, expire }),
   };

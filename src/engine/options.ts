@@ -14,6 +14,9 @@ import type { Durability } from "./store.js";
 /** What to do about damage found at opening. */
 export type RecoveryPolicy = "degraded" | "strict";
 
+/** Whether compaction runs by itself, or only when it is asked for. */
+export type CompactionMode = "scheduled" | "manual";
+
 /** The options of a store, as a caller gives them; only `dataDir` is required. */
 export interface StoreOptionsInput {
   readonly dataDir: string;
@@ -27,6 +30,13 @@ export interface StoreOptionsInput {
   readonly inFlightBytesMax?: number | undefined;
   readonly diskReserveBytes?: number | undefined;
   readonly recovery?: RecoveryPolicy | undefined;
+  readonly compaction?: CompactionMode | undefined;
+  readonly compactionIntervalMs?: number | undefined;
+  readonly compactionWindow?: string | undefined;
+  readonly compactionDeadPercent?: number | undefined;
+  readonly compactionBytesPerSecondMax?: number | undefined;
+  readonly watchRetentionMs?: number | undefined;
+  readonly openFilesMax?: number | undefined;
   readonly trustClock?: boolean | undefined;
   readonly liftFloors?: boolean | undefined;
 }
@@ -44,7 +54,7 @@ export interface NumberOption {
   readonly max: number;
   /** The minimum with `liftFloors`; the same if left out. */
   readonly floorLifted?: number;
-  readonly unit: "bytes" | "ms" | "calls" | "connections";
+  readonly unit: "bytes" | "ms" | "calls" | "connections" | "percent" | "files";
   readonly sentence: string;
 }
 
@@ -75,6 +85,8 @@ export type StoreOption = NumberOption | ChoiceOption | SwitchOption | TextOptio
 
 const MiB = 1024 * 1024;
 const GiB = 1024 * MiB;
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
 
 /** Every option of a store. */
 export const storeOptionTable: Readonly<Record<keyof StoreOptionsInput, StoreOption>> = {
@@ -158,6 +170,63 @@ export const storeOptionTable: Readonly<Record<keyof StoreOptionsInput, StoreOpt
     default: "degraded",
     choices: ["degraded", "strict"],
     sentence: "On damage at opening: serve what is left and say so, or refuse.",
+  },
+  compaction: {
+    kind: "choice",
+    default: "scheduled",
+    choices: ["scheduled", "manual"],
+    sentence: "Whether compaction runs by itself, or only when it is asked for.",
+  },
+  compactionIntervalMs: {
+    kind: "number",
+    default: 5 * HOUR_MS,
+    min: 5 * HOUR_MS,
+    max: 168 * HOUR_MS,
+    floorLifted: 1,
+    unit: "ms",
+    sentence:
+      "How long after the end of a compaction the next one begins, if dead bytes do not begin it earlier.",
+  },
+  compactionWindow: {
+    kind: "text",
+    default: "",
+    sentence:
+      "The hours of the day, UTC, in which compaction may run by itself, such as 22-6; by default all.",
+  },
+  compactionDeadPercent: {
+    kind: "number",
+    default: 33,
+    min: 10,
+    max: 90,
+    unit: "percent",
+    sentence: "Compaction begins when so much of all bytes is dead, and at least 64 MiB.",
+  },
+  compactionBytesPerSecondMax: {
+    kind: "number",
+    default: 128 * MiB,
+    min: MiB,
+    max: 16 * GiB,
+    floorLifted: 1,
+    unit: "bytes",
+    sentence: "How many bytes compaction reads and writes a second; less while others wait.",
+  },
+  watchRetentionMs: {
+    kind: "number",
+    default: 10 * MINUTE_MS,
+    min: 0,
+    max: 168 * HOUR_MS,
+    unit: "ms",
+    sentence:
+      "How long the log keeps its history from compaction, for watchers that resume; at most 1 GiB of it.",
+  },
+  openFilesMax: {
+    kind: "number",
+    default: 512,
+    min: 16,
+    max: 65_536,
+    floorLifted: 1,
+    unit: "files",
+    sentence: "How many sealed segments are kept open; the others are opened when they are read.",
   },
   trustClock: {
     kind: "switch",

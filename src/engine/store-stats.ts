@@ -37,7 +37,7 @@ export interface DamageStats {
 }
 
 /** What a segment is to its store. */
-export type SegmentRole = "active" | "sealed";
+export type SegmentRole = "active" | "sealed" | "compacted";
 
 /** One file of a store as it is now. */
 export interface SegmentFacts {
@@ -64,6 +64,80 @@ export interface StoreSettings {
   readonly flushIntervalMs: number;
 }
 
+/** What a compaction is doing. */
+export type CompactionPhase =
+  /** It waits for its turn in the write queue, or for the disk. */
+  | "preparing"
+  /** It reads victims, asks which records live, and writes those anew. */
+  | "copying"
+  /** The outputs are made durable and take the place of the victims. */
+  | "committing"
+  /** The index is pointed at the outputs, and the victims' files go. */
+  | "removing"
+  /** The run is over. */
+  | "done";
+
+/** How a run of compaction ended. */
+export type CompactionOutcome =
+  /** All that was worth it was compacted. */
+  | "completed"
+  /** There was nothing worth it. */
+  | "nothing-to-do"
+  /** There was, but it could not be: `why` says so. */
+  | "declined"
+  /** Who asked for it gave up, or the store was closed. */
+  | "cancelled"
+  /** Something failed: `why` says what. What was committed before stays. */
+  | "failed";
+
+/** How far a run of compaction is. Counts are of the run. */
+export interface CompactionProgress {
+  readonly phase: CompactionPhase;
+  /** Segments that are gone, or whose records are copied. */
+  readonly segmentsDone: number;
+  /** Segments that the run has chosen so far, those done included. */
+  readonly segmentsChosen: number;
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+  /** Bytes of segments that were removed, less those that were written. */
+  readonly bytesReclaimed: number;
+  /** How much of the work that is known of is done: 0 to 1. */
+  readonly share: number;
+  /** Undefined until the run is over. */
+  readonly outcome: CompactionOutcome | undefined;
+  /** Why it was declined, cancelled or failed; empty otherwise. */
+  readonly why: string;
+}
+
+/** What compaction does and has done, since the store was opened. */
+export interface CompactionStats {
+  /** "off": it is not scheduled, and none runs. */
+  readonly state: "off" | "idle" | "running";
+  /** The run under way; undefined: none is. */
+  readonly current: CompactionProgress | undefined;
+  /** Runs that are over. */
+  readonly runs: number;
+  /** The last of them; undefined: there was none. */
+  readonly last:
+    | {
+        readonly startedAtMs: number;
+        readonly endedAtMs: number;
+        readonly progress: CompactionProgress;
+      }
+    | undefined;
+  /** When the next one begins by itself, in Unix ms, unless dead bytes begin it earlier; 0: never. */
+  readonly nextAtMs: number;
+  /** Over all runs. */
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+  readonly bytesReclaimed: number;
+  readonly segmentsRemoved: number;
+  /** Bytes of files that are no longer part of the store, and wait for their readers. */
+  readonly pinnedBytes: number;
+  /** The history of changes is complete only above this version; 0: all of it is. */
+  readonly historyFloor: number;
+}
+
 /** What a store tells of itself at one moment. */
 export interface StoreStats {
   readonly version: number;
@@ -84,6 +158,7 @@ export interface StoreStats {
   readonly expired: number;
   readonly sweepPausedBecause: string | undefined;
   readonly hintsMissing: number;
+  readonly compaction: CompactionStats;
   readonly condition: StoreCondition;
   readonly damage: readonly DamageStats[];
   readonly open: OpenStats;

@@ -6,7 +6,7 @@
  *
  * Errors are KvixErrors of the catalogue. Absence is a value, not an error.
  */
-import type { SegmentFacts, StoreSettings, StoreStats } from "./store-stats.js";
+import type { CompactionProgress, SegmentFacts, StoreSettings, StoreStats } from "./store-stats.js";
 
 /** When a write may be acknowledged; see the proto's Durability. */
 export type Durability = "sync" | "buffered";
@@ -205,6 +205,15 @@ export interface Store {
   list(options: ListOptions): Promise<ListPage>;
   /** Resolves to the newest durable version when everything acknowledged so far is durable. */
   sync(): Promise<number>;
+  /**
+   * Runs a compaction, or joins the one under way, and tells how far it is: a few
+   * times a second, and at its end, with an outcome. A run that was asked for is
+   * cancelled when all who asked have given up (by `signal`, or by leaving the
+   * loop). Bad news is an outcome; it throws STORE_CLOSING alone.
+   */
+  compact(options?: {
+    readonly signal?: AbortSignal | undefined;
+  }): AsyncIterable<CompactionProgress>;
   stats(): StoreStats;
   /** The files that it consists of, oldest first. */
   segments(): readonly SegmentFacts[];

@@ -59,7 +59,11 @@ const serverStates = {
 
 const durabilities = { sync: Durability.SYNC, buffered: Durability.BUFFERED } as const;
 
-const segmentStates = { active: SegmentState.ACTIVE, sealed: SegmentState.SEALED } as const;
+const segmentStates = {
+  active: SegmentState.ACTIVE,
+  sealed: SegmentState.SEALED,
+  compacted: SegmentState.COMPACTED,
+} as const;
 
 /** The handlers of AdminService. */
 export function adminHandlers(context: AdminServiceContext): HandlersOf<typeof AdminService> {

@@ -232,6 +232,7 @@ function wrapWrites(store: Store, look: (options: WriteOptions) => void): Store 
     batch: (...args) => store.batch(...args),
     list: (...args) => store.list(...args),
     sync: () => store.sync(),
+    compact: (...args) => store.compact(...args),
     segments: () => store.segments(),
     stats: () => store.stats(),
     close: () => store.close(),

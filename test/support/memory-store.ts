@@ -31,7 +31,7 @@ import type {
   TouchResult,
   WriteOptions,
 } from "../../src/engine/store.js";
-import type { SegmentFacts, StoreStats } from "../../src/engine/store-stats.js";
+import type { CompactionProgress, SegmentFacts, StoreStats } from "../../src/engine/store-stats.js";
 
 /** What stands under a key. */
 interface Entry {
@@ -186,6 +186,21 @@ export class MemoryStore implements Store {
     return { versions };
   }
 
+  async *compact(): AsyncGenerator<CompactionProgress> {
+    this.#requireOpen();
+    yield {
+      phase: "done",
+      segmentsDone: 0,
+      segmentsChosen: 0,
+      bytesRead: 0,
+      bytesWritten: 0,
+      bytesReclaimed: 0,
+      share: 1,
+      outcome: "nothing-to-do",
+      why: "",
+    };
+  }
+
   stats(): StoreStats {
     return { ...emptyStats, version: this.#version, keys: this.#entries.size };
   }
@@ -306,6 +321,19 @@ const emptyStats: StoreStats = {
   expired: 0,
   sweepPausedBecause: undefined,
   hintsMissing: 0,
+  compaction: {
+    state: "off",
+    current: undefined,
+    runs: 0,
+    last: undefined,
+    nextAtMs: 0,
+    bytesRead: 0,
+    bytesWritten: 0,
+    bytesReclaimed: 0,
+    segmentsRemoved: 0,
+    pinnedBytes: 0,
+    historyFloor: 0,
+  },
   condition: { degraded: false, latched: false, full: false, reasons: [] },
   damage: [],
   open: {
