@@ -9,8 +9,6 @@
  */
 import { create } from "@bufbuild/protobuf";
 import { type HintRequest, HintRequestSchema } from "../../gen/kvix/v1/kvix_pb.js";
-import { FrameFlag } from "../format/frame.js";
-import { HintFlag } from "../format/hint-layout.js";
 import { HintWriter } from "../format/hint-writer.js";
 import type { Host } from "../host/host.js";
 import { HintFile } from "../storage/hint-file.js";
@@ -19,6 +17,7 @@ import type { Segment } from "../storage/segment.js";
 import { findFrame, type ScanRange, type ScanStop, scanFrames } from "../storage/segment-scan.js";
 import { type DamageRegister, damageMessage } from "./damage.js";
 import { type FrameEntry, type FrameRequest, type FrameSink, visitFrame } from "./frame-loader.js";
+import { addLostToHint, addToHint } from "./hint-entry.js";
 import { type Keydir, NO_ENTRY } from "./keydir/keydir.js";
 import type { Latch } from "./latch.js";
 import { type LostFrame, salvageRun } from "./salvage.js";
@@ -60,6 +59,11 @@ export class HintKeeper {
     if (this.#isStopped) return;
     this.#queue.push(segment);
     this.#working ??= this.#work();
+  }
+
+  /** Whether the hint of a segment is still to be written. */
+  isPending(segment: Segment): boolean {
+    return this.#queue.includes(segment);
   }
 
   /** Resolves when nothing is left to do. */
@@ -233,35 +237,4 @@ function rangeOf(segment: Segment, from: number): ScanRange {
   const { file, name, length } = segment;
   if (file === undefined) throw new Error("the segment is missing");
   return { file, salt: name.salt, from, to: length };
-}
-
-/** A key whose frame is known to be unreadable: a read of it is DATA_LOSS after the next opening, too. */
-function addLostToHint(writer: HintWriter, lost: LostFrame): Uint8Array | undefined {
-  const { bytes, fields, offset, isCertain } = lost;
-  return writer.add(
-    bytes,
-    fields.keyStart,
-    fields.keyEnd,
-    offset,
-    bytes.length,
-    fields.version,
-    isCertain ? fields.expiresAtMs : 0,
-    HintFlag.DAMAGED,
-  );
-}
-
-function addToHint(writer: HintWriter, entry: FrameEntry): Uint8Array | undefined {
-  const isTombstone = (entry.flags & FrameFlag.TOMBSTONE) !== 0;
-  const isExpired = (entry.flags & FrameFlag.EXPIRED) !== 0;
-  const flags = (isTombstone ? HintFlag.TOMBSTONE : 0) | (isExpired ? HintFlag.EXPIRED : 0);
-  return writer.add(
-    entry.bytes,
-    entry.keyStart,
-    entry.keyEnd,
-    entry.offset,
-    entry.length,
-    entry.version,
-    entry.expiresAtMs,
-    flags,
-  );
 }

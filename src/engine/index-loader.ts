@@ -51,6 +51,7 @@ export class IndexLoader implements EntrySink {
   load(segment: Segment, entry: LoadedEntry): void {
     this.#entries += 1;
     segment.coverVersion(entry.version);
+    if (entry.isTombstone) segment.coverTombstone(entry.version, entry.length);
     const keydir = this.#keydir;
     const { source, keyStart, keyEnd, version } = entry;
     const known = keydir.findIn(source, keyStart, keyEnd);

@@ -12,6 +12,7 @@ import type { Host } from "../host/host.js";
 import type { SegmentSet } from "../storage/segment-set.js";
 import { hasExpired } from "./accepted-state.js";
 import type { Compactor } from "./compaction/compactor.js";
+import type { Steps } from "./compaction/step.js";
 import type { DamageRegister } from "./damage.js";
 import type { DiskSpace } from "./disk-space.js";
 import { DuplicateFinder } from "./duplicate-finder.js";
@@ -80,6 +81,7 @@ export interface StoreParts {
   readonly hints: HintKeeper;
   readonly upkeep: Upkeep;
   readonly compactor: Compactor;
+  readonly steps: Steps;
   readonly openStats: OpenStats;
   readonly newestTimestampMs: number;
   /** Made with the function that submits the sweep's writes. */
@@ -310,12 +312,13 @@ export class LocalStore implements Store {
     this.#parts.upkeep.stop();
     await attempt(() => this.#sweep.stop());
     await attempt(() => this.#parts.compactor.stop());
+    await attempt(() => this.#parts.steps.stop());
     await attempt(() => queue.close());
     await attempt(() => hints.stop());
     const newestMs = Math.max(this.#parts.newestTimestampMs, host.clock.wallMs());
     await attempt(() => log.markClean(versions.last, newestMs));
     await attempt(() => log.close());
-    for (const segment of segments) await attempt(async () => segment.file?.close());
+    for (const segment of segments.all()) await attempt(async () => segment.file?.close());
     for (const lock of locks) await attempt(() => lock.release());
     if (latch.isClosed) throw latch.uncertain();
     if (failures.length > 0) throw failures[0];

@@ -24,12 +24,13 @@ import type { File } from "../host/file-system.js";
 import type { Host } from "../host/host.js";
 import type { StoreDirectories } from "../storage/layout.js";
 import { type ManifestFile, ManifestUncertainError } from "../storage/manifest-file.js";
-import { Segment, SegmentName } from "../storage/segment.js";
+import { Segment, type SegmentName } from "../storage/segment.js";
 import type { SegmentSet } from "../storage/segment-set.js";
 import type { DamageRegister } from "./damage.js";
 import { type DiskSpace, isDiskFull } from "./disk-space.js";
 import type { Latch } from "./latch.js";
 import { addLostRange, addToManifest, sealInManifest } from "./manifest-edits.js";
+import type { SegmentNamer } from "./segment-namer.js";
 import type { Versions } from "./versions.js";
 
 /** Larger pieces are written off the event loop. */
@@ -45,10 +46,10 @@ export interface LogContext {
   readonly latch: Latch;
   readonly space: DiskSpace;
   readonly damage: DamageRegister;
-  readonly segmentPrefix: string;
+  readonly namer: SegmentNamer;
   readonly segmentBytesMax: number;
-  /** Whether some file in the segment directory bears this id, though no live segment does. */
-  readonly isIdTaken: (id: number) => boolean;
+  /** Called when the session has begun: from here on the store may change what is on disk. */
+  readonly onBegun: () => void;
   /** Called with every segment that was sealed. */
   readonly onSealed: (segment: Segment) => void;
 }
@@ -110,7 +111,7 @@ export class Log {
    */
   async prepare(bytes: number, lastVersion: number): Promise<LogReadiness> {
     const { versions, segmentBytesMax } = this.#context;
-    if (!this.#begun) await this.#begin(lastVersion);
+    await this.begin(lastVersion);
     if (!versions.isReserved(lastVersion)) await this.#reserve(lastVersion);
     else if (versions.isRunningLow) this.#reserveSoon(lastVersion);
     const active = this.#requireActive();
@@ -223,6 +224,27 @@ export class Log {
       });
   }
 
+  /** The segment that is appended to; undefined: there is none yet. */
+  get active(): Segment | undefined {
+    return this.#active;
+  }
+
+  /** Seals the active segment, and begins another. To be called between groups, once begun. */
+  async seal(): Promise<void> {
+    this.#requireUnlatched();
+    if (this.#requireActive().length > 0) await this.#rotate();
+  }
+
+  /**
+   * A durable change of the manifest, by whoever else has one to make. Throws
+   * NO_SPACE or WRITE_FAILED if the old manifest still stands; if that is not
+   * known the latch closes.
+   */
+  async changeManifest(edit: (draft: Manifest) => void): Promise<void> {
+    this.#requireUnlatched();
+    await this.#change(edit);
+  }
+
   /** Lets go of a file that was made for a segment that never came. */
   async close(): Promise<void> {
     await this.#prepared?.file.close();
@@ -237,8 +259,13 @@ export class Log {
     return this.#active;
   }
 
-  async #begin(lastVersion: number): Promise<void> {
-    const { space, versions, damage } = this.#context;
+  /**
+   * Begins the session, once: the clean mark is withdrawn and versions are
+   * reserved, so that the store may be changed. To be called between groups.
+   */
+  async begin(lastVersion: number): Promise<void> {
+    if (this.#begun) return;
+    const { space, versions, damage, onBegun } = this.#context;
     const mark = versions.nextMark(lastVersion);
     const isNew = this.#active === undefined || this.#sealFirst;
     const next = isNew ? await this.#prepareSegment() : undefined;
@@ -259,6 +286,7 @@ export class Log {
     if (damage.hasUnsaved) this.saveDamageSoon();
     // On a full disk the space is for deletes; the reserve is restored when there is more.
     if (!space.isFull) await space.keepReserve();
+    onBegun();
   }
 
   async #rotate(): Promise<void> {
@@ -275,23 +303,13 @@ export class Log {
   /** Makes the file of the next segment, once: a rotation that failed later takes it up again. */
   async #prepareSegment(): Promise<{ name: SegmentName; file: File }> {
     if (this.#prepared !== undefined) return this.#prepared;
-    const { host, directories, manifest, segments, latch, isIdTaken } = this.#context;
-    const { segmentId, segmentTimestamp, storeId, segments: listed } = manifest.current;
-    const id = segments.freeId(listed.length === 0 ? -1 : segmentId, isIdTaken);
-    if (id === undefined) throw new KvixError("SEGMENTS_EXHAUSTED");
-    const now = BigInt(host.clock.wallMs()) * 1_000_000n;
-    const timestampNs = now > segmentTimestamp ? now : segmentTimestamp + 1n;
-    const name = new SegmentName(
-      directories,
-      storeId,
-      this.#context.segmentPrefix,
-      id,
-      timestampNs,
-    );
+    const { host, directories, latch, namer } = this.#context;
+    const name = namer.take();
     let file: File;
     try {
       file = await host.files.open(name.path, "create");
     } catch (cause) {
+      namer.settle(name);
       throw await this.#writeFailed(cause);
     }
     this.#prepared = { name, file };
@@ -305,8 +323,9 @@ export class Log {
   }
 
   #activate(next: { name: SegmentName; file: File }, old: Segment | undefined): void {
-    const { segments, onSealed } = this.#context;
+    const { segments, namer, onSealed } = this.#context;
     this.#prepared = undefined;
+    namer.settle(next.name);
     const segment = new Segment(next.name, next.file, false);
     segments.add(segment);
     this.#active = segment;

@@ -1,6 +1,7 @@
-/** What the log changes in a draft of the manifest. */
+/** What the log and compactions change in a draft of the manifest. */
 import { create } from "@bufbuild/protobuf";
 import {
+  type Segment as ListedSegment,
   type Manifest,
   SegmentSchema,
   SegmentState,
@@ -13,11 +14,7 @@ const LOST_RANGES_MAX = 1024;
 
 /** The active segment becomes a sealed one, with the sums that its hint must match. */
 export function sealInManifest(draft: Manifest, segment: Segment): void {
-  const index = draft.segments.findIndex((each) => each.timestamp === segment.name.timestampNs);
-  const listed = draft.segments[index];
-  if (listed === undefined) throw new Error("the active segment is not in the manifest");
-  draft.segments[index] = create(SegmentSchema, {
-    ...listed,
+  replaceListed(draft, segment.name, {
     state: SegmentState.SEALED,
     length: BigInt(segment.length),
     checksum: segment.checksum,
@@ -36,6 +33,12 @@ export function addToManifest(draft: Manifest, name: SegmentName): void {
       prefix: name.prefix,
     }),
   );
+  noteName(draft, name);
+}
+
+/** The newest name given: a compaction's may be newer than that of a log segment made after it. */
+export function noteName(draft: Manifest, name: SegmentName): void {
+  if (name.timestampNs <= draft.segmentTimestamp) return;
   draft.segmentId = name.id;
   draft.segmentTimestamp = name.timestampNs;
 }
@@ -61,4 +64,55 @@ export function addLostRange(draft: Manifest, range: { first: number; last: numb
       create(VersionRangeSchema, { first: oldest.first, last: second.last }),
     );
   }
+}
+
+/** What a compaction is about to write: listed before its file is made, so that a crash leaves no stray. */
+export function addPendingOutput(draft: Manifest, name: SegmentName): void {
+  draft.segments.push(
+    create(SegmentSchema, {
+      id: name.id,
+      timestamp: name.timestampNs,
+      state: SegmentState.PENDING,
+      prefix: name.prefix,
+    }),
+  );
+  noteName(draft, name);
+}
+
+/**
+ * The one change by which a compaction takes effect: the output becomes part of
+ * the store and the victims leave it. The history is incomplete from then on as
+ * far as a victim of the log reached.
+ */
+export function commitCompaction(
+  draft: Manifest,
+  output: Segment | undefined,
+  victims: readonly Segment[],
+): void {
+  if (output !== undefined) {
+    replaceListed(draft, output.name, {
+      state: SegmentState.COMPACTED,
+      length: BigInt(output.length),
+      checksum: output.checksum,
+      lowestVersion: BigInt(output.lowestVersion),
+      highestVersion: BigInt(output.highestVersion),
+    });
+  }
+  for (const victim of victims) {
+    replaceListed(draft, victim.name, { state: SegmentState.REMOVED });
+    const reached = BigInt(victim.highestVersion);
+    if (victim.isLog && reached > draft.historyFloor) draft.historyFloor = reached;
+  }
+}
+
+/** Segments whose files are gone, or never came. */
+export function dropFromManifest(draft: Manifest, timestamps: ReadonlySet<bigint>): void {
+  draft.segments = draft.segments.filter(({ timestamp }) => !timestamps.has(timestamp));
+}
+
+function replaceListed(draft: Manifest, name: SegmentName, change: Partial<ListedSegment>): void {
+  const index = draft.segments.findIndex((each) => each.timestamp === name.timestampNs);
+  const listed = draft.segments[index];
+  if (listed === undefined) throw new Error(`${name.fileName} is not in the manifest`);
+  draft.segments[index] = create(SegmentSchema, { ...listed, ...change });
 }

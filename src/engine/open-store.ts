@@ -9,7 +9,8 @@ import type { ManifestFile } from "../storage/manifest-file.js";
 import { SegmentSet } from "../storage/segment-set.js";
 import { AcceptedState } from "./accepted-state.js";
 import { Answerer } from "./answerer.js";
-import { Compactor } from "./compaction/compactor.js";
+import type { Choice, PolicyInput } from "./compaction/policy.js";
+import { setUpCompaction } from "./compaction/setup.js";
 import { DamageRegister } from "./damage.js";
 import { findStrayFiles, holdDirectories, openFailed, openManifest } from "./directories.js";
 import { DiskSpace } from "./disk-space.js";
@@ -25,6 +26,7 @@ import { Publisher } from "./publisher.js";
 import { RecordCache } from "./record-cache.js";
 import { RecordReader } from "./record-reader.js";
 import { type Recovered, recover } from "./recovery.js";
+import { SegmentNamer } from "./segment-namer.js";
 import { Staging } from "./staging.js";
 import { Sweep } from "./sweep.js";
 import { Upkeep } from "./upkeep.js";
@@ -37,12 +39,22 @@ const SEED_BYTES = 16;
 /** The cache of records takes at most this part of the memory: there is an index to hold, too. */
 const CACHE_MEMORY_SHARE = 16;
 
+/** Where tests put something of their own. */
+export interface StoreSeams {
+  /** Instead of the policy of compaction. */
+  readonly chooseVictims?: ((input: PolicyInput) => Choice) | undefined;
+}
+
 /**
  * Opens the store in `dataDir`, or makes one. Throws OPTION_INVALID,
  * STORE_LOCKED, LOCK_UNAVAILABLE, FORMAT_TOO_NEW, STORE_MISMATCH,
  * MANIFEST_DAMAGED, STORE_DAMAGED, INDEX_LIMIT_TOO_SMALL, OPEN_FAILED.
  */
-export async function openStore(input: StoreOptionsInput, host: Host): Promise<LocalStore> {
+export async function openStore(
+  input: StoreOptionsInput,
+  host: Host,
+  seams: StoreSeams = {},
+): Promise<LocalStore> {
   const options = resolveStoreOptions(input);
   const { directories, locks } = await holdDirectories(host, options);
   const segments = new SegmentSet();
@@ -57,7 +69,7 @@ export async function openStore(input: StoreOptionsInput, host: Host): Promise<L
       host.log.warn({ files: stray.names }, "files that are not the store's are left alone");
     }
     const world = { host, options, directories, manifest, keydir, damage, segments, found };
-    const parts = assemble(world, stray.ids);
+    const parts = assemble(world, stray.ids, seams);
     const openStats = found.progress.toStats(stray.names);
     return new LocalStore({ ...parts, locks, openStats });
   } catch (error) {
@@ -81,7 +93,8 @@ interface OpenedWorld {
 
 function assemble(
   world: OpenedWorld,
-  takenIds: ReadonlySet<number>,
+  strayIds: ReadonlySet<number>,
+  seams: StoreSeams,
 ): Omit<StoreParts, "locks" | "openStats"> {
   const { host, options, directories, manifest, keydir, damage, segments, found } = world;
   const { clock, log: hostLog } = host;
@@ -93,6 +106,9 @@ function assemble(
   const { storeId } = manifest.current;
   const hints = new HintKeeper({ host, directories, storeId, keydir, damage, latch });
   const space = diskSpace(world);
+  const { segmentPrefix } = options;
+  const names = { clock, directories, manifest, segments, segmentPrefix, strayIds };
+  const namer = new SegmentNamer(names);
   const log = new Log(
     {
       host,
@@ -103,9 +119,9 @@ function assemble(
       latch,
       space,
       damage,
-      segmentPrefix: options.segmentPrefix,
+      namer,
       segmentBytesMax: options.segmentBytesMax,
-      isIdTaken: (id) => takenIds.has(id),
+      onBegun: () => void remover.clearLeftovers(),
       onSealed: (segment) => hints.add(segment),
     },
     found,
@@ -143,19 +159,12 @@ function assemble(
     flushIntervalMs,
     onIdle: () => upkeep.kick(),
   });
-  const compactor = new Compactor({
-    clock,
-    log: hostLog,
-    run: {
-      run: async () => ({ outcome: "nothing-to-do", why: "" }),
-      isDue: () => false,
-      segmentsRemoved: 0,
-      pinnedBytes: 0,
-      historyFloor: Number(manifest.current.historyFloor),
-    },
-    mode: options.compaction,
-    intervalMs: options.compactionIntervalMs,
-    window: options.compactionWindow,
+  const { compactor, steps, remover } = setUpCompaction({
+    ...world,
+    ...{ hints, publisher, versions, latch, log, queue, space, namer },
+    readers: { released: async () => undefined },
+    retained: () => new Set(),
+    choose: seams.chooseVictims,
   });
   const upkeep = new Upkeep(clock, keydir, () => queue.isBusy);
   upkeep.kick();
@@ -180,6 +189,7 @@ function assemble(
     hints,
     upkeep,
     compactor,
+    steps,
     newestTimestampMs,
     sweepWith: (expire) => new Sweep({ ...sweepContext, expire }),
   };

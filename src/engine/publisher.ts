@@ -28,15 +28,20 @@ export class Publisher {
     if (entry.flags !== 0) {
       const known = keydir.findIn(source, keyStart, keyEnd);
       if (known !== NO_ENTRY) {
-        this.#segments.at(keydir.segmentOf(known)).liveBytes -= keydir.lengthOf(known);
+        this.#segments
+          .at(keydir.segmentOf(known))
+          .release(keydir.offsetOf(known), keydir.lengthOf(known));
         keydir.remove(known);
       }
+      segment.coverTombstone(version, length);
     } else {
       const { id } = segment.name;
       const { offset, expiresAtMs } = entry;
       keydir.put(source, keyStart, keyEnd, id, offset, length, expiresAtMs, version);
-      const { replacedSegment, replacedLength } = keydir;
-      if (replacedLength > 0) this.#segments.at(replacedSegment).liveBytes -= replacedLength;
+      const { replacedSegment, replacedOffset, replacedLength } = keydir;
+      if (replacedLength > 0) {
+        this.#segments.at(replacedSegment).release(replacedOffset, replacedLength);
+      }
       segment.liveBytes += length;
     }
     segment.coverVersion(version);

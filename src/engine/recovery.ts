@@ -138,7 +138,7 @@ class Recovery {
     } catch (error) {
       if (errorCode(error) !== "ENOENT") throw error;
     }
-    const segment = new Segment(name, file, !isActive);
+    const segment = new Segment(name, file, !isActive, state !== SegmentState.COMPACTED);
     if (!isActive) {
       segment.length = Number(listed.length);
       segment.checksum = listed.checksum;

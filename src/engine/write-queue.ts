@@ -62,6 +62,8 @@ export class WriteQueue {
   #syncAsked = false;
   #isClosed = false;
   #idle: (() => void)[] = [];
+  /** Work that must not meet a group on its way; done before the next one. */
+  #tasks: (() => Promise<void>)[] = [];
   #durableVersion: number;
   #writtenVersion: number;
   groups = 0;
@@ -126,6 +128,23 @@ export class WriteQueue {
     }
   }
 
+  /**
+   * Runs `task` while no group is under way: what is written is published, and
+   * nothing is written meanwhile. Rejects with what it throws, and with
+   * STORE_READ_ONLY or STORE_CLOSING if it cannot be run.
+   */
+  between<Result>(task: () => Promise<Result>): Promise<Result> {
+    const { latch } = this.#context;
+    return new Promise((resolve, reject) => {
+      if (this.#isClosed) return reject(new KvixError("STORE_CLOSING"));
+      this.#tasks.push(async () => {
+        if (latch.isClosed) reject(latch.readOnly());
+        else await task().then(resolve, reject);
+      });
+      this.#kick();
+    });
+  }
+
   /** Takes nothing more in, and resolves when all that was taken in is answered and synced. */
   async close(): Promise<void> {
     this.#isClosed = true;
@@ -186,7 +205,8 @@ export class WriteQueue {
   async #run(): Promise<void> {
     const { staging, latch, log, values, groups } = this.#context;
     for (;;) {
-      if (!groups.isReady) this.#out.payOwed();
+      if (!groups.isReady || this.#tasks.length > 0) this.#out.payOwed();
+      for (const task of this.#tasks.splice(0)) await task();
       if (latch.isClosed) {
         this.#failEverything();
         break;
@@ -195,6 +215,7 @@ export class WriteQueue {
       if (!staging.isEmpty) await this.#runGroup();
       // At a close, what was let in late is synced as well: the clean mark covers all of it.
       else if ((this.#syncAsked || this.#isClosed) && log.isDirty) await this.#syncOnly();
+      else if (this.#tasks.length > 0) continue;
       else if (this.#waiting.count === 0) break;
       else await values.untilRead(this.#waiting.first);
     }
@@ -208,6 +229,8 @@ export class WriteQueue {
     const idle = this.#idle;
     this.#idle = [];
     for (const wake of idle) wake();
+    // After a defect some may be left: they are told of the latch.
+    if (this.#tasks.length > 0) this.#kick();
   }
 
   #untilIdle(): Promise<void> {

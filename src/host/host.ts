@@ -5,6 +5,7 @@
  * a simulated host gives crash tests, clock tests and whole-store simulation.
  */
 import type { FileSystem } from "./file-system.js";
+import type { Workers } from "./worker.js";
 
 /** The machine, as the floors above see it. */
 export interface Host {
@@ -12,6 +13,7 @@ export interface Host {
   readonly clock: Clock;
   readonly entropy: Entropy;
   readonly log: Log;
+  readonly workers: Workers;
   /** The memory that this process may use, in bytes: the machine's, or less if something bounds it. */
   readonly memoryBytes: number;
 }

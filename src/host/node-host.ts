@@ -4,6 +4,7 @@ import { totalmem } from "node:os";
 import type { Entropy, Host, Log } from "./host.js";
 import { NodeClock } from "./node-clock.js";
 import { NodeFileSystem } from "./node-file-system.js";
+import { NodeWorkers } from "./node-workers.js";
 
 /** A log that says nothing: what a program that embeds the store gets unless it brings its own. */
 export const silentLog: Log = {
@@ -33,6 +34,7 @@ export function nodeHost(options: NodeHostOptions = {}): Host {
     clock: new NodeClock(),
     entropy: new NodeEntropy(),
     log: options.log ?? silentLog,
+    workers: new NodeWorkers(),
     memoryBytes: memoryBytes(),
   };
 }

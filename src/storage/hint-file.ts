@@ -35,13 +35,13 @@ const TAIL_BYTES = 64 * 1024;
 /**
  * Visits the blocks of the hint of `segment`, each only after its checksum has
  * matched. "doubtful" may come after some blocks were visited: what they said
- * was true, but it is not all.
+ * was true, but it is not all. A block is good until its visitor is done.
  */
 export async function loadHint(
   files: FileSystem,
   storeId: Uint8Array,
   segment: Segment,
-  visit: (block: HintBlock) => void,
+  visit: (block: HintBlock) => void | Promise<void>,
 ): Promise<HintLoad> {
   let file: File;
   try {
@@ -63,7 +63,7 @@ async function readHint(
   file: File,
   storeId: Uint8Array,
   segment: Segment,
-  visit: (block: HintBlock) => void,
+  visit: (block: HintBlock) => void | Promise<void>,
 ): Promise<HintLoad> {
   const fileBytes = await file.size();
   const front = new Uint8Array(HINT_HEAD_BYTES);
@@ -86,7 +86,8 @@ async function readHint(
     const block = decodeHintBlock(window.bytes, position - window.start, window.bytes.length);
     if (block.kind === "damaged") return { kind: "doubtful", why: block.why };
     if (!check.accepts(block)) return { kind: "doubtful", why: "a block of another hint" };
-    visit(block);
+    const visiting = visit(block);
+    if (visiting !== undefined) await visiting;
     position = window.start + block.next;
   }
   if (!check.isComplete()) return { kind: "doubtful", why: "blocks are missing" };

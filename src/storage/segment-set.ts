@@ -1,4 +1,8 @@
-/** The segments of an open store by id, and the sums over them. At most one is active. */
+/**
+ * The segments of an open store by id, and the sums over them. At most one is
+ * active. One that a compaction has replaced counts no more, but is found by its
+ * id until its last reader has left: places in it are still under way.
+ */
 import { SEGMENT_ID_MAX } from "../base/limits.js";
 import type { Segment } from "./segment.js";
 
@@ -29,7 +33,27 @@ export class SegmentSet {
     return this.#byId[id];
   }
 
+  /** Takes a segment out that nobody reads any more; its id may be given again. */
+  delete(segment: Segment): void {
+    if (this.#byId[segment.name.id] !== segment) throw new Error("the segment is not there");
+    this.#byId[segment.name.id] = undefined;
+  }
+
+  /** A compaction has replaced a segment: it stays for its readers, and counts no more. */
+  markRemoved(segment: Segment): void {
+    segment.isRemoved = true;
+    this.#count -= 1;
+  }
+
+  /** The segments of the store. */
   *[Symbol.iterator](): Iterator<Segment> {
+    for (const segment of this.#byId) {
+      if (segment !== undefined && !segment.isRemoved) yield segment;
+    }
+  }
+
+  /** Those too that are going. */
+  *all(): Generator<Segment> {
     for (const segment of this.#byId) if (segment !== undefined) yield segment;
   }
 

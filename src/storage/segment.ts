@@ -39,6 +39,20 @@ export class SegmentName {
   }
 }
 
+/**
+ * What a compaction has found in a segment so far. Whatever was live when it was
+ * judged either lives still or has died since, so before the segment goes
+ * liveBytes = keptBytes - diedBytes must hold: then no live record is left behind.
+ */
+export interface Judgement {
+  /** Frames that start below this were judged. */
+  upTo: number;
+  /** Bytes of frames that lived when they were judged. */
+  keptBytes: number;
+  /** Bytes of those that died since. */
+  diedBytes: number;
+}
+
 /** A segment that the index may point into. */
 export class Segment {
   readonly name: SegmentName;
@@ -53,13 +67,36 @@ export class Segment {
   liveBytes = 0;
   lowestVersion = 0;
   highestVersion = 0;
+  /** Bytes of tombstones in it, and the highest version of one; 0: there is none. */
+  tombstoneBytes = 0;
+  highestTombstone = 0;
+  /** Whether it is a piece of the log; else a compaction wrote it. */
+  readonly isLog: boolean;
+  /** A compaction has replaced it: no part of the store, though readers may still be in it. */
+  isRemoved = false;
+  /** How far a compaction has judged its records; undefined: none is reading it. */
+  judgement: Judgement | undefined;
 
-  constructor(name: SegmentName, file: File | undefined, isSealed: boolean) {
+  constructor(name: SegmentName, file: File | undefined, isSealed: boolean, isLog = true) {
     this.name = name;
     this.file = file;
     this.isSealed = isSealed;
+    this.isLog = isLog;
     this.length = 0;
     this.checksum = 0;
+  }
+
+  /** The index points no longer at the frame of `length` bytes at `offset`. */
+  release(offset: number, length: number): void {
+    this.liveBytes -= length;
+    const { judgement } = this;
+    if (judgement !== undefined && offset < judgement.upTo) judgement.diedBytes += length;
+  }
+
+  /** Takes note of a tombstone that lies in this segment. */
+  coverTombstone(version: number, length: number): void {
+    this.tombstoneBytes += length;
+    if (version > this.highestTombstone) this.highestTombstone = version;
   }
 
   /** Takes note of a version that lies in this segment. */

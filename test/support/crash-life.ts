@@ -66,3 +66,33 @@ export async function eventfulLife(run: CrashRun): Promise<void> {
   await firstSession(run);
   await secondSession(run);
 }
+
+/**
+ * Two sessions with compactions, alone and beside writes: over records that were
+ * overwritten, deleted, batched, and that expired.
+ */
+export async function compactedLife(run: CrashRun): Promise<void> {
+  await run.open();
+  await Promise.all(["a", "b", "c", "d"].map((key) => run.set(key, long)));
+  await run.set("t", long, { expiry: { kind: "ttl", ttlMs: 300 } });
+  await run.batch([
+    { key: "a", value: "2" },
+    { key: "e", value: long },
+    { key: "b", value: undefined },
+  ]);
+  await Promise.all([run.set("c", long), run.delete("d"), run.set("f", long)]);
+  await run.host.clock.advance(400);
+  await run.compact();
+  await Promise.all([
+    run.compact(),
+    run.set("a", "3", { durability: "buffered" }),
+    run.set("e", "2", { durability: "buffered" }),
+    run.delete("f"),
+  ]);
+  await run.set("g", long);
+  await run.close();
+  await run.open();
+  await Promise.all([run.set("c", "4", { durability: "buffered" }), run.delete("g")]);
+  await run.set("h", long);
+  await run.compact();
+}

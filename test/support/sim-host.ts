@@ -11,6 +11,7 @@ import { SimClock } from "./sim-clock.js";
 import { SimFileSystem } from "./sim-file-system.js";
 import { SimRandom } from "./sim-random.js";
 import type { SimScheduler } from "./sim-scheduler.js";
+import { SimWorkers } from "./sim-workers.js";
 
 /** One line of the log. */
 export interface LogLine {
@@ -80,9 +81,11 @@ export interface SimHost extends Host {
 /** Makes the parts that are not given. */
 export function simHost(options: SimHostOptions): SimHost {
   const { seed, scheduler } = options;
+  const clock = options.clock ?? new SimClock({ scheduler });
   return {
     files: options.files ?? new SimFileSystem({ seed, scheduler }),
-    clock: options.clock ?? new SimClock({ scheduler }),
+    clock,
+    workers: new SimWorkers(clock),
     entropy: new SimEntropy(seed),
     memoryBytes: 2 ** 30,
     log: options.log ?? new SimLog(),

@@ -9,7 +9,7 @@ import type { Outcome, Reason } from "../../src/base/error-catalogue.js";
 import { KvixError } from "../../src/base/kvix-error.js";
 import { visitFrame } from "../../src/engine/frame-loader.js";
 import type { LocalStore } from "../../src/engine/local-store.js";
-import { openStore } from "../../src/engine/open-store.js";
+import { openStore, type StoreSeams } from "../../src/engine/open-store.js";
 import type { StoreOptionsInput } from "../../src/engine/options.js";
 import type { Expiry, SetResult, TouchExpiry, WriteOptions } from "../../src/engine/store.js";
 import { FrameFlag } from "../../src/format/frame.js";
@@ -144,10 +144,11 @@ export class Rig {
     options: Partial<StoreOptionsInput> = {},
     sim: SimHost = simHost({ seed: 1 }),
     injector?: Injector,
+    seams?: StoreSeams,
   ): Promise<Rig> {
     const rig = new Rig(options, sim);
     rig.injector = injector;
-    rig.#store = await openStore(rig.options, rig.host);
+    rig.#store = await openStore(rig.options, rig.host, seams);
     return rig;
   }
 

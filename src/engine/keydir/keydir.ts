@@ -68,8 +68,9 @@ export class Keydir {
   #isCellsTurn = false;
   /** A visitor is being shown entries. */
   #isShowing = false;
-  /** The segment and frame length of the entry that the last `put` overwrote; length 0: it inserted. */
+  /** Where the frame lay of the entry that the last `put` overwrote; length 0: it inserted. */
   replacedSegment = 0;
+  replacedOffset = 0;
   replacedLength = 0;
 
   constructor(options: KeydirOptions) {
@@ -171,6 +172,7 @@ export class Keydir {
     const known = this.#table.find(hash, source, start, end);
     if (known !== NO_ENTRY) {
       this.replacedSegment = this.#entries.segmentOf(known);
+      this.replacedOffset = this.#entries.offsetOf(known);
       this.replacedLength = this.#entries.lengthOf(known);
       this.#entries.write(known, segment, offset, length, expiresAtMs, version);
       return known;
@@ -180,6 +182,14 @@ export class Keydir {
     this.#entries.write(entry, segment, offset, length, expiresAtMs, version);
     this.#share(end - start, entry);
     return entry;
+  }
+
+  /** The frame of an entry, which stays as it is, lies elsewhere now. */
+  moveFrame(entry: number, segment: number, offset: number): void {
+    const entries = this.#entries;
+    const expiresAtMs = entries.expiresAtMsOf(entry);
+    const length = entries.lengthOf(entry);
+    entries.write(entry, segment, offset, length, expiresAtMs, entries.versionOf(entry));
   }
 
   /** Removes an entry. Its number may be that of another key afterwards. */

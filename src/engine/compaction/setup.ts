@@ -1,0 +1,82 @@
+/** The parts of compaction, put together. */
+import type { Host } from "../../host/host.js";
+import type { StoreDirectories } from "../../storage/layout.js";
+import type { ManifestFile } from "../../storage/manifest-file.js";
+import type { Segment } from "../../storage/segment.js";
+import type { SegmentSet } from "../../storage/segment-set.js";
+import type { DamageRegister } from "../damage.js";
+import type { DiskSpace } from "../disk-space.js";
+import type { HintKeeper } from "../hint-keeper.js";
+import type { Keydir } from "../keydir/keydir.js";
+import type { Latch } from "../latch.js";
+import type { Log } from "../log.js";
+import type { StoreOptions } from "../options.js";
+import type { Publisher } from "../publisher.js";
+import type { SegmentNamer } from "../segment-namer.js";
+import type { Versions } from "../versions.js";
+import type { WriteQueue } from "../write-queue.js";
+import { Candidates } from "./candidates.js";
+import { Compactor } from "./compactor.js";
+import { Pacer } from "./pacer.js";
+import type { Choice, PolicyInput } from "./policy.js";
+import { type Readers, Remover } from "./remover.js";
+import { SegmentCompaction } from "./run.js";
+import { Steps } from "./step.js";
+
+/** What compaction works with: parts of the engine. */
+export interface CompactionParts {
+  readonly host: Host;
+  readonly options: StoreOptions;
+  readonly directories: StoreDirectories;
+  readonly manifest: ManifestFile;
+  readonly segments: SegmentSet;
+  readonly keydir: Keydir;
+  readonly damage: DamageRegister;
+  readonly hints: HintKeeper;
+  readonly publisher: Publisher;
+  readonly versions: Versions;
+  readonly latch: Latch;
+  readonly log: Log;
+  readonly queue: WriteQueue;
+  readonly space: DiskSpace;
+  readonly namer: SegmentNamer;
+  readonly readers: Readers;
+  readonly retained: () => ReadonlySet<Segment>;
+  readonly choose?: ((input: PolicyInput) => Choice) | undefined;
+}
+
+/** What an open store has of it. */
+export interface Compaction {
+  readonly compactor: Compactor;
+  readonly steps: Steps;
+  readonly remover: Remover;
+}
+
+/** Puts it together; nothing runs before the compactor is started. */
+export function setUpCompaction(parts: CompactionParts): Compaction {
+  const { host, options, manifest } = parts;
+  const { clock, log } = host;
+  const remover = new Remover(parts);
+  const candidates = new Candidates(parts);
+  const pacer = new Pacer(clock, options.compactionBytesPerSecondMax);
+  const { storeId } = manifest.current;
+  const steps = new Steps({ ...parts, storeId, candidates, remover, pacer });
+  const run = new SegmentCompaction({
+    ...parts,
+    candidates,
+    steps,
+    remover,
+    segmentBytesMax: options.segmentBytesMax,
+    deadPercent: options.compactionDeadPercent,
+    historyFloor: () => Number(manifest.current.historyFloor),
+  });
+  const compactor = new Compactor({
+    clock,
+    log,
+    run,
+    mode: options.compaction,
+    intervalMs: options.compactionIntervalMs,
+    window: options.compactionWindow,
+  });
+  return { compactor, steps, remover };
+}

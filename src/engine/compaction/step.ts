@@ -1,0 +1,372 @@
+/**
+ * The steps of a compaction, each of which takes effect by one change of the
+ * manifest.
+ *
+ *     copy   list the output as pending -> copy what lives, judged slice by slice
+ *              -> output, hint and directory durable -> log synced
+ *              -> COMMIT: output compacted, victims removed
+ *              -> index pointed at the output -> victims dismissed
+ *     drop   log synced -> COMMIT: victims removed -> victims dismissed
+ *
+ * Invariants
+ *  1. Before the commit nothing has changed but files that are listed as pending;
+ *     after it everything the victims held that lives is in the output (M5).
+ *  2. A record is judged dead by what is published, and all of that is durable
+ *     before the commit (V16).
+ *  3. It commits only if every byte that lives in a victim is accounted for.
+ *  4. Victims leave when the index names none of them and their readers are gone.
+ */
+import { KvixError } from "../../base/kvix-error.js";
+import type { File } from "../../host/file-system.js";
+import type { Host } from "../../host/host.js";
+import type { Message, RunningWorker } from "../../host/worker.js";
+import type { StoreDirectories } from "../../storage/layout.js";
+import { Segment, type SegmentName } from "../../storage/segment.js";
+import { findFrame } from "../../storage/segment-scan.js";
+import type { SegmentSet } from "../../storage/segment-set.js";
+import type { DamageRegister } from "../damage.js";
+import { type DiskSpace, isDiskFull } from "../disk-space.js";
+import type { Keydir } from "../keydir/keydir.js";
+import type { Latch } from "../latch.js";
+import type { Log } from "../log.js";
+import { addPendingOutput, commitCompaction } from "../manifest-edits.js";
+import type { SegmentNamer } from "../segment-namer.js";
+import type { WriteQueue } from "../write-queue.js";
+import type { Candidates, TombstoneFacts } from "./candidates.js";
+import type { RunReport } from "./compactor.js";
+import { workerJob } from "./copier.js";
+import {
+  type Copied,
+  type Damaged,
+  type Examined,
+  type Failed,
+  type JudgeRequest,
+  refOf,
+} from "./copier-orders.js";
+import { isAccountedFor, judgeSlice } from "./judge.js";
+import type { Pacer } from "./pacer.js";
+import { redirect } from "./redirect.js";
+import type { Remover } from "./remover.js";
+
+/** Tombstones are looked into where they are more than this part of the victims. */
+const CHECKED_TOMBSTONE_SHARE = 1 / 64;
+
+/** What steps work with. */
+export interface StepContext {
+  readonly host: Host;
+  readonly directories: StoreDirectories;
+  readonly storeId: Uint8Array;
+  readonly segments: SegmentSet;
+  readonly keydir: Keydir;
+  readonly queue: WriteQueue;
+  readonly log: Log;
+  readonly latch: Latch;
+  readonly space: DiskSpace;
+  readonly damage: DamageRegister;
+  readonly namer: SegmentNamer;
+  readonly candidates: Candidates;
+  readonly remover: Remover;
+  readonly pacer: Pacer;
+}
+
+/** What a step tells of. */
+export interface StepTally {
+  phase(phase: RunReport["phase"]): void;
+  read(bytes: number): void;
+  wrote(bytes: number): void;
+  reclaimed(bytes: number): void;
+}
+
+/** Thrown when a step was told to stop; it has left nothing that counts. */
+export class StepStopped extends Error {}
+
+/** Thrown when a victim is damaged: it is kept as it is. */
+export class VictimUnreadable extends Error {
+  readonly segment: Segment;
+
+  constructor(segment: Segment) {
+    super(`${segment.name.fileName} cannot be read whole`);
+    this.segment = segment;
+  }
+}
+
+/** Takes steps, one at a time. */
+export class Steps {
+  readonly #context: StepContext;
+  readonly #ended = new AbortController();
+  #worker: RunningWorker | undefined;
+  /** What is left to do of a step that took effect. */
+  #finishing: Promise<void> = Promise.resolve();
+  #isIndexBehind = false;
+
+  constructor(context: StepContext) {
+    this.#context = context;
+  }
+
+  /** Whether the index still names segments that are no part of the store. */
+  get isIndexBehind(): boolean {
+    return this.#isIndexBehind;
+  }
+
+  /** Resolves when the step before is over altogether; throws StepStopped on `signal`. */
+  async finished(signal: AbortSignal): Promise<void> {
+    await orStopped(this.#finishing, signal);
+  }
+
+  /** Lets the thread go, at the end of a run. */
+  async release(): Promise<void> {
+    const worker = this.#worker;
+    this.#worker = undefined;
+    await worker?.stop();
+  }
+
+  /** The store closes: what is not done is left to the next opening. */
+  async stop(): Promise<void> {
+    this.#ended.abort();
+    await this.#finishing;
+    await this.#context.remover.stop();
+  }
+
+  /** Removes segments that hold nothing any more. */
+  async drop(victims: readonly Segment[], signal: AbortSignal, tally: StepTally): Promise<void> {
+    const { queue, log, segments, remover } = this.#context;
+    tally.phase("committing");
+    await queue.flush();
+    if (signal.aborted) throw new StepStopped();
+    for (const { name, liveBytes } of victims) {
+      if (liveBytes !== 0) throw new Error(`${name.fileName} has come to life again`);
+    }
+    await log.changeManifest((draft) => commitCompaction(draft, undefined, victims));
+    for (const victim of victims) segments.markRemoved(victim);
+    tally.phase("removing");
+    tally.reclaimed(bytesOf(victims));
+    // Bounded by whoever asks for the next step: they may wait for readers.
+    void remover.dismiss(victims);
+    await this.#untilLeft(victims, signal);
+  }
+
+  /** Copies what lives in the victims, and removes them. Throws VictimUnreadable. */
+  async copy(victims: readonly Segment[], signal: AbortSignal, tally: StepTally): Promise<void> {
+    const { log, namer } = this.#context;
+    tally.phase("copying");
+    const name = namer.take();
+    try {
+      await log.changeManifest((draft) => addPendingOutput(draft, name));
+    } finally {
+      namer.settle(name);
+    }
+    let output: Segment | undefined;
+    try {
+      for (const victim of victims) victim.judgement = { upTo: 0, keptBytes: 0, diedBytes: 0 };
+      const copied = await this.#copyRecords(name, victims, signal, tally);
+      output = await this.#commit(name, copied, victims, signal, tally);
+    } catch (error) {
+      // The thread may still be writing there.
+      await this.release();
+      await this.#discard(name);
+      throw error;
+    } finally {
+      for (const victim of victims) victim.judgement = undefined;
+    }
+    this.#finishing = this.#finish(output, victims);
+    tally.phase("removing");
+    await orStopped(this.#finishing, signal);
+    await this.#untilLeft(victims, signal);
+  }
+
+  /** Bytes of tombstones in a segment that hide nothing. */
+  async examine(segment: Segment, facts: TombstoneFacts, signal: AbortSignal): Promise<number> {
+    const subject = refOf(segment);
+    const answer = await this.#ask(
+      { kind: "examine", subject, ...this.#store(), ...facts },
+      signal,
+    );
+    if (answer["kind"] !== "examined") throw this.#failed(answer as unknown as Failed);
+    return (answer as unknown as Examined).droppableBytes;
+  }
+
+  async #copyRecords(
+    name: SegmentName,
+    victims: readonly Segment[],
+    signal: AbortSignal,
+    tally: StepTally,
+  ): Promise<Copied> {
+    const { candidates, keydir, pacer } = this.#context;
+    const tombstoneBytes = victims.reduce((sum, each) => sum + each.tombstoneBytes, 0);
+    const isWorthIt = tombstoneBytes > bytesOf(victims) * CHECKED_TOMBSTONE_SHARE;
+    const order = {
+      kind: "copy",
+      victims: victims.map(refOf),
+      output: refOf(new Segment(name, undefined, true, false)),
+      ...this.#store(),
+      ...candidates.tombstoneFacts(victims, isWorthIt),
+    };
+    let answer = await this.#ask(order, signal);
+    while (answer["kind"] === "judge") {
+      const request = answer as unknown as JudgeRequest;
+      await pacer.take(request.bytesRead, signal);
+      const keep = await judgeSlice(request, victims[request.victim]!, keydir, pacer);
+      tally.read(request.bytesRead);
+      answer = await this.#ask({ kind: "verdict", keep }, signal);
+    }
+    if (answer["kind"] === "copied") return answer as unknown as Copied;
+    if (answer["kind"] !== "damaged") throw this.#failed(answer as unknown as Failed);
+    const { victim, offset } = answer as unknown as Damaged;
+    throw await this.#unreadable(victims[victim]!, offset);
+  }
+
+  async #commit(
+    name: SegmentName,
+    copied: Copied,
+    victims: readonly Segment[],
+    signal: AbortSignal,
+    tally: StepTally,
+  ): Promise<Segment | undefined> {
+    const { queue, log, segments, host, directories, latch } = this.#context;
+    tally.phase("committing");
+    tally.wrote(copied.length + copied.hintBytes);
+    for (const victim of victims) {
+      if (isAccountedFor(victim)) continue;
+      throw new Error(`not all that lives in ${victim.name.fileName} was copied`);
+    }
+    await queue.flush();
+    try {
+      await host.files.syncDirectory(directories.segments);
+    } catch (error) {
+      latch.close("a sync of the segment directory failed", error);
+      throw latch.readOnly();
+    }
+    if (copied.length === 0) return await this.#commitNothing(name, victims, signal, tally);
+    const output = segmentFrom(name, await host.files.open(name.path, "read"), copied);
+    try {
+      if (signal.aborted) throw new StepStopped();
+      await log.changeManifest((draft) => commitCompaction(draft, output, victims));
+    } catch (error) {
+      await output.file?.close();
+      throw error;
+    }
+    segments.add(output);
+    for (const victim of victims) segments.markRemoved(victim);
+    tally.reclaimed(bytesOf(victims) - output.length);
+    return output;
+  }
+
+  /** All has died meanwhile: the victims go, and the output does not come. */
+  async #commitNothing(
+    name: SegmentName,
+    victims: readonly Segment[],
+    signal: AbortSignal,
+    tally: StepTally,
+  ): Promise<undefined> {
+    const { log, segments } = this.#context;
+    if (signal.aborted) throw new StepStopped();
+    await log.changeManifest((draft) => commitCompaction(draft, undefined, victims));
+    for (const victim of victims) segments.markRemoved(victim);
+    tally.reclaimed(bytesOf(victims));
+    await this.#discard(name);
+  }
+
+  /**
+   * Takes an output away that came to nothing. Not after the latch has closed: the
+   * manifest on the disk may be the one that calls it part of the store.
+   */
+  async #discard(name: SegmentName): Promise<void> {
+    const { remover, latch, host } = this.#context;
+    if (latch.isClosed) return;
+    await remover.discard(name).catch((err: unknown) => {
+      host.log.warn({ err, file: name.fileName }, "a compaction's output is still there");
+    });
+  }
+
+  /** Points the index at the output, and lets the victims go. Never rejects. */
+  async #finish(output: Segment | undefined, victims: readonly Segment[]): Promise<void> {
+    const { host, keydir, segments, storeId, pacer, remover } = this.#context;
+    const { files, log } = host;
+    const signal = this.#ended.signal;
+    this.#isIndexBehind = true;
+    try {
+      if (output !== undefined) {
+        await redirect({ files, storeId, keydir, segments, pacer, signal }, output);
+      }
+      const left = victims.find(({ liveBytes }) => liveBytes !== 0);
+      if (left !== undefined) throw new Error(`the index still names ${left.name.fileName}`);
+      this.#isIndexBehind = false;
+      void remover.dismiss(victims);
+    } catch (err) {
+      // Reads go on in the victims, whose files stay until the next opening.
+      if (!signal.aborted) log.error({ err }, "the index could not be pointed at an output");
+    }
+  }
+
+  /** Waits until the victims are gone, if only a moment: readers may hold them for minutes. */
+  async #untilLeft(victims: readonly Segment[], signal: AbortSignal): Promise<void> {
+    await this.#context.remover.untilGone(victims, signal);
+  }
+
+  async #ask(message: Message, signal: AbortSignal): Promise<Message> {
+    if (signal.aborted) throw new StepStopped();
+    const { host } = this.#context;
+    this.#worker ??= host.workers.start(workerJob, host.files);
+    this.#worker.post(message);
+    const answer = await orStopped(this.#worker.receive(), signal);
+    if (answer === undefined) throw new Error("the copying thread has ended");
+    return answer;
+  }
+
+  #store() {
+    const { storeId, directories } = this.#context;
+    return { storeId, directories };
+  }
+
+  #failed({ message, code }: Failed): Error {
+    const cause = Object.assign(new Error(message), { code });
+    if (!isDiskFull(cause)) return cause;
+    return new KvixError("NO_SPACE", "a compaction ran out of disk", { cause });
+  }
+
+  /** Damage is remembered, and the victim with it: its bytes are all there is of some records. */
+  async #unreadable(segment: Segment, offset: number): Promise<Error> {
+    const { damage, host } = this.#context;
+    const { name, file, length, lowestVersion, highestVersion } = segment;
+    if (file === undefined) return new VictimUnreadable(segment);
+    const range = { file, salt: name.salt, from: offset + 1, to: length };
+    const next = await findFrame(range);
+    const end = next.kind === "frame" ? next.offset : length;
+    // The index was made when it could be read, so it knows the keys of those bytes.
+    damage.add({
+      segment: name,
+      offset,
+      length: end - offset,
+      firstVersion: lowestVersion,
+      lastVersion: highestVersion,
+      keysUnknown: false,
+    });
+    host.log.warn({ file: name.fileName, offset }, "a segment is damaged and is not compacted");
+    return new VictimUnreadable(segment);
+  }
+}
+
+function segmentFrom(name: SegmentName, file: File, copied: Copied): Segment {
+  const segment = new Segment(name, file, true, false);
+  segment.length = copied.length;
+  segment.checksum = copied.checksum;
+  segment.lowestVersion = copied.lowestVersion;
+  segment.highestVersion = copied.highestVersion;
+  segment.tombstoneBytes = copied.tombstoneBytes;
+  segment.highestTombstone = copied.highestTombstone;
+  return segment;
+}
+
+function bytesOf(segments: readonly Segment[]): number {
+  return segments.reduce((sum, { length }) => sum + length, 0);
+}
+
+/** What a promise gives; throws StepStopped as soon as `signal` aborts. */
+function orStopped<Result>(promise: Promise<Result>, signal: AbortSignal): Promise<Result> {
+  if (signal.aborted) return Promise.reject(new StepStopped());
+  return new Promise((resolve, reject) => {
+    const stop = (): void => reject(new StepStopped());
+    signal.addEventListener("abort", stop, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
+  });
+}

@@ -1,0 +1,153 @@
+/** What was deleted, has expired or was overwritten stays so, whichever segments are compacted. */
+import { strict as assert } from "node:assert";
+import { test } from "node:test";
+import { choosing, compacted, onDemand, takingAll } from "../../support/compaction-rig.js";
+import { simHost } from "../../support/sim-host.js";
+import { Rig } from "../../support/store-rig.js";
+
+/** Every record has a segment of its own; ids count from 0. */
+const oneEach = { ...onDemand, segmentBytesMax: 128 };
+const filler = "x".repeat(60);
+
+async function withoutHints(rig: Rig): Promise<Rig> {
+  for (const { name } of await rig.sim.files.list("/store/segments")) {
+    if (name.endsWith(".hint")) await rig.sim.files.remove(`/store/segments/${name}`);
+  }
+  return await rig.killed();
+}
+
+test("M1 V6: a value in one segment, its tombstone in the next, only that compacted: the key stays gone", async () => {
+  const sim = simHost({ seed: 1 });
+  const rig = await Rig.open(oneEach, sim, undefined, { chooseVictims: choosing([1], [1, 2]) });
+  await rig.set("k", filler);
+  await rig.delete("k");
+  await rig.set("other", filler);
+  await rig.set("last", filler);
+  await rig.store.hintsWritten();
+  const end = await compacted(rig.store);
+  assert.equal(end.segmentsDone > 0, true);
+  assert.equal(await rig.get("k"), undefined);
+  const again = await rig.reopened();
+  assert.deepEqual(await again.values("k", "other", "last"), { other: filler, last: filler });
+  const bare = await withoutHints(again);
+  assert.deepEqual(await bare.values("k", "other", "last"), { other: filler, last: filler });
+});
+
+test("M2 V6: an expired record is compacted alone: what it replaced does not come back", async () => {
+  const sim = simHost({ seed: 1 });
+  const rig = await Rig.open(oneEach, sim, undefined, { chooseVictims: choosing([1], [2]) });
+  await rig.set("k", filler);
+  await rig.set("k", `2${filler}`, { expiry: { kind: "ttl", ttlMs: 1000 } });
+  await rig.set("last", filler);
+  await rig.store.hintsWritten();
+  await sim.clock.advance(1500);
+  assert.equal(await rig.get("k"), undefined);
+  await rig.set("end", filler);
+  await compacted(rig.store);
+  assert.equal(await rig.get("k"), undefined);
+  const again = await rig.reopened();
+  assert.deepEqual(await again.values("k", "last"), { last: filler });
+  const bare = await withoutHints(again);
+  assert.deepEqual(await bare.values("k", "last"), { last: filler });
+});
+
+test("M2: a lifetime that an overwrite removed or shortened is that of the newest record", async () => {
+  const sim = simHost({ seed: 1 });
+  const rig = await Rig.open(oneEach, sim, undefined, { chooseVictims: takingAll() });
+  await rig.set("longer", filler, { expiry: { kind: "ttl", ttlMs: 1000 } });
+  await rig.set("longer", filler);
+  await rig.set("shorter", filler);
+  await rig.set("shorter", filler, { expiry: { kind: "ttl", ttlMs: 1000 } });
+  await rig.set("last", filler);
+  await rig.store.hintsWritten();
+  await compacted(rig.store);
+  assert.deepEqual(await rig.values("longer", "shorter"), { longer: filler, shorter: filler });
+  await sim.clock.advance(1000);
+  assert.deepEqual(await rig.values("longer", "shorter"), { longer: filler });
+  const again = await rig.reopened();
+  assert.deepEqual(await again.values("longer", "shorter"), { longer: filler });
+});
+
+test("M4: a record that was moved keeps its bytes, its version and its expiry", async () => {
+  const sim = simHost({ seed: 1 });
+  const rig = await Rig.open(oneEach, sim, undefined, { chooseVictims: takingAll() });
+  const expiry = { kind: "at", atMs: sim.clock.wallMs() + 1e9 } as const;
+  await rig.set("a", filler, { expiry });
+  await rig.set("b", filler);
+  await rig.set("last", filler);
+  await rig.store.hintsWritten();
+  const before = await rig.store.get(Buffer.from("a"));
+  await compacted(rig.store);
+  for (let now = rig, turn = 0; turn < 2; now = await now.reopened(), turn += 1) {
+    const after = await now.store.get(Buffer.from("a"));
+    assert.deepEqual(after?.payload, before?.payload);
+    assert.equal(after?.version, 1);
+    assert.equal(after?.expiresAtMs, expiry.atMs);
+    assert.equal(now.store.segments().filter(({ role }) => role === "compacted").length, 1);
+  }
+});
+
+test("M6: tombstones go when what they hid is gone: everything deleted, nothing left", async () => {
+  const rig = await Rig.open({ ...onDemand, segmentBytesMax: 400 });
+  for (let round = 0; round < 3; round += 1) {
+    for (let key = 0; key < 20; key += 1) await rig.set(`key ${key}`, filler);
+  }
+  for (let key = 0; key < 20; key += 1) await rig.delete(`key ${key}`);
+  await rig.store.hintsWritten();
+  await compacted(rig.store);
+  await rig.store.hintsWritten();
+  await compacted(rig.store);
+  const { keys, liveBytes, deadBytes } = rig.store.stats();
+  assert.deepEqual({ keys, liveBytes }, { keys: 0, liveBytes: 0 });
+  assert.ok(deadBytes < 400, `${deadBytes} bytes are left`);
+  const again = await rig.reopened();
+  assert.equal(again.store.stats().keys, 0);
+});
+
+test("M6 V6: a cold record in an old segment does not keep the tombstones of other keys for ever", async () => {
+  const rig = await Rig.open({ ...onDemand, segmentBytesMax: 400 });
+  await rig.set("cold", filler);
+  await rig.set("dead", filler);
+  await rig.set("dead", "");
+  for (let key = 0; key < 40; key += 1) {
+    await rig.set(`queue ${key}`, filler);
+    await rig.delete(`queue ${key}`);
+  }
+  await rig.store.hintsWritten();
+  for (let turn = 0; turn < 4; turn += 1) {
+    await compacted(rig.store);
+    await rig.store.hintsWritten();
+  }
+  const { liveBytes, deadBytes } = rig.store.stats();
+  assert.ok(deadBytes <= 2 * liveBytes + 400, `${deadBytes} dead bytes beside ${liveBytes} live`);
+  const again = await rig.reopened();
+  assert.deepEqual(await again.values("cold", "dead", "queue 1"), { cold: filler, dead: "" });
+});
+
+test("M7: compaction without writes comes to an end, and then changes nothing", async () => {
+  const rig = await Rig.open({ ...onDemand, segmentBytesMax: 400 });
+  for (let round = 0; round < 3; round += 1) {
+    for (let key = 0; key < 30; key += 1) await rig.set(`key ${key % (10 + round)}`, filler);
+  }
+  await rig.delete("key 3");
+  await rig.store.hintsWritten();
+  for (let turn = 0; turn < 3; turn += 1) await compacted(rig.store);
+  rig.trace.length = 0;
+  const end = await compacted(rig.store);
+  assert.equal(end.outcome, "nothing-to-do");
+  assert.deepEqual(rig.trace, []);
+});
+
+test("M9: the active segment is never a victim", async () => {
+  const rig = await Rig.open({ ...onDemand, segmentBytesMax: 4096 }, undefined, undefined, {
+    chooseVictims: takingAll(),
+  });
+  await rig.set("a", "1");
+  await rig.set("a", "2");
+  const end = await compacted(rig.store);
+  assert.equal(end.outcome, "nothing-to-do");
+  assert.deepEqual(
+    rig.store.segments().map(({ role }) => role),
+    ["active"],
+  );
+});
