@@ -238,7 +238,6 @@ export class Compactor {
   }
 
   #report(run: Run, report: RunReport): void {
-    if (run !== this.#run) return;
     // The end is told with its outcome, and not before.
     const phase = report.phase === "done" ? run.progress.phase : report.phase;
     const isOtherPhase = phase !== run.progress.phase;

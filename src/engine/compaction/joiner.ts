@@ -121,15 +121,9 @@ export class Joiner {
 
   #progress(): CompactionProgress {
     const now = this.#run?.progress ?? NOTHING_YET;
-    if (!this.#isServed) return unfinished(now);
+    if (!this.#isServed) return { ...now, share: now.share / 2 };
     return this.#before === undefined ? now : added(this.#before, now);
   }
-}
-
-/** A run that another follows: its end is not the end. */
-function unfinished(now: CompactionProgress): CompactionProgress {
-  const phase = now.phase === "done" ? "removing" : now.phase;
-  return { ...now, phase, share: now.share / 2, outcome: undefined, why: "" };
 }
 
 function added(before: CompactionProgress, now: CompactionProgress): CompactionProgress {

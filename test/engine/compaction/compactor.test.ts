@@ -206,10 +206,12 @@ test("a thorough run that the schedule began serves those who join it, and goes 
   await fake.clock.advance(5 * hourMs);
   assert.equal(fake.run.call.extent, "thorough");
   const stop = new AbortController();
-  const [stays, leaves] = [await fake.ask(), await fake.ask(stop.signal)];
+  const leaves = await fake.ask(stop.signal);
   stop.abort();
   await fake.clock.settle();
   assert.equal(endOf(leaves)[1], "cancelled");
+  assert.ok(!fake.run.call.signal.aborted);
+  const stays = await fake.ask();
   fake.run.call.end(completed);
   await fake.clock.settle();
   assert.equal(endOf(stays)[1], "completed");
@@ -327,8 +329,13 @@ test("the log has two lines a run, at the level of the news, and none for a sche
   await fake.clock.advance(60_000);
   fake.run.always = undefined;
   assert.deepEqual(fake.lines(), ["debug: a compaction found nothing to do: dead bytes"]);
-  fake.log.lines.length = 0;
   await fake.clock.advance(60_000);
+  fake.run.call.report({ phase: "copying" });
+  fake.run.call.end({ outcome: "nothing-to-do", why: "" });
+  await fake.clock.settle();
+  assert.equal(fake.log.lines.at(-1)?.level, "debug");
+  assert.equal(fake.log.lines.splice(0).length, 2);
+  await fake.clock.advance(120_000);
   for (let turn = 0; turn < 100; turn += 1) {
     fake.run.call.report({ segmentsChosen: 1, bytesRead: turn, bytesReclaimed: 1 });
     await fake.clock.advance(100);

@@ -79,14 +79,16 @@ test("after runs that were declined, failed or useless, dead bytes wait twice as
   assert.equal(firstBeginMs(short, 10 * secondMs), 30 * secondMs);
 });
 
-test("a run that was asked for and finds nothing does not put dead bytes off; one that fails does", () => {
+test("a run that was cancelled, or was asked for and finds nothing, does not put dead bytes off; one that fails does", () => {
   const schedule = scheduleOf(5 * hourMs);
   for (const cause of ["asked for", "interval"] as const) {
     schedule.ended(2 * minuteMs, over("nothing-to-do", { cause }));
     assert.equal(schedule.next(moment(2 * minuteMs), due), "dead bytes");
   }
-  schedule.ended(2 * minuteMs, over("cancelled", { cause: "asked for" }));
-  assert.equal(schedule.next(moment(2 * minuteMs), due), "dead bytes");
+  for (const cause of ["asked for", "dead bytes"] as const) {
+    schedule.ended(2 * minuteMs, over("cancelled", { cause }));
+    assert.equal(schedule.next(moment(2 * minuteMs), due), "dead bytes");
+  }
   schedule.ended(2 * minuteMs, over("failed", { cause: "asked for", bytesReclaimed: 1 }));
   assert.equal(firstBeginMs(schedule, 2 * minuteMs), 3 * minuteMs);
 });
