@@ -92,7 +92,7 @@ function assemble(
   const reader = new RecordReader(clock, damage, new RecordCache(cacheBytes));
   const { storeId } = manifest.current;
   const hints = new HintKeeper({ host, directories, storeId, keydir, damage, latch });
-  const space = diskSpace(world);
+  const space = diskSpace(world, () => compactor.nudge());
   const log = new Log(
     {
       host,
@@ -185,7 +185,8 @@ function assemble(
   };
 }
 
-function diskSpace({ host, options, directories, manifest, segments }: OpenedWorld): DiskSpace {
+function diskSpace(world: OpenedWorld, onFull: () => void): DiskSpace {
+  const { host, options, directories, manifest, segments } = world;
   return new DiskSpace({
     files: host.files,
     clock: host.clock,
@@ -195,6 +196,7 @@ function diskSpace({ host, options, directories, manifest, segments }: OpenedWor
     reserveBytes: options.diskReserveBytes,
     cheapestVictimBytes: () => cheapestVictimBytes(segments),
     manifestBytes: () => manifest.bytes,
+    onFull,
   });
 }
 

@@ -1,7 +1,8 @@
 /**
  * What becomes of the runs of a compaction: their figures since the opening, and
- * two lines of the log for each. A run that nobody asked for and that finds nothing
- * to do is no news: its beginning waits until it has chosen something.
+ * two lines of the log for each that is news. Of those that nobody asked for these are
+ * none: one that finds nothing to do, which shows when it has chosen nothing; and one
+ * for a full disk that is declined like the one before, for it comes every 10 s.
  */
 import type { Log as HostLog } from "../../host/host.js";
 import type { CompactionProgress, CompactionStats } from "../store-stats.js";
@@ -46,12 +47,15 @@ export class RunJournal {
   /** A run is over; `defect` is what it threw, though it must not. */
   ended(run: Run, now: Moment, defect: unknown): void {
     const { progress, started } = run;
+    const isNews = this.#isNews(run);
     this.#runs += 1;
     this.#last = { startedAtMs: started.wallMs, endedAtMs: now.wallMs, progress };
     this.#bytesRead += progress.bytesRead;
     this.#bytesWritten += progress.bytesWritten;
     this.#bytesReclaimed += progress.bytesReclaimed;
-    this.#logEnd(run, Math.round(now.monotonicMs - started.monotonicMs), defect);
+    const milliseconds = Math.round(now.monotonicMs - started.monotonicMs);
+    if (isNews) this.#logEnd(run, milliseconds, defect);
+    else this.#logIdle(run, milliseconds);
   }
 
   /** The figures, those of the run under way included. */
@@ -67,13 +71,22 @@ export class RunJournal {
     };
   }
 
+  #isNews({ isAnnounced, cause, progress }: Run): boolean {
+    if (isAnnounced) return true;
+    if (cause !== "disk space" || progress.outcome !== "declined") {
+      return progress.outcome !== "nothing-to-do";
+    }
+    return this.#last?.progress.outcome !== "declined";
+  }
+
+  #logIdle({ cause, progress }: Run, milliseconds: number): void {
+    const { outcome } = progress;
+    this.#log.debug({ cause, outcome, milliseconds }, "a compaction did nothing");
+  }
+
   #logEnd(run: Run, milliseconds: number, defect: unknown): void {
     const log = this.#log;
     const { outcome, why, segmentsDone, bytesRead, bytesWritten, bytesReclaimed } = run.progress;
-    if (outcome === "nothing-to-do" && !run.isAnnounced) {
-      log.debug({ cause: run.cause, milliseconds }, "a compaction found nothing to do");
-      return;
-    }
     this.announce(run);
     const fields = {
       outcome,

@@ -120,6 +120,20 @@ test("a nudge begins a run outside the window and before its back-off is over, o
   assert.deepEqual(await beginsWithin(fake, minuteMs), [], "the run that was asked for did it");
 });
 
+test("a disk that stays full is warned of once, though a run is declined every 10 s", async () => {
+  const fake = new FakeCompaction(scheduled);
+  fake.run.always = declined;
+  await fake.clock.advance(minuteMs);
+  for (let turn = 0; turn < 60; turn += 1) {
+    fake.compactor.nudge();
+    await fake.clock.advance(secondMs);
+  }
+  assert.equal(fake.run.calls.length, 6);
+  const begins = "info: a compaction begins: disk space";
+  const quiet = new Array<string>(5).fill("debug: a compaction did nothing: declined");
+  assert.deepEqual(fake.lines(), [begins, "warn: a compaction ended: declined", ...quiet]);
+});
+
 test("I2 M14: a wall clock that jumps by years begins no run", async () => {
   const fake = new FakeCompaction(scheduled);
   fake.run.always = completed;
