@@ -92,7 +92,7 @@ function assemble(
   const reader = new RecordReader(clock, damage, new RecordCache(cacheBytes));
   const { storeId } = manifest.current;
   const hints = new HintKeeper({ host, directories, storeId, keydir, damage, latch });
-  const space = diskSpace(world, () => compactor.nudge());
+  const space = diskSpace(world);
   const log = new Log(
     {
       host,
@@ -161,6 +161,7 @@ function assemble(
   upkeep.kick();
   for (const segment of found.withoutHint) hints.add(segment);
   damage.onNews = () => log.saveDamageSoon();
+  space.onFull = () => compactor.nudge();
   const { newestTimestampMs } = found;
   const isIdle = (): boolean => queue.waitingCalls === 0 && !latch.isClosed;
   const sweepContext = { clock, log: hostLog, keydir, trustClock, newestTimestampMs, isIdle };
@@ -185,8 +186,7 @@ function assemble(
   };
 }
 
-function diskSpace(world: OpenedWorld, onFull: () => void): DiskSpace {
-  const { host, options, directories, manifest, segments } = world;
+function diskSpace({ host, options, directories, manifest, segments }: OpenedWorld): DiskSpace {
   return new DiskSpace({
     files: host.files,
     clock: host.clock,
@@ -196,7 +196,6 @@ function diskSpace(world: OpenedWorld, onFull: () => void): DiskSpace {
     reserveBytes: options.diskReserveBytes,
     cheapestVictimBytes: () => cheapestVictimBytes(segments),
     manifestBytes: () => manifest.bytes,
-    onFull,
   });
 }
 
