@@ -50,6 +50,8 @@ export class DiskSpace {
   #restoring: Promise<void> | undefined;
   #appendedBytes = 0;
   #checkedAtMs: number;
+  /** Is called with every look at a disk that is full: space is wanted back. */
+  onFull: () => void = () => undefined;
 
   constructor(context: DiskSpaceContext) {
     this.#context = context;
@@ -94,6 +96,7 @@ export class DiskSpace {
     const { log } = this.#context;
     this.#ask();
     const isBelow = this.#freeBytes < this.watermarkBytes;
+    if (isBelow) this.onFull();
     if (isBelow && !this.#isFull) {
       this.#isFull = true;
       log.warn(
@@ -114,6 +117,7 @@ export class DiskSpace {
     if (reserveBytes > 0) await removeIfThere(files, reservePath);
     this.#hasReserve = false;
     log.warn({}, "the disk is full: only deletes are written");
+    this.onFull();
     this.#ask();
   }
 

@@ -170,6 +170,7 @@ function assemble(
   upkeep.kick();
   for (const segment of found.withoutHint) hints.add(segment);
   damage.onNews = () => log.saveDamageSoon();
+  space.onFull = () => compactor.nudge();
   const { newestTimestampMs } = found;
   const isIdle = (): boolean => queue.waitingCalls === 0 && !latch.isClosed;
   const sweepContext = { clock, log: hostLog, keydir, trustClock, newestTimestampMs, isIdle };

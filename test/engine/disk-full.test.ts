@@ -201,3 +201,15 @@ test("D6: a disk that cannot say what is free fails no write", async () => {
   assert.equal(await rig.get("b"), "1");
   await rig.store.close();
 });
+
+test("a full disk begins a compaction, at whatever hour", async () => {
+  const rig = await Rig.open({ ...options, compactionWindow: "2-3" });
+  await rig.set("a", "1");
+  await rig.sim.clock.advance(120_000);
+  assert.equal(rig.store.stats().compaction.runs, 0);
+  leaveFree(rig, 16 * MiB - 1);
+  await rejects(rig.set("b", "1"), "NO_SPACE", "not-applied");
+  await rig.sim.clock.advance(1000);
+  assert.equal(rig.store.stats().compaction.runs, 1);
+  await rig.store.close();
+});
