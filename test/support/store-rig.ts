@@ -20,6 +20,7 @@ import { scanFrames } from "../../src/storage/segment-scan.js";
 import { readStoreMark } from "../../src/storage/store-mark.js";
 import { type Fault, FaultyFileSystem, type Injector } from "./faulty-file-system.js";
 import { isMutating, type OperationFacts } from "./file-operation.js";
+import type { SimClock } from "./sim-clock.js";
 import { type SimHost, simHost } from "./sim-host.js";
 
 /** Every segment file, and nothing else. */
@@ -155,6 +156,10 @@ export class Rig {
   get store(): LocalStore {
     assert.ok(this.#store, "the store is open");
     return this.#store;
+  }
+
+  get clock(): SimClock {
+    return this.sim.clock;
   }
 
   /** Kills the process and opens what it left. */

@@ -14,7 +14,7 @@ import { type Keydir, NO_ENTRY } from "../keydir/keydir.js";
 import type { Pacer } from "./pacer.js";
 
 /** How many entries are moved between two looks at the time. */
-const STRIDE = 64;
+const STRIDE = 32;
 
 /** What a redirection works with. */
 export interface RedirectContext {
@@ -43,7 +43,7 @@ async function redirectBlock(
 ): Promise<void> {
   let keyStart = 0;
   for (let index = 0; index < block.count; index += 1) {
-    if (index % STRIDE === 0) await pacer.turn();
+    if (index % STRIDE === 0 && !pacer.hasTime()) await pacer.turn();
     if (signal.aborted) throw new Error("the store closes");
     const keyEnd = keyStart + block.keyLengths[index]!;
     const entry = keydir.findIn(block.keys, keyStart, keyEnd);

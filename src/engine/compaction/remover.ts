@@ -16,6 +16,7 @@ import { type StoreDirectories, TEMPORARY_SUFFIX } from "../../storage/layout.js
 import type { ManifestFile } from "../../storage/manifest-file.js";
 import { type Segment, SegmentName } from "../../storage/segment.js";
 import type { SegmentSet } from "../../storage/segment-set.js";
+import type { DiskSpace } from "../disk-space.js";
 import type { Latch } from "../latch.js";
 import type { Log } from "../log.js";
 import { dropFromManifest } from "../manifest-edits.js";
@@ -38,6 +39,7 @@ export interface RemoverContext {
   readonly log: Log;
   readonly latch: Latch;
   readonly readers: Readers;
+  readonly space: DiskSpace;
 }
 
 /** Takes segments away. */
@@ -150,7 +152,7 @@ export class Remover {
   }
 
   async #removeFiles(names: readonly SegmentName[]): Promise<void> {
-    const { host, directories, latch } = this.#context;
+    const { host, directories, latch, space } = this.#context;
     for (const { path, hintPath } of names) {
       await removeIfThere(host.files, path);
       await removeIfThere(host.files, hintPath);
@@ -163,6 +165,8 @@ export class Remover {
       latch.close("a sync of the segment directory failed", error);
       throw error;
     }
+    // Nobody else may look at the disk before long: a full one takes no writes.
+    space.check();
   }
 
   async #drop(names: readonly SegmentName[]): Promise<void> {

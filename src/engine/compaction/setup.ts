@@ -58,7 +58,9 @@ export function setUpCompaction(parts: CompactionParts): Compaction {
   const { clock, log } = host;
   const remover = new Remover(parts);
   const candidates = new Candidates(parts);
-  const pacer = new Pacer(clock, options.compactionBytesPerSecondMax);
+  const isForegroundWaiting = (): boolean => parts.queue.waitingCalls > 0;
+  const rate = options.compactionBytesPerSecondMax;
+  const pacer = new Pacer(clock, rate, isForegroundWaiting);
   const { storeId } = manifest.current;
   const steps = new Steps({ ...parts, storeId, candidates, remover, pacer });
   const run = new SegmentCompaction({

@@ -202,9 +202,13 @@ export class Steps {
       ...candidates.tombstoneFacts(victims, isWorthIt),
     };
     let answer = await this.#ask(order, signal);
+    let keptBefore = 0;
     while (answer["kind"] === "judge") {
       const request = answer as unknown as JudgeRequest;
-      await pacer.take(request.bytesRead, signal);
+      // What was kept of the slices before is being written meanwhile.
+      const kept = victims.reduce((sum, each) => sum + (each.judgement?.keptBytes ?? 0), 0);
+      await pacer.take(request.bytesRead + kept - keptBefore, signal);
+      keptBefore = kept;
       const keep = await judgeSlice(request, victims[request.victim]!, keydir, pacer);
       tally.read(request.bytesRead);
       answer = await this.#ask({ kind: "verdict", keep }, signal);

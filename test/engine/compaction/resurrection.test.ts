@@ -24,7 +24,7 @@ test("M1 V6: a value in one segment, its tombstone in the next, only that compac
   await rig.set("other", filler);
   await rig.set("last", filler);
   await rig.store.hintsWritten();
-  const end = await compacted(rig.store);
+  const end = await compacted(rig);
   assert.equal(end.segmentsDone > 0, true);
   assert.equal(await rig.get("k"), undefined);
   const again = await rig.reopened();
@@ -43,7 +43,7 @@ test("M2 V6: an expired record is compacted alone: what it replaced does not com
   await sim.clock.advance(1500);
   assert.equal(await rig.get("k"), undefined);
   await rig.set("end", filler);
-  await compacted(rig.store);
+  await compacted(rig);
   assert.equal(await rig.get("k"), undefined);
   const again = await rig.reopened();
   assert.deepEqual(await again.values("k", "last"), { last: filler });
@@ -60,7 +60,7 @@ test("M2: a lifetime that an overwrite removed or shortened is that of the newes
   await rig.set("shorter", filler, { expiry: { kind: "ttl", ttlMs: 1000 } });
   await rig.set("last", filler);
   await rig.store.hintsWritten();
-  await compacted(rig.store);
+  await compacted(rig);
   assert.deepEqual(await rig.values("longer", "shorter"), { longer: filler, shorter: filler });
   await sim.clock.advance(1000);
   assert.deepEqual(await rig.values("longer", "shorter"), { longer: filler });
@@ -77,7 +77,7 @@ test("M4: a record that was moved keeps its bytes, its version and its expiry", 
   await rig.set("last", filler);
   await rig.store.hintsWritten();
   const before = await rig.store.get(Buffer.from("a"));
-  await compacted(rig.store);
+  await compacted(rig);
   for (let now = rig, turn = 0; turn < 2; now = await now.reopened(), turn += 1) {
     const after = await now.store.get(Buffer.from("a"));
     assert.deepEqual(after?.payload, before?.payload);
@@ -94,9 +94,9 @@ test("M6: tombstones go when what they hid is gone: everything deleted, nothing 
   }
   for (let key = 0; key < 20; key += 1) await rig.delete(`key ${key}`);
   await rig.store.hintsWritten();
-  await compacted(rig.store);
+  await compacted(rig);
   await rig.store.hintsWritten();
-  await compacted(rig.store);
+  await compacted(rig);
   const { keys, liveBytes, deadBytes } = rig.store.stats();
   assert.deepEqual({ keys, liveBytes }, { keys: 0, liveBytes: 0 });
   assert.ok(deadBytes < 400, `${deadBytes} bytes are left`);
@@ -115,7 +115,7 @@ test("M6 V6: a cold record in an old segment does not keep the tombstones of oth
   }
   await rig.store.hintsWritten();
   for (let turn = 0; turn < 4; turn += 1) {
-    await compacted(rig.store);
+    await compacted(rig);
     await rig.store.hintsWritten();
   }
   const { liveBytes, deadBytes } = rig.store.stats();
@@ -131,9 +131,9 @@ test("M7: compaction without writes comes to an end, and then changes nothing", 
   }
   await rig.delete("key 3");
   await rig.store.hintsWritten();
-  for (let turn = 0; turn < 3; turn += 1) await compacted(rig.store);
+  for (let turn = 0; turn < 3; turn += 1) await compacted(rig);
   rig.trace.length = 0;
-  const end = await compacted(rig.store);
+  const end = await compacted(rig);
   assert.equal(end.outcome, "nothing-to-do");
   assert.deepEqual(rig.trace, []);
 });
@@ -144,7 +144,7 @@ test("M9: the active segment is never a victim", async () => {
   });
   await rig.set("a", "1");
   await rig.set("a", "2");
-  const end = await compacted(rig.store);
+  const end = await compacted(rig);
   assert.equal(end.outcome, "nothing-to-do");
   assert.deepEqual(
     rig.store.segments().map(({ role }) => role),

@@ -42,7 +42,7 @@ test("V16 D1: a durable value under an unsynced overwrite survives compaction an
   await rig.set("k", "buffered", { durability: "buffered" });
   const synced = rig.store.stats().durableVersion;
   assert.ok(synced < rig.store.version, "the overwrite is not durable yet");
-  await compacted(rig.store);
+  await compacted(rig);
   const after = await rig.powerCut();
   assert.deepEqual(await after.values("k", "other"), { k: "buffered", other: filler });
 });
@@ -60,7 +60,7 @@ test("V16: if the overwrite cannot be made durable the victim stays", async () =
     { kind: "error", code: "EIO" },
     { op: "syncData", path: /_0000[12]_.*seg$/, sticky: true },
   );
-  const end = await compact(rig.store);
+  const end = await compact(rig);
   assert.notEqual(end.outcome, "completed");
   rig.injector = undefined;
   const after = await rig.powerCut();
@@ -75,7 +75,7 @@ test("M3 M10: writes and deletes between the judgement and the redirection are n
   // The output is synced when all is judged, and before anything is committed.
   rig.injector = ({ op, path }) =>
     op === "syncData" && /\.hint\.tmp$/.test(path) ? gate.fault : undefined;
-  const running = compacted(rig.store);
+  const running = compacted(rig);
   await rig.settle();
   assert.equal(gate.held, 1, "the output waits");
   await rig.set("k1", "newer");
@@ -97,7 +97,7 @@ test("M12 V13: a victim with rot is never removed, its damage is told, and the o
   const [first] = rig.store.segments();
   assert.ok(first);
   await flipBitAtRest(sim.files, `/store/segments/${first.file}`, 8 * 40);
-  const end = await compact(rig.store);
+  const end = await compact(rig);
   assert.equal(end.outcome, "completed");
   const left = rig.store.segments();
   assert.ok(left.some(({ file }) => file === first.file));
@@ -120,7 +120,7 @@ test("M8 M11 P7: an output that finds no room or no descriptor is taken back, an
     const output = new RegExp(`_${String(before.length).padStart(5, "0")}_.*seg$`);
     const ops = code === "EMFILE" ? (["create"] as const) : (["write"] as const);
     rig.injector = injectFault({ kind: "error", code }, { op: ops, path: output, sticky: true });
-    const end = await compact(rig.store);
+    const end = await compact(rig);
     assert.notEqual(end.outcome, "completed", code);
     assert.notEqual(end.why, "");
     rig.injector = undefined;
@@ -142,11 +142,11 @@ test("M8: without room for the live bytes of a victim it declines and says so", 
   await rig.store.hintsWritten();
   const used = rig.sim.files.capacityBytes - rig.sim.files.freeBytes("/store");
   rig.sim.files.capacityBytes = used + 5 * MiB;
-  const end = await compact(rig.store);
+  const end = await compact(rig);
   assert.equal(end.outcome, "declined");
   assert.match(end.why, /bytes/);
   rig.sim.files.capacityBytes = used + 100 * MiB;
-  assert.equal((await compact(rig.store)).outcome, "completed");
+  assert.equal((await compact(rig)).outcome, "completed");
   assert.equal(rig.store.stats().keys, 14);
 });
 
@@ -157,7 +157,7 @@ test("V10 M5: a sync of the manifest that fails in the commit latches, and loses
     await halfDead(rig);
     const fail = { kind: "error", code: "EIO" } as const;
     rig.injector = injectFault(fail, { op: "syncDirectory", path: /\/store$/, nth });
-    await compact(rig.store);
+    await compact(rig);
     rig.injector = undefined;
     assert.deepEqual(await rig.values(...keysOf()), expected(), "reads go on");
     for (const again of [await rig.killed(), await rig.powerCut()]) {
@@ -174,7 +174,7 @@ test("M13: a close in the middle of a compaction is prompt, and the next session
   await halfDead(rig);
   rig.injector = ({ op, path }) =>
     op === "read" && /_00001_.*seg$/.test(path) ? gate.fault : undefined;
-  const running = compact(rig.store);
+  const running = compact(rig);
   await rig.settle();
   const closing = rig.store.close();
   gate.open();
@@ -184,7 +184,7 @@ test("M13: a close in the middle of a compaction is prompt, and the next session
   const again = await Rig.open(small, sim, undefined, { chooseVictims: takingAll() });
   assert.deepEqual(await again.values(...keysOf()), expected());
   assert.deepEqual(again.store.stats().open.strayFiles, []);
-  await compacted(again.store);
+  await compacted(again);
   const names = await filesOf(again);
   const known = again.store.segments().map(({ file }) => file);
   assert.deepEqual(names.filter((name) => name.endsWith("seg")).sort(), known.sort());
@@ -200,7 +200,7 @@ test("M13: who gives up gets its end at once, and the victims stay as they were"
   rig.injector = ({ op, path }) =>
     op === "syncData" && /\.hint\.tmp$/.test(path) ? gate.fault : undefined;
   const giveUp = new AbortController();
-  const running = compact(rig.store, giveUp.signal);
+  const running = compact(rig, giveUp.signal);
   await rig.settle();
   giveUp.abort();
   await rig.settle();
@@ -224,7 +224,7 @@ test("B1 B2: a compaction that takes a part of a batch's members leaves the batc
   await rig.store.batch([set("d", "2"), { kind: "delete", key: bytes("c") }, set("e", filler)]);
   for (const key of ["f", "g", "h", "i", "j"]) await rig.set(key, filler);
   await rig.store.hintsWritten();
-  await compacted(rig.store);
+  await compacted(rig);
   const wanted = { a: filler, b: `2${filler}`, d: "2", e: filler };
   assert.deepEqual(await rig.values("a", "b", "c", "d", "e"), wanted);
   const again = await rig.reopened();
@@ -260,7 +260,7 @@ test("M11: after a thousand compactions no descriptor and no file is left over",
     await own.set("k", filler, { durability: "buffered" });
     await own.set("l", filler, { durability: "buffered" });
     await own.store.hintsWritten();
-    await compacted(own.store);
+    await compacted(own);
     most = Math.max(most, open - start);
   }
   assert.ok(most <= 8, `${most} files are open`);
@@ -275,7 +275,7 @@ test("V3 V5: what a compaction writes is told apart from the log, and the histor
   const [first, second] = rig.store.segments();
   const images = imageOf(sim.files);
   const others = rig.store.segments().slice(2, -1);
-  await compacted(rig.store);
+  await compacted(rig);
   const floor = Math.max(first?.highestVersion ?? 0, second?.highestVersion ?? 0);
   assert.equal(rig.store.stats().compaction.historyFloor, floor);
   for (const { file } of others) {
