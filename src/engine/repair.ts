@@ -17,6 +17,7 @@ import {
   SegmentState,
 } from "../../gen/kvix/v1/kvix_pb.js";
 import { KvixError } from "../base/kvix-error.js";
+import { FrameFlag } from "../format/frame.js";
 import { decodeManifest } from "../format/manifest.js";
 import { parseSegmentFileName } from "../format/segment-name.js";
 import { errorCode } from "../host/file-system.js";
@@ -78,12 +79,13 @@ async function rebuild(host: Host, directories: StoreDirectories): Promise<Repai
   }
   const { found, leftOut } = await findSegments(host, directories, storeId, previous);
   const newest = found.at(-1);
+  const active = found.findLast(({ isLog }) => isLog);
   const highestVersion = found.reduce((max, each) => Math.max(max, each.highestVersion), 0);
   const mark = Math.max(highestVersion + 1, Number(previous?.versionMark ?? 1n));
   const manifest = create(ManifestSchema, {
     storeId,
     generation: previous?.generation ?? 0n,
-    segments: found.map((segment) => listedAs(segment, segment === newest)),
+    segments: found.map((segment) => listedAs(segment, segment === active)),
     versionMark: BigInt(mark + SKIPPED_BLOCKS * VERSION_BLOCK),
     lostRanges: previous?.lostRanges ?? [],
     // What was compacted away is unknown: no history below this can be vouched for.
@@ -109,7 +111,12 @@ async function previousManifest(
   return verdict?.kind === "manifest" ? verdict.manifest : undefined;
 }
 
-/** Every file with frames of this store, oldest first; all but the newest are sealed. */
+/**
+ * Every file with frames of this store, oldest first; all but the newest of the log
+ * are sealed. What the manifest before calls removed is left out: the outputs that
+ * replaced it are in there too. What it calls pending is taken in: the manifest that
+ * is lost may have called it part of the store, and its victims may be gone.
+ */
 async function findSegments(
   host: Host,
   directories: StoreDirectories,
@@ -118,8 +125,7 @@ async function findSegments(
 ): Promise<{ found: Segment[]; leftOut: string[] }> {
   const gone = new Set<bigint>();
   for (const { state, timestamp } of previous?.segments ?? []) {
-    const isGone = state === SegmentState.REMOVED || state === SegmentState.PENDING;
-    if (isGone) gone.add(timestamp);
+    if (state === SegmentState.REMOVED) gone.add(timestamp);
   }
   const found: Segment[] = [];
   const leftOut: string[] = [];
@@ -140,10 +146,18 @@ async function findSegments(
 async function readSegment(host: Host, name: SegmentName): Promise<Segment | undefined> {
   const file = await host.files.open(name.path, "read");
   try {
-    const segment = new Segment(name, file, true);
-    segment.length = await file.size();
+    let isLog = true;
+    const length = await file.size();
+    const whole = { file, salt: name.salt, from: 0, to: length };
+    await scanFrames(whole, ({ frame }) => {
+      // The log begins every segment with BARRIER; a compaction never writes it.
+      isLog = (frame.flags & FrameFlag.BARRIER) !== 0;
+      return false;
+    });
+    const segment = new Segment(name, file, true, isLog);
+    segment.length = length;
     for (let from = 0; from < segment.length; ) {
-      const range = { file, salt: name.salt, from, to: segment.length };
+      const range = { ...whole, from };
       const stop = await scanFrames(range, (scanned) =>
         visitFrame(scanned, segment, { entry: (entry) => segment.coverVersion(entry.version) }),
       );
@@ -169,7 +183,7 @@ function listedAs(segment: Segment, isActive: boolean): ListedSegment {
     id,
     timestamp,
     prefix,
-    state: SegmentState.SEALED,
+    state: segment.isLog ? SegmentState.SEALED : SegmentState.COMPACTED,
     length: BigInt(segment.length),
     checksum: segment.checksum,
     lowestVersion: BigInt(segment.lowestVersion),

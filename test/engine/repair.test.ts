@@ -2,8 +2,10 @@
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import { repairStore } from "../../src/engine/repair.js";
-import { eventfulLife } from "../support/crash-life.js";
+import { compactedLife, eventfulLife } from "../support/crash-life.js";
 import { CrashRun, tinyStore } from "../support/crash-run.js";
+import { isMutating } from "../support/file-operation.js";
+import { crashAt } from "../support/sim-hook.js";
 import { simHost } from "../support/sim-host.js";
 
 /** A store of many segments, killed while open; all of it was synced. */
@@ -46,6 +48,29 @@ test("a sound manifest is left alone", async () => {
   const run = await storeWithout([]);
   assert.equal((await repairStore(tinyStore, run.host)).isRepaired, false);
   await run.openAndJudge("after no repair");
+});
+
+test("V6 M5 R8: a manifest that is lost in the middle of a compaction costs nothing", async () => {
+  let operations = 0;
+  await new CrashRun().live(compactedLife, ({ op, index }) => {
+    if (isMutating(op)) operations = index + 1;
+    return undefined;
+  });
+  for (let index = 40; index < operations; index += 3) {
+    const run = new CrashRun();
+    await run.live(compactedLife, crashAt(index, "crash-after"));
+    const files = run.host.files.kill();
+    const names = (await files.list("/store")).map(({ name }) => name);
+    if (!names.includes("MANIFEST") || !names.includes("MANIFEST.prev")) continue;
+    await files.remove("/store/MANIFEST");
+    const next = run.next(simHost({ seed: 2, files, clock: run.host.clock }));
+    await repairStore(tinyStore, next.host);
+    await next.openAndJudge(`the manifest was lost after operation ${index}`);
+    await next.set("after", "1");
+    await next.compact();
+    await next.close();
+    await next.next(next.host).openAndJudge(`opened again, after operation ${index}`);
+  }
 });
 
 test("V9: a segment of another store is left out", async () => {
