@@ -22,6 +22,7 @@ import { KvixError } from "../base/kvix-error.js";
 import { crc32 } from "../format/checksum.js";
 import type { File } from "../host/file-system.js";
 import type { Host } from "../host/host.js";
+import type { FilePool } from "../storage/file-pool.js";
 import type { StoreDirectories } from "../storage/layout.js";
 import { type ManifestFile, ManifestUncertainError } from "../storage/manifest-file.js";
 import { Segment, SegmentName } from "../storage/segment.js";
@@ -41,6 +42,7 @@ export interface LogContext {
   readonly directories: StoreDirectories;
   readonly manifest: ManifestFile;
   readonly segments: SegmentSet;
+  readonly pool: FilePool;
   readonly versions: Versions;
   readonly latch: Latch;
   readonly space: DiskSpace;
@@ -275,7 +277,7 @@ export class Log {
   /** Makes the file of the next segment, once: a rotation that failed later takes it up again. */
   async #prepareSegment(): Promise<{ name: SegmentName; file: File }> {
     if (this.#prepared !== undefined) return this.#prepared;
-    const { host, directories, manifest, segments, latch, isIdTaken } = this.#context;
+    const { host, directories, manifest, segments, pool, latch, isIdTaken } = this.#context;
     const { segmentId, segmentTimestamp, storeId, segments: listed } = manifest.current;
     const id = segments.freeId(listed.length === 0 ? -1 : segmentId, isIdTaken);
     if (id === undefined) throw new KvixError("SEGMENTS_EXHAUSTED");
@@ -290,7 +292,7 @@ export class Log {
     );
     let file: File;
     try {
-      file = await host.files.open(name.path, "create");
+      file = pool.adopt(await host.files.open(name.path, "create"));
     } catch (cause) {
       throw await this.#writeFailed(cause);
     }
@@ -305,7 +307,7 @@ export class Log {
   }
 
   #activate(next: { name: SegmentName; file: File }, old: Segment | undefined): void {
-    const { segments, onSealed } = this.#context;
+    const { segments, pool, onSealed } = this.#context;
     this.#prepared = undefined;
     const segment = new Segment(next.name, next.file, false);
     segments.add(segment);
@@ -313,7 +315,9 @@ export class Log {
     this.#syncedLength = 0;
     if (old === undefined) return;
     old.isSealed = true;
-    if (old.file !== undefined) onSealed(old);
+    if (old.file === undefined) return;
+    pool.seal(old.file);
+    onSealed(old);
   }
 
   #reserveSoon(lastVersion: number): void {

@@ -4,6 +4,7 @@
  * and the opening can be tried anew.
  */
 import type { Host } from "../host/host.js";
+import { FilePool } from "../storage/file-pool.js";
 import { FileName, type StoreDirectories, segmentPath } from "../storage/layout.js";
 import type { ManifestFile } from "../storage/manifest-file.js";
 import { SegmentSet } from "../storage/segment-set.js";
@@ -50,13 +51,14 @@ export async function openStore(input: StoreOptionsInput, host: Host): Promise<L
     const manifest = await openManifest(host, directories, options);
     const keydir = new Keydir({ seed: host.entropy.bytes(SEED_BYTES) });
     const damage = new DamageRegister();
-    const context = { host, directories, manifest, keydir, damage, options, segments };
+    const pool = new FilePool(host.files, options.openFilesMax);
+    const context = { host, directories, manifest, keydir, damage, options, pool, segments };
     const found = await recover(context);
     const stray = await findStrayFiles(host, directories, manifest.current);
     if (stray.names.length > 0) {
       host.log.warn({ files: stray.names }, "files that are not the store's are left alone");
     }
-    const world = { host, options, directories, manifest, keydir, damage, segments, found };
+    const world = { ...context, found };
     const parts = assemble(world, stray.ids);
     const openStats = found.progress.toStats(stray.names);
     return new LocalStore({ ...parts, locks, openStats });
@@ -75,6 +77,7 @@ interface OpenedWorld {
   readonly manifest: ManifestFile;
   readonly keydir: Keydir;
   readonly damage: DamageRegister;
+  readonly pool: FilePool;
   readonly segments: SegmentSet;
   readonly found: Recovered;
 }
@@ -83,7 +86,7 @@ function assemble(
   world: OpenedWorld,
   takenIds: ReadonlySet<number>,
 ): Omit<StoreParts, "locks" | "openStats"> {
-  const { host, options, directories, manifest, keydir, damage, segments, found } = world;
+  const { host, options, directories, manifest, keydir, damage, pool, segments, found } = world;
   const { clock, log: hostLog } = host;
   const latch = new Latch(hostLog);
   const versions = new Versions(found.nextVersion, Number(manifest.current.versionMark));
@@ -99,6 +102,7 @@ function assemble(
       directories,
       manifest,
       segments,
+      pool,
       versions,
       latch,
       space,
@@ -169,6 +173,7 @@ function assemble(
     options,
     keydir,
     segments,
+    pool,
     reader,
     damage,
     latch,
