@@ -12,7 +12,8 @@
  *     in use, reads off the event loop wait, first come first served: those of
  *     open files too, or a file that is always read would keep its place for
  *     ever. The line is never longer than there are reads under way.
- *  3. A file that is written keeps its descriptor, outside of that bound.
+ *  3. A file that is written keeps its descriptor, outside of that bound; so
+ *     does one whose writing ended while it was read, until that read is over.
  *
  * EMFILE and ENFILE may come of what others have open: half of the idle files
  * are closed, and the opening is tried once more.
