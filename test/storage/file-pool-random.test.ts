@@ -4,8 +4,8 @@ import { it } from "node:test";
 import type { File } from "../../src/host/file-system.js";
 import { FilePool } from "../../src/storage/file-pool.js";
 import { patternBytes } from "../support/file-contract.js";
-import type { SimDirectory } from "../support/sim-disk.js";
 import { SimFileSystem } from "../support/sim-file-system.js";
+import { openHandles } from "../support/sim-handles.js";
 import { SimRandom } from "../support/sim-random.js";
 import { SeededScheduler } from "../support/sim-scheduler.js";
 
@@ -23,14 +23,6 @@ interface Subject {
   /** It was sealed while it was read, and is read since then. */
   isSealedInUse: boolean;
   isClosed: boolean;
-}
-
-function handlesIn(directory: SimDirectory): number {
-  let handles = 0;
-  for (const node of directory.current.values()) {
-    handles += node.kind === "file" ? node.handles : handlesIn(node);
-  }
-  return handles;
 }
 
 async function checkRead(subject: Subject, random: SimRandom): Promise<void> {
@@ -63,7 +55,7 @@ async function live(seed: number): Promise<number> {
   let opened = 0;
   files.onOperation = ({ op }) => {
     if (op === "open") opened += 1;
-    const handles = handlesIn(files.disk.root);
+    const handles = openHandles(files.disk);
     assert.ok(handles <= openMax + apart() + 1, `${handles} of ${openMax} are open`);
     return undefined;
   };
@@ -99,7 +91,7 @@ async function live(seed: number): Promise<number> {
   assert.ok(pool.openFiles <= openMax + apart(), "what is idle is within the bound");
   for (const { file } of subjects) await file.close();
   assert.equal(pool.openFiles, 0);
-  assert.equal(handlesIn(files.disk.root), 0);
+  assert.equal(openHandles(files.disk), 0);
   return opened;
 }
 
