@@ -9,6 +9,7 @@ import { KvixError } from "../base/kvix-error.js";
 import { FRAME_HEADER_BYTES } from "../format/frame.js";
 import type { FileLock } from "../host/file-system.js";
 import type { Host } from "../host/host.js";
+import type { FilePool } from "../storage/file-pool.js";
 import type { SegmentSet } from "../storage/segment-set.js";
 import { hasExpired } from "./accepted-state.js";
 import type { Compactor } from "./compaction/compactor.js";
@@ -70,6 +71,7 @@ export interface StoreParts {
   readonly locks: readonly FileLock[];
   readonly keydir: Keydir;
   readonly segments: SegmentSet;
+  readonly pool: FilePool;
   readonly reader: RecordReader;
   readonly damage: DamageRegister;
   readonly latch: Latch;
@@ -219,7 +221,7 @@ export class LocalStore implements Store {
   }
 
   stats(): StoreStats {
-    const { publisher, queue, keydir, segments, space, log, hints, damage } = this.#parts;
+    const { publisher, queue, keydir, segments, pool, space, log, hints, damage } = this.#parts;
     const { bytes, liveBytes } = segments.sums();
     return {
       version: publisher.version,
@@ -228,6 +230,7 @@ export class LocalStore implements Store {
       liveBytes,
       deadBytes: bytes - liveBytes,
       segments: segments.count,
+      openFiles: pool.openFiles,
       indexBytes: keydir.bytes,
       freeBytes: space.freeBytes,
       inFlightBytes: queue.inFlightBytes,

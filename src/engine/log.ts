@@ -22,6 +22,7 @@ import { KvixError } from "../base/kvix-error.js";
 import { crc32 } from "../format/checksum.js";
 import type { File } from "../host/file-system.js";
 import type { Host } from "../host/host.js";
+import type { FilePool } from "../storage/file-pool.js";
 import type { StoreDirectories } from "../storage/layout.js";
 import { type ManifestFile, ManifestUncertainError } from "../storage/manifest-file.js";
 import { Segment, type SegmentName } from "../storage/segment.js";
@@ -42,6 +43,7 @@ export interface LogContext {
   readonly directories: StoreDirectories;
   readonly manifest: ManifestFile;
   readonly segments: SegmentSet;
+  readonly pool: FilePool;
   readonly versions: Versions;
   readonly latch: Latch;
   readonly space: DiskSpace;
@@ -303,11 +305,11 @@ export class Log {
   /** Makes the file of the next segment, once: a rotation that failed later takes it up again. */
   async #prepareSegment(): Promise<{ name: SegmentName; file: File }> {
     if (this.#prepared !== undefined) return this.#prepared;
-    const { host, directories, latch, namer } = this.#context;
+    const { host, directories, pool, latch, namer } = this.#context;
     const name = namer.take();
     let file: File;
     try {
-      file = await host.files.open(name.path, "create");
+      file = pool.adopt(await host.files.open(name.path, "create"));
     } catch (cause) {
       namer.settle(name);
       throw await this.#writeFailed(cause);
@@ -323,7 +325,7 @@ export class Log {
   }
 
   #activate(next: { name: SegmentName; file: File }, old: Segment | undefined): void {
-    const { segments, namer, onSealed } = this.#context;
+    const { segments, pool, namer, onSealed } = this.#context;
     this.#prepared = undefined;
     namer.settle(next.name);
     const segment = new Segment(next.name, next.file, false);
@@ -332,7 +334,9 @@ export class Log {
     this.#syncedLength = 0;
     if (old === undefined) return;
     old.isSealed = true;
-    if (old.file !== undefined) onSealed(old);
+    if (old.file === undefined) return;
+    pool.seal(old.file);
+    onSealed(old);
   }
 
   #reserveSoon(lastVersion: number): void {

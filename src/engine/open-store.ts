@@ -4,6 +4,7 @@
  * and the opening can be tried anew.
  */
 import type { Host } from "../host/host.js";
+import { FilePool } from "../storage/file-pool.js";
 import { FileName, type StoreDirectories, segmentPath } from "../storage/layout.js";
 import type { ManifestFile } from "../storage/manifest-file.js";
 import { SegmentSet } from "../storage/segment-set.js";
@@ -62,13 +63,14 @@ export async function openStore(
     const manifest = await openManifest(host, directories, options);
     const keydir = new Keydir({ seed: host.entropy.bytes(SEED_BYTES) });
     const damage = new DamageRegister();
-    const context = { host, directories, manifest, keydir, damage, options, segments };
+    const pool = new FilePool(host.files, options.openFilesMax);
+    const context = { host, directories, manifest, keydir, damage, options, pool, segments };
     const found = await recover(context);
     const stray = await findStrayFiles(host, directories, manifest.current);
     if (stray.names.length > 0) {
       host.log.warn({ files: stray.names }, "files that are not the store's are left alone");
     }
-    const world = { host, options, directories, manifest, keydir, damage, segments, found };
+    const world = { ...context, found };
     const parts = assemble(world, stray.ids, seams);
     const openStats = found.progress.toStats(stray.names);
     return new LocalStore({ ...parts, locks, openStats });
@@ -87,6 +89,7 @@ interface OpenedWorld {
   readonly manifest: ManifestFile;
   readonly keydir: Keydir;
   readonly damage: DamageRegister;
+  readonly pool: FilePool;
   readonly segments: SegmentSet;
   readonly found: Recovered;
 }
@@ -96,7 +99,7 @@ function assemble(
   strayIds: ReadonlySet<number>,
   seams: StoreSeams,
 ): Omit<StoreParts, "locks" | "openStats"> {
-  const { host, options, directories, manifest, keydir, damage, segments, found } = world;
+  const { host, options, directories, manifest, keydir, damage, pool, segments, found } = world;
   const { clock, log: hostLog } = host;
   const latch = new Latch(hostLog);
   const versions = new Versions(found.nextVersion, Number(manifest.current.versionMark));
@@ -115,6 +118,7 @@ function assemble(
       directories,
       manifest,
       segments,
+      pool,
       versions,
       latch,
       space,
@@ -179,6 +183,7 @@ function assemble(
     options,
     keydir,
     segments,
+    pool,
     reader,
     damage,
     latch,

@@ -18,6 +18,7 @@ import type { HintBlock } from "../format/hint-reader.js";
 import { errorCode, type File } from "../host/file-system.js";
 import type { Host } from "../host/host.js";
 import { readableBytes } from "../storage/byte-window.js";
+import type { FilePool } from "../storage/file-pool.js";
 import { loadHint } from "../storage/hint-file.js";
 import type { StoreDirectories } from "../storage/layout.js";
 import type { ManifestFile } from "../storage/manifest-file.js";
@@ -41,7 +42,9 @@ export interface RecoveryContext {
   readonly keydir: Keydir;
   readonly damage: DamageRegister;
   readonly options: StoreOptions;
-  /** Is filled with the live segments, open; the caller closes them if opening fails. */
+  /** Has the files of the segments. */
+  readonly pool: FilePool;
+  /** Is filled with the live segments; the caller closes their files if opening fails. */
   readonly segments: SegmentSet;
 }
 
@@ -127,14 +130,16 @@ class Recovery {
   }
 
   async #open(listed: ListedSegment): Promise<Segment> {
-    const { host, directories, manifest } = this.#context;
+    const { host, directories, manifest, pool } = this.#context;
     const { storeId } = manifest.current;
     const { id, timestamp, prefix, state } = listed;
     const name = new SegmentName(directories, storeId, prefix, id, timestamp);
     const isActive = state === SegmentState.ACTIVE;
     let file: File | undefined;
     try {
-      file = await host.files.open(name.path, isActive ? "write" : "read");
+      file = isActive
+        ? pool.adopt(await host.files.open(name.path, "write"))
+        : await pool.open(name.path);
     } catch (error) {
       if (errorCode(error) !== "ENOENT") throw error;
     }

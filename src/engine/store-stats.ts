@@ -146,6 +146,8 @@ export interface StoreStats {
   readonly liveBytes: number;
   readonly deadBytes: number;
   readonly segments: number;
+  /** How many of their files are open. */
+  readonly openFiles: number;
   readonly indexBytes: number;
   readonly freeBytes: number;
   readonly inFlightBytes: number;

@@ -32,6 +32,8 @@ export type FileAccess = "read" | "write" | "create";
 /** Names, directories, and the way to files. Paths are absolute. */
 export interface FileSystem {
   open(path: string, access: FileAccess): Promise<File>;
+  /** The same as `open` to "read", on the event loop: for a small read of a file that is not open. */
+  openSync(path: string): File;
   /** The entries of a directory, in no particular order. ENOENT if there is none. */
   list(path: string): Promise<DirectoryEntry[]>;
   /** Makes the directory and its missing parents, mode 0700, and syncs the parents; no error if it exists. */
@@ -78,8 +80,10 @@ export interface File {
   /** Makes every byte and the length durable. */
   syncData(): Promise<void>;
   truncate(length: number): Promise<void>;
-  /** Idempotent. */
+  /** After the operations under way, which succeed. Idempotent. */
   close(): Promise<void>;
+  /** The same on the event loop; EBUSY, and still open, while an operation is under way. */
+  closeSync(): void;
 }
 
 /** The system's code of an error ("ENOSPC"), or undefined if it has none. */

@@ -19,6 +19,7 @@ import {
   link,
   mkdir,
   open,
+  openSync,
   readdir,
   rename,
   type Stats,
@@ -56,14 +57,11 @@ const syncRefusals: ReadonlySet<string> = new Set(["EACCES", "EPERM", "EROFS", "
 export class NodeFileSystem implements FileSystem {
   async open(path: string, access: FileAccess): Promise<File> {
     const flags = openFlags[access];
-    const descriptor = await called<number>((done) => open(path, flags, fileMode, done));
-    try {
-      requireRegularFile(descriptor, path);
-    } catch (error) {
-      closeSync(descriptor);
-      throw error;
-    }
-    return new NodeFile(path, descriptor);
+    return opened(path, await called<number>((done) => open(path, flags, fileMode, done)));
+  }
+
+  openSync(path: string): File {
+    return opened(path, openSync(path, openFlags.read));
   }
 
   async list(path: string): Promise<DirectoryEntry[]> {
@@ -140,6 +138,17 @@ interface Listed {
 function entryKind(entry: Listed): EntryKind {
   if (entry.isFile()) return "file";
   return entry.isDirectory() ? "directory" : "other";
+}
+
+/** The file over a descriptor, which is closed again if it is of something else. */
+function opened(path: string, descriptor: number): File {
+  try {
+    requireRegularFile(descriptor, path);
+  } catch (error) {
+    closeSync(descriptor);
+    throw error;
+  }
+  return new NodeFile(path, descriptor);
 }
 
 function requireRegularFile(descriptor: number, path: string): void {

@@ -15,6 +15,7 @@
  */
 import {
   close,
+  closeSync,
   fdatasync,
   fstat,
   ftruncate,
@@ -120,6 +121,13 @@ export class NodeFile implements File {
   close(): Promise<void> {
     this.#closing ??= this.#finish();
     return this.#closing;
+  }
+
+  closeSync(): void {
+    if (this.#closing !== undefined) return;
+    if (this.#underWay > 0) throw systemError("EBUSY", this.path, "it is being used");
+    this.#closing = Promise.resolve();
+    closeSync(this.#descriptor);
   }
 
   async #finish(): Promise<void> {

@@ -56,7 +56,7 @@ export interface Judgement {
 /** A segment that the index may point into. */
 export class Segment {
   readonly name: SegmentName;
-  /** Undefined if the file is missing: every read of it is DATA_LOSS. */
+  /** Opened when it is read. Undefined if it is missing: every read of it is DATA_LOSS. */
   readonly file: File | undefined;
   isSealed: boolean;
   /** Bytes in it; of the active one, bytes written. */

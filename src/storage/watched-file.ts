@@ -49,6 +49,10 @@ export class WatchedFile implements File {
     return this.#inner.close();
   }
 
+  closeSync(): void {
+    this.#inner.closeSync();
+  }
+
   #watched(position: number, read: number): number {
     if (position + read > this.#farthest) {
       this.#farthest = position + read;

@@ -112,6 +112,11 @@ export class FaultyFileSystem implements FileSystem {
     return this.run(op, path, {}, opened, (file) => file.close());
   }
 
+  openSync(path: string): File {
+    const opened = (): File => new FaultyFile(this, this.#inner.openSync(path));
+    return this.runSync("open", path, {}, opened, (file) => file.closeSync());
+  }
+
   list(path: string): Promise<DirectoryEntry[]> {
     return this.run("list", path, {}, () => this.#inner.list(path));
   }
@@ -185,11 +190,20 @@ export class FaultyFileSystem implements FileSystem {
     if (fault?.kind === "error") throw injected(fault.code, path);
   }
 
-  runSync<T>(op: FileOperation, path: string, details: OperationDetails, act: () => T): T {
+  runSync<T>(
+    op: FileOperation,
+    path: string,
+    details: OperationDetails,
+    act: () => T,
+    undo?: (result: T) => void,
+  ): T {
     const fault = this.ask(op, path, details);
     if (fault === undefined) return act();
     if (fault.kind !== "error") throw new TypeError(`${fault.kind} is no fault of ${op}`);
-    if (fault.done === true) act();
+    if (fault.done === true) {
+      const result = act();
+      undo?.(result);
+    }
     throw injected(fault.code, path);
   }
 }
@@ -264,6 +278,15 @@ class FaultyFile implements File {
   close(): Promise<void> {
     this.#closing ??= this.#files.runAnyway("close", this.path, () => this.#inner.close());
     return this.#closing;
+  }
+
+  closeSync(): void {
+    if (this.#closing !== undefined) return;
+    const fault = this.#files.ask("close", this.path, {});
+    if (fault?.kind === "wait") throw new TypeError("wait is no fault of closeSync");
+    this.#inner.closeSync();
+    this.#closing = Promise.resolve();
+    if (fault?.kind === "error") throw injected(fault.code, this.path);
   }
 }
 

@@ -148,6 +148,22 @@ export function testOpening(trial: FileTrial): void {
     await rejectsWith("ENOTDIR", trial.open("a/b", "read"));
   });
 
+  it("opens a file to be read on the event loop, and refuses what the other way refuses", async () => {
+    throwsWith("ENOENT", () => trial.files.openSync(trial.at("a")));
+    await trial.make("a", patternBytes(5));
+    await trial.files.makeDirectory(trial.at("d"));
+    throwsWith("EISDIR", () => trial.files.openSync(trial.at("d")));
+    throwsWith("ENOTDIR", () => trial.files.openSync(trial.at("a/b")));
+    const file = trial.files.openSync(trial.at("a"));
+    assert.equal(file.path, trial.at("a"));
+    const target = new Uint8Array(5);
+    assert.equal(file.readSync(target, 0), 5);
+    assert.deepEqual(target, patternBytes(5));
+    throwsWith("EBADF", () => file.writeSync(Uint8Array.of(1), 0));
+    assert.equal(await file.read(target, 1), 4);
+    await file.close();
+  });
+
   it("lets a file that was opened to be read be read only", async () => {
     await trial.make("a", patternBytes(5));
     const file = await trial.open("a", "read");
@@ -171,6 +187,21 @@ export function testClosing(trial: FileTrial): void {
     await rejectsWith("EBADF", file.syncData());
     await rejectsWith("EBADF", file.truncate(0));
     await rejectsWith("EBADF", file.size());
+  });
+
+  it("closes on the event loop what nothing uses, once, and says so of what is used", async () => {
+    await trial.make("a", patternBytes(5));
+    const file = await trial.open("a", "read");
+    const target = new Uint8Array(5);
+    const reading = file.read(target, 0);
+    throwsWith("EBUSY", () => file.closeSync());
+    assert.equal(await reading, 5);
+    assert.equal(await file.size(), 5);
+    file.closeSync();
+    file.closeSync();
+    await file.close();
+    throwsWith("EBADF", () => file.readSync(target, 0));
+    await rejectsWith("EBADF", file.read(target, 0));
   });
 
   it("closes after the operations under way, which succeed", async () => {

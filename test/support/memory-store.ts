@@ -310,6 +310,7 @@ const emptyStats: StoreStats = {
   liveBytes: 0,
   deadBytes: 0,
   segments: 0,
+  openFiles: 0,
   indexBytes: 0,
   freeBytes: 0,
   inFlightBytes: 0,

@@ -103,6 +103,11 @@ export class SimFileSystem implements FileSystem {
     );
   }
 
+  openSync(path: string): File {
+    const act = (): File => new SimFile(this, path, this.#find(path, "read"), "read");
+    return this.perform("open", path, {}, { act });
+  }
+
   list(path: string): Promise<DirectoryEntry[]> {
     const act = (): DirectoryEntry[] => {
       const entries = [...this.#directory(path).current];

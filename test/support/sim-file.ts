@@ -72,17 +72,28 @@ export class SimFile implements File {
     return this.#closing;
   }
 
+  closeSync(): void {
+    if (this.#closing !== undefined) return;
+    if (this.#underWay > 0) throw systemError("EBUSY", this.path, "it is being used");
+    this.#closing = Promise.resolve();
+    this.#letGo();
+  }
+
   async #finish(): Promise<void> {
     if (this.#underWay > 0) {
       await new Promise<void>((resolve) => {
         this.#whenIdle = resolve;
       });
     }
+    await this.#files.later(() => this.#letGo());
+  }
+
+  #letGo(): void {
     const act = (): void => {
       this.#file.handles -= 1;
       this.#files.disk.freeIfUnused(this.#file);
     };
-    await this.#files.later(() => this.#files.perform("close", this.path, {}, { act }));
+    this.#files.perform("close", this.path, {}, { act });
   }
 
   #read(target: Uint8Array, position: number): number {

@@ -1,5 +1,6 @@
 /** The parts of compaction, put together. */
 import type { Host } from "../../host/host.js";
+import type { FilePool } from "../../storage/file-pool.js";
 import type { StoreDirectories } from "../../storage/layout.js";
 import type { ManifestFile } from "../../storage/manifest-file.js";
 import type { Segment } from "../../storage/segment.js";
@@ -30,6 +31,7 @@ export interface CompactionParts {
   readonly directories: StoreDirectories;
   readonly manifest: ManifestFile;
   readonly segments: SegmentSet;
+  readonly pool: FilePool;
   readonly keydir: Keydir;
   readonly damage: DamageRegister;
   readonly hints: HintKeeper;

@@ -20,6 +20,7 @@ import { KvixError } from "../../base/kvix-error.js";
 import type { File } from "../../host/file-system.js";
 import type { Host } from "../../host/host.js";
 import type { Message, RunningWorker } from "../../host/worker.js";
+import type { FilePool } from "../../storage/file-pool.js";
 import type { StoreDirectories } from "../../storage/layout.js";
 import { Segment, type SegmentName } from "../../storage/segment.js";
 import { findFrame } from "../../storage/segment-scan.js";
@@ -57,6 +58,7 @@ export interface StepContext {
   readonly directories: StoreDirectories;
   readonly storeId: Uint8Array;
   readonly segments: SegmentSet;
+  readonly pool: FilePool;
   readonly keydir: Keydir;
   readonly queue: WriteQueue;
   readonly log: Log;
@@ -226,7 +228,7 @@ export class Steps {
     signal: AbortSignal,
     tally: StepTally,
   ): Promise<Segment | undefined> {
-    const { queue, log, segments, host, directories, latch } = this.#context;
+    const { queue, log, segments, host, pool, directories, latch } = this.#context;
     tally.phase("committing");
     tally.wrote(copied.length + copied.hintBytes);
     for (const victim of victims) {
@@ -241,7 +243,7 @@ export class Steps {
       throw latch.readOnly();
     }
     if (copied.length === 0) return await this.#commitNothing(name, victims, signal, tally);
-    const output = segmentFrom(name, await host.files.open(name.path, "read"), copied);
+    const output = segmentFrom(name, await pool.open(name.path), copied);
     try {
       if (signal.aborted) throw new StepStopped();
       await log.changeManifest((draft) => commitCompaction(draft, output, victims));
