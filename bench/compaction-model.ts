@@ -231,11 +231,15 @@ export class CompactionModel {
     }
     return this.#segments
       .filter((each) => each !== this.#active && (each.isCompacted || each.id < firstRetained))
-      .map(({ id, bytes, liveBytes, tombstoneBytes, ...each }) => {
-        const { lowestVersion, highestVersion, isCompacted } = each;
-        const keptBytes = tombstoneBytes;
-        return { id, bytes, liveBytes, keptBytes, lowestVersion, highestVersion, isCompacted };
-      });
+      .map((each) => ({
+        id: each.id,
+        bytes: each.bytes,
+        liveBytes: each.liveBytes,
+        keptBytes: each.tombstoneBytes,
+        lowestVersion: each.lowestVersion,
+        highestVersion: each.highestVersion,
+        isCompacted: each.isCompacted,
+      }));
   }
 
   #step(ids: ReadonlySet<number>): void {
