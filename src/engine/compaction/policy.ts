@@ -72,7 +72,7 @@ export type Choice =
 /** Below this dead share of a segment a thorough run leaves it: nine bytes copied for one freed. */
 const WORTH_DEAD_SHARE = 0.1;
 /** The most victims of one step: it is cancelled or repeated as a whole. */
-const VICTIMS_MAX = 64;
+const VICTIMS_MAX = 32;
 /** Victims that go together score at least this share of the best, unless all of them will go. */
 const PARTNER_SCORE_SHARE = 0.95;
 /** And their ages differ by no more than this factor, so that hot and cold stay apart. */

@@ -180,6 +180,6 @@ test("V11: as many segments as there can be are no more than a pass over them", 
     storeVersion: 1,
     storeBytes: 65_536 * full,
   });
-  assert.equal(choice.kind === "victims" && choice.ids.length, 64);
+  assert.equal(choice.kind === "victims" && choice.ids.length, 32);
   assert.ok(looks < 65_536 * 40, `${looks} looks`);
 });
