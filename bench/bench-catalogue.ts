@@ -61,6 +61,20 @@ export const benches: readonly Bench[] = [
     run: async () => (await import("./index-get.js")).run(),
   },
   {
+    name: "compaction-zipfian",
+    sentence:
+      "Bytes written for each byte that users append, at a space amplification of at most 1.5: keys chosen zipfian, values of 1 KiB, simulated.",
+    goal: { atMost: 1.75 },
+    run: async () => (await import("./compaction-amplification.js")).run("compaction-zipfian"),
+  },
+  {
+    name: "compaction-uniform",
+    sentence:
+      "Bytes written for each byte that users append, at a space amplification of at most 1.6: keys chosen uniformly, values of 1 KiB, simulated.",
+    goal: { atMost: 1.7 },
+    run: async () => (await import("./compaction-amplification.js")).run("compaction-uniform"),
+  },
+  {
     name: "upload-rtt",
     sentence:
       "A Set of 4 MiB over a round trip of 20 ms, against the window that HTTP/2 has by default, which allows 3 MiB/s.",

@@ -196,7 +196,7 @@ export const storeOptionTable: Readonly<Record<keyof StoreOptionsInput, StoreOpt
   },
   compactionDeadPercent: {
     kind: "number",
-    default: 33,
+    default: 31,
     min: 10,
     max: 90,
     unit: "percent",
