@@ -60,21 +60,23 @@ export class Candidates {
     this.#droppable.set(segment, droppableBytes);
   }
 
-  /** The segments that may be victims now. */
+  /** The segments that may be victims now, in the order in which they were made. */
   segments(): Segment[] {
     const { segments, damage, hints, publisher, retained } = this.#context;
     const kept = retained();
     const damaged = new Set(damage.toStats().map(({ file }) => file));
-    return Array.from(segments).filter(
-      (segment) =>
-        segment.isSealed &&
-        segment.file !== undefined &&
-        segment.highestVersion <= publisher.version &&
-        !damaged.has(segment.name.fileName) &&
-        !this.#unfit.has(segment) &&
-        !kept.has(segment) &&
-        !hints.isPending(segment),
-    );
+    return Array.from(segments)
+      .filter(
+        (segment) =>
+          segment.isSealed &&
+          segment.file !== undefined &&
+          segment.highestVersion <= publisher.version &&
+          !damaged.has(segment.name.fileName) &&
+          !this.#unfit.has(segment) &&
+          !kept.has(segment) &&
+          !hints.isPending(segment),
+      )
+      .sort((one, other) => (one.name.timestampNs < other.name.timestampNs ? -1 : 1));
   }
 
   /** The same as the policy sees them. */
