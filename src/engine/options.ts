@@ -8,6 +8,7 @@
 import { isAbsolute, join, resolve } from "node:path";
 import { KvixError } from "../base/kvix-error.js";
 import { isValidPrefix } from "../format/segment-name.js";
+import { parseWindow, WINDOW_FORM } from "./compaction/window.js";
 import { CACHE_BYTES_MAX } from "./record-cache.js";
 import type { Durability } from "./store.js";
 
@@ -303,6 +304,13 @@ export function resolveStoreOptions(input: StoreOptionsInput): StoreOptions {
     faults.push({
       option: "segmentPrefix",
       problem: `is ${JSON.stringify(prefix)}; it must be 1 to 64 of A-Z a-z 0-9 _ and -`,
+    });
+  }
+  const window = resolved["compactionWindow"];
+  if (typeof window === "string" && parseWindow(window) === undefined) {
+    faults.push({
+      option: "compactionWindow",
+      problem: `is ${JSON.stringify(window)}; it must be ${WINDOW_FORM}`,
     });
   }
   if (faults.length > 0) throw optionError(faults);

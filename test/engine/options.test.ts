@@ -87,6 +87,23 @@ test("a prefix is 1 to 64 letters, digits, _ and -", () => {
   }
 });
 
+test("a window is empty or two hours of the day", () => {
+  for (const compactionWindow of ["", "22-6", "0-24", "22:30-6:15"]) {
+    assert.deepEqual(faultsOf({ dataDir, compactionWindow }), {});
+    assert.equal(
+      resolveStoreOptions({ dataDir, compactionWindow }).compactionWindow,
+      compactionWindow,
+    );
+  }
+  for (const compactionWindow of ["6-6", "24-6", "22-25", "night", "22-6 "]) {
+    const faults = faultsOf({ dataDir, compactionWindow });
+    assert.deepEqual(Object.keys(faults), ["compactionWindow"]);
+    const problem = String(faults["compactionWindow"]);
+    assert.match(problem, /^is "[^"]+"; it must be empty, or two hours .* 22-6/);
+    assert.ok(problem.includes(JSON.stringify(compactionWindow)));
+  }
+});
+
 test("all faults are reported at once, an unknown option among them", () => {
   const faults = faultsOf({
     segmentBytesMax: 1,
@@ -94,9 +111,11 @@ test("all faults are reported at once, an unknown option among them", () => {
     trustClock: "yes",
     flushIntervalMs: 0,
     segmentPrefix: "a/b",
+    compactionWindow: "6-6",
     segmentByteMax: 1,
   });
   const expected = [
+    "compactionWindow",
     "dataDir",
     "durability",
     "flushIntervalMs",
