@@ -347,5 +347,6 @@ const emptyStats: StoreStats = {
     tornBytesCut: 0,
     bytesWrittenAgain: 0,
     strayFiles: [],
+    fromCheckpoint: false,
   },
 };
