@@ -66,6 +66,7 @@ function written({ rule, name }: ServeOption): fc.Arbitrary<Written> {
         .map((value) => ({ text: String(value), toml: value, value }));
     case "text":
       if (name === "listen") return fc.integer({ min: 0, max: 65_535 }).map((p) => same(`h:${p}`));
+      if (name === "compactionWindow") return fc.constantFrom("22-6", "1:30-4").map(same);
       if (name.startsWith("tls")) return fc.constant(same(""));
       return fc
         .constantFrom("a", "b-c", "Z_9")
