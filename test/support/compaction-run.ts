@@ -68,7 +68,7 @@ export class FakeRun {
 
   /** Resolves when `holds`; throws if it never does. */
   async until(holds: () => boolean): Promise<void> {
-    for (let look = 0; look < 1000; look += 1) {
+    for (let look = 0; look < 4000; look += 1) {
       if (holds()) return;
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
