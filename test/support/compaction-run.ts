@@ -3,7 +3,12 @@
  * joined, and is cancelled when all who asked have given up, as `Store.compact`
  * promises.
  */
-import type { CompactionOutcome, CompactionProgress } from "../../src/engine/store-stats.js";
+import type { Store } from "../../src/engine/store.js";
+import type {
+  CompactionOutcome,
+  CompactionProgress,
+  CompactionStats,
+} from "../../src/engine/store-stats.js";
 
 /** What `Store.compact` takes. */
 export interface CompactOptions {
@@ -88,4 +93,23 @@ export class FakeRun {
       this.#wakers.add(wake);
     });
   }
+}
+
+/** The store with another `compact`, and with other figures of it. */
+export function compacting(
+  store: Store,
+  run: (options: CompactOptions) => AsyncIterable<CompactionProgress>,
+  figures: () => Partial<CompactionStats> = () => ({}),
+): Store {
+  return new Proxy(store, {
+    get: (target, name) => {
+      if (name === "compact") return run;
+      if (name === "stats") {
+        const known = target.stats();
+        return () => ({ ...known, compaction: { ...known.compaction, ...figures() } });
+      }
+      const member = Reflect.get(target, name, target) as unknown;
+      return typeof member === "function" ? member.bind(target) : member;
+    },
+  });
 }
