@@ -108,8 +108,8 @@ async function duringCompaction(client: RpcClient, work: () => Promise<void>): P
   let hasEnded = false;
   const watching = (async () => {
     const options = { signal: giveUp.signal };
-    for await (const progress of client.stream(AdminService.method.compact, {}, options)) {
-      bytesRead = Number(progress.bytesRead);
+    for await (const { progress } of client.stream(AdminService.method.compact, {}, options)) {
+      bytesRead = Number(progress?.bytesRead ?? 0);
     }
     hasEnded = true;
   })().catch((error: unknown) => {

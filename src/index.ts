@@ -30,7 +30,14 @@ export type {
 } from "./embedded/calls.js";
 export { Kvix, type OpenOptions, open } from "./embedded/kvix.js";
 export { KvixRecord, ListedRecord } from "./embedded/records.js";
-export type { RecoveryPolicy, StoreOptionsInput } from "./engine/options.js";
+export type { CompactionMode, RecoveryPolicy, StoreOptionsInput } from "./engine/options.js";
 export type { Durability, Omission } from "./engine/store.js";
-export type { SegmentFacts, StoreStats } from "./engine/store-stats.js";
+export type {
+  CompactionOutcome,
+  CompactionPhase,
+  CompactionProgress,
+  CompactionStats,
+  SegmentFacts,
+  StoreStats,
+} from "./engine/store-stats.js";
 export type { Host, Log } from "./host/host.js";

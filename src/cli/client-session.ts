@@ -4,10 +4,12 @@
  */
 import type {
   DescMessage,
+  DescMethodServerStreaming,
   DescMethodUnary,
   MessageInitShape,
   MessageShape,
 } from "@bufbuild/protobuf";
+import { MethodOptions_IdempotencyLevel as Idempotency } from "@bufbuild/protobuf/wkt";
 import { logVerbosity, setLogVerbosity } from "@grpc/grpc-js";
 import type { Command } from "commander";
 import { StatusCode } from "../base/error-catalogue.js";
@@ -23,8 +25,12 @@ import type { VerbContext } from "./verb.js";
 
 /** What a client waits for an answer unless it is told otherwise. */
 const TIMEOUT_DEFAULT = "30s";
+/** What stands in its place for a call that may take hours. */
+export const NO_TIMEOUT = "none";
 /** A timer holds no more. */
 const TIMEOUT_MS_MAX = 2 ** 31 - 1;
+/** How often a server that is silent is asked whether it still lives; then it has 20 s. */
+const KEEPALIVE_MS = 60_000;
 
 const clock = new NodeClock();
 
@@ -39,14 +45,14 @@ export interface ClientFlags {
   readonly json?: true;
 }
 
-/** Declares them. */
-export function addClientFlags(command: Command): Command {
+/** Declares them. `timeoutDefault`: how long the verb waits if it is not told; NO_TIMEOUT: for ever. */
+export function addClientFlags(command: Command, timeoutDefault = TIMEOUT_DEFAULT): Command {
   return command
     .option(
       "--endpoint <HOST:PORT>",
       `the server; by default ${ENDPOINT_VARIABLE}, else ${ENDPOINT_DEFAULT}`,
     )
-    .option("--timeout <TIME>", `give up after this long; default: ${TIMEOUT_DEFAULT}`)
+    .option("--timeout <TIME>", `give up after this long; default: ${timeoutDefault}`)
     .option("--tls", "speak TLS; the server's certificate must be known to the system")
     .option("--tls-ca <FILE>", "speak TLS, and know the authorities in this file, PEM")
     .option("--tls-cert <FILE>", "speak TLS, and show this certificate, PEM; with --tls-key")
@@ -58,7 +64,8 @@ export function addClientFlags(command: Command): Command {
 export interface Session {
   /** "HOST:PORT". */
   readonly endpoint: string;
-  readonly timeoutMs: number;
+  /** Undefined: it waits as long as it takes. */
+  readonly timeoutMs: number | undefined;
   /** Undefined: without TLS. */
   readonly tls: TlsFiles | undefined;
 }
@@ -68,6 +75,7 @@ export function readSession(
   flags: ClientFlags,
   environment: VerbContext["environment"],
   faults: FaultList,
+  timeoutDefault = TIMEOUT_DEFAULT,
 ): Session {
   const variable = environment[ENDPOINT_VARIABLE];
   const endpoint = flags.endpoint ?? variable ?? ENDPOINT_DEFAULT;
@@ -75,8 +83,10 @@ export function readSession(
     const option = flags.endpoint === undefined ? ENDPOINT_VARIABLE : "--endpoint";
     faults.add(option, `is ${JSON.stringify(endpoint)}; it must be ${addressRange}`);
   }
-  const timeoutMs = parseDuration(flags.timeout ?? TIMEOUT_DEFAULT) ?? 0;
-  if (timeoutMs < 1 || timeoutMs > TIMEOUT_MS_MAX) {
+  const timeout = flags.timeout ?? timeoutDefault;
+  const isEndless = flags.timeout === undefined && timeoutDefault === NO_TIMEOUT;
+  const timeoutMs = isEndless ? undefined : (parseDuration(timeout) ?? 0);
+  if (timeoutMs !== undefined && (timeoutMs < 1 || timeoutMs > TIMEOUT_MS_MAX)) {
     const range = `1ms to ${TIMEOUT_MS_MAX}ms, with a unit: ${durationUnitNames}`;
     faults.add("--timeout", `is ${JSON.stringify(flags.timeout)}; it must be ${range}`);
   }
@@ -89,13 +99,20 @@ export type Call = <Input extends DescMessage, Output extends DescMessage>(
   request: MessageInitShape<Input>,
 ) => Promise<MessageShape<Output>>;
 
+/** A method that answers with a stream, and its request; leaving the loop cancels the call. */
+export type Stream = <Input extends DescMessage, Output extends DescMessage>(
+  method: DescMethodServerStreaming<Input, Output>,
+  request: MessageInitShape<Input>,
+  signal: AbortSignal,
+) => AsyncIterable<MessageShape<Output>>;
+
 /**
  * Runs `use` with a connection, and ends it. The refusals of the transport come
  * as CommandEnd, those of the server as the KvixError that it threw.
  */
 export async function withServer<Result>(
   session: Session,
-  use: (call: Call) => Promise<Result>,
+  use: (call: Call, stream: Stream) => Promise<Result>,
 ): Promise<Result> {
   setLogVerbosity(logVerbosity.NONE);
   // What a library will have to do otherwise one day is nothing to whoever types a command.
@@ -105,26 +122,35 @@ export async function withServer<Result>(
     "grpc.max_receive_message_length": -1,
     "grpc.max_send_message_length": -1,
     "grpc.enable_http_proxy": 0,
+    "grpc.keepalive_time_ms": KEEPALIVE_MS,
     ...tlsChannelOptions(session.endpoint, session.tls),
   };
   const channel = await channelCredentials(session.endpoint, session.tls);
   const client = new RpcClient(session.endpoint, options, channel);
+  const { timeoutMs } = session;
+  const deadline = () =>
+    timeoutMs === undefined ? {} : { deadlineMs: clock.wallMs() + timeoutMs };
   try {
-    return await use(async (method, request) => {
-      try {
-        const deadlineMs = clock.wallMs() + session.timeoutMs;
-        return await client.call(method, request, { deadlineMs });
-      } catch (error) {
-        throw explainTransport(error, session, method.idempotency !== MAY_WRITE);
-      }
-    });
+    return await use(
+      async (method, request) => {
+        try {
+          return await client.call(method, request, deadline());
+        } catch (error) {
+          throw explainTransport(error, session, method.idempotency);
+        }
+      },
+      async function* (method, request, signal) {
+        try {
+          yield* client.stream(method, request, { ...deadline(), signal });
+        } catch (error) {
+          throw explainTransport(error, session, method.idempotency);
+        }
+      },
+    );
   } finally {
     client.close();
   }
 }
-
-/** protobuf's number for a method that is not said to be safe to repeat. */
-const MAY_WRITE = 0;
 
 interface TransportError {
   readonly code: number;
@@ -135,17 +161,17 @@ function isTransportError(error: unknown): error is TransportError {
   return error instanceof Error && "code" in error && typeof error.code === "number";
 }
 
-function explainTransport(error: unknown, session: Session, isRead: boolean): unknown {
+function explainTransport(error: unknown, session: Session, idempotency: Idempotency): unknown {
   if (!isTransportError(error)) return error;
   const { endpoint } = session;
   const { code, details } = error;
   switch (code) {
     case StatusCode.UNAVAILABLE:
-      return unavailable(details, session, isRead);
+      return unavailable(details, session, idempotency);
     case StatusCode.DEADLINE_EXCEEDED:
       // Until a connection stood nothing was sent, so nothing was written.
       return details.includes("remote_addr")
-        ? uncertain(`no answer from ${endpoint} in time`, isRead)
+        ? uncertain(`no answer from ${endpoint} in time`, idempotency)
         : new CommandEnd(ExitCode.UNAVAILABLE, noConnection(session, "it does not answer"));
     case StatusCode.RESOURCE_EXHAUSTED:
       return new CommandEnd(
@@ -159,11 +185,11 @@ function explainTransport(error: unknown, session: Session, isRead: boolean): un
         `${endpoint} does not know this call: ${details}. Is it kvix, and of this version?`,
       );
     default:
-      return uncertain(`${endpoint} answered with status ${code}: ${details}`, isRead);
+      return uncertain(`${endpoint} answered with status ${code}: ${details}`, idempotency);
   }
 }
 
-function unavailable(details: string, session: Session, isRead: boolean): CommandEnd {
+function unavailable(details: string, session: Session, idempotency: Idempotency): CommandEnd {
   const refusal = /ECONNREFUSED/.test(details) ? "nothing listens there (ECONNREFUSED)" : undefined;
   if (refusal !== undefined) {
     return new CommandEnd(ExitCode.UNAVAILABLE, noConnection(session, refusal));
@@ -173,7 +199,7 @@ function unavailable(details: string, session: Session, isRead: boolean): Comman
   if (cause !== undefined || /^(?:No connection|Name resolution)/.test(details)) {
     return new CommandEnd(ExitCode.UNAVAILABLE, noConnection(session, cause ?? details));
   }
-  return uncertain(`the connection to ${session.endpoint} broke: ${details}`, isRead);
+  return uncertain(`the connection to ${session.endpoint} broke: ${details}`, idempotency);
 }
 
 function noConnection({ endpoint, tls }: Session, why: string): string {
@@ -185,9 +211,14 @@ function noConnection({ endpoint, tls }: Session, why: string): string {
   return `no connection to ${endpoint}: ${why}. ${advice}`;
 }
 
-/** A call that was sent and not answered: a read may be repeated, a write may have happened. */
-function uncertain(what: string, isRead: boolean): CommandEnd {
-  return isRead
-    ? new CommandEnd(ExitCode.UNAVAILABLE, `${what}. Nothing was changed; try again.`)
-    : new CommandEnd(ExitCode.UNKNOWN, `${what}. Whether it was applied is unknown.`);
+/** A call that was sent and not answered: what is safe to repeat may be, a write may have happened. */
+function uncertain(what: string, idempotency: Idempotency): CommandEnd {
+  switch (idempotency) {
+    case Idempotency.NO_SIDE_EFFECTS:
+      return new CommandEnd(ExitCode.UNAVAILABLE, `${what}. Nothing was changed; try again.`);
+    case Idempotency.IDEMPOTENT:
+      return new CommandEnd(ExitCode.UNAVAILABLE, `${what}. Trying again does no harm.`);
+    default:
+      return new CommandEnd(ExitCode.UNKNOWN, `${what}. Whether it was applied is unknown.`);
+  }
 }

@@ -7,6 +7,7 @@ import {
 import { adminJson } from "./admin-json.js";
 import { escapeText } from "./byte-text.js";
 import { addClientFlags, type ClientFlags, readSession, withServer } from "./client-session.js";
+import { compactionRows } from "./compaction-text.js";
 import { exitCodesHelp } from "./exit-code.js";
 import { formatBytes } from "./quantity.js";
 import { formatPairs, formatTable } from "./table.js";
@@ -60,6 +61,7 @@ function rowsOf(answer: StatsResponse): [name: string, value: string][] {
     ["syncs", String(answer.syncs)],
     ["expired", `${answer.expiredKeys} keys swept`],
   ];
+  if (answer.compaction !== undefined) rows.push(...compactionRows(answer.compaction));
   if (answer.sweepPausedBecause !== "") {
     rows.push(["sweep", `paused: ${escapeText(answer.sweepPausedBecause)}`]);
   }

@@ -11,6 +11,7 @@ import {
 import { adminJson, enumName } from "./admin-json.js";
 import { escapeText } from "./byte-text.js";
 import { addClientFlags, type ClientFlags, readSession, withServer } from "./client-session.js";
+import { compactionRows } from "./compaction-text.js";
 import { ExitCode, exitCodesHelp } from "./exit-code.js";
 import { formatBytesExactly } from "./quantity.js";
 import { showTime } from "./record-text.js";
@@ -74,6 +75,7 @@ function rowsOf(answer: GetStatusResponse): [name: string, value: string][] {
     rows.push(["value", `0B to ${formatBytesExactly(limits.valueBytesMax)}`]);
     rows.push(["message", `at most ${formatBytesExactly(limits.messageBytesMax)}`]);
   }
+  if (answer.compaction !== undefined) rows.push(...compactionRows(answer.compaction));
   rows.push(["features", escapeText(answer.features.join(", "))]);
   for (const damage of answer.damage) {
     const { file, offset, length, firstVersion, lastVersion, keysUnknown } = damage;

@@ -63,6 +63,11 @@ export const verbs: readonly Verb[] = [
     load: async () => (await import("./sync.js")).declareSync,
   },
   {
+    name: "compact",
+    summary: "Bring back the space of what was deleted and overwritten.",
+    load: async () => (await import("./compact.js")).declareCompact,
+  },
+  {
     name: "inspect",
     summary: "Show what is in a segment, a hint or a manifest.",
     load: async () => (await import("./inspect.js")).declareInspect,

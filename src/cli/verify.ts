@@ -2,14 +2,14 @@
  * `kvix verify DIR`: checks a store that nobody has open, and says of all that
  * it finds where it is, what it means and what to do. It changes nothing.
  */
-import type { VerifyProgress, VerifyReport } from "../engine/store-check.js";
+import type { VerifyReport } from "../engine/store-check.js";
 import { verifyStore } from "../engine/verify.js";
 import { type DamagedKey, type Finding, findingCatalogue } from "../engine/verify-findings.js";
 import { nodeHost } from "../host/node-host.js";
 import { type ByteFormat, jsonBytes, previewBytes } from "./byte-text.js";
 import { ExitCode, exitCodesHelp } from "./exit-code.js";
 import { addFormatFlags, type FormatFlags, readFormat } from "./key-flags.js";
-import type { Terminal } from "./output.js";
+import { openProgressBar } from "./progress-bar.js";
 import { formatBytes } from "./quantity.js";
 import { FaultList } from "./usage-error.js";
 import type { DeclareVerb, VerbContext } from "./verb.js";
@@ -28,6 +28,7 @@ ${exitCodesHelp}`;
 /** How many keys of a finding are shown; --json has up to a thousand. */
 const KEYS_SHOWN = 10;
 const KEY_LENGTH = 60;
+const BAR_FORMAT = "verifying {bar} {percentage}% of {size}";
 
 interface VerifyFlags extends FormatFlags {
   readonly segmentDir?: string;
@@ -52,10 +53,12 @@ async function verify(dataDir: string, flags: VerifyFlags, context: VerbContext)
   faults.throwIfAny();
   const { segmentDir, json } = flags;
   const where = segmentDir === undefined ? { dataDir } : { dataDir, segmentDir };
-  const bar = flags.progress === false ? noProgress : await openProgress(context);
+  const bar = await openProgressBar(context.err, BAR_FORMAT, flags.progress);
   let report: VerifyReport;
   try {
-    report = await verifyStore(where, nodeHost(), bar.update);
+    report = await verifyStore(where, nodeHost(), ({ bytesDone, bytesTotal }) => {
+      bar.update(bytesDone, bytesTotal, { size: formatBytes(bytesTotal) });
+    });
   } finally {
     bar.end();
   }
@@ -124,35 +127,4 @@ function summary(report: VerifyReport, damages: number): string {
   const notes = findings.length - damages;
   if (damages === 0) return `sound: ${read}, ${state}, ${notes} notes`;
   return `DAMAGED: ${damages} damages and ${notes} notes in ${read}`;
-}
-
-interface Progress {
-  readonly update: (progress: VerifyProgress) => void;
-  readonly end: () => void;
-}
-
-const noProgress: Progress = { update: () => undefined, end: () => undefined };
-
-/** A bar on stderr, if that is a terminal. */
-async function openProgress({ err }: Terminal): Promise<Progress> {
-  if (!err.isTerminal) return noProgress;
-  const { SingleBar } = (await import("cli-progress")).default;
-  const bar = new SingleBar({
-    format: "verifying {bar} {percentage}% of {size}",
-    stream: process.stderr,
-    clearOnComplete: true,
-    hideCursor: true,
-    etaBuffer: 100,
-  });
-  let isStarted = false;
-  return {
-    update: ({ bytesDone, bytesTotal }) => {
-      if (!isStarted) bar.start(bytesTotal, 0, { size: formatBytes(bytesTotal) });
-      isStarted = true;
-      bar.update(bytesDone);
-    },
-    end: () => {
-      if (isStarted) bar.stop();
-    },
-  };
 }

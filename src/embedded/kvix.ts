@@ -2,7 +2,7 @@
 import { openStore } from "../engine/open-store.js";
 import type { StoreOptionsInput } from "../engine/options.js";
 import type { Store } from "../engine/store.js";
-import type { SegmentFacts, StoreStats } from "../engine/store-stats.js";
+import type { CompactionProgress, SegmentFacts, StoreStats } from "../engine/store-stats.js";
 import type { Host, Log } from "../host/host.js";
 import { nodeHost } from "../host/node-host.js";
 import {
@@ -144,6 +144,19 @@ export class Kvix {
   /** Resolves to the newest durable version when everything acknowledged so far is durable. */
   sync(): Promise<number> {
     return this.#store.sync();
+  }
+
+  /**
+   * Brings back the space of what was deleted and overwritten: runs a compaction,
+   * or joins the one under way, and tells how far it is, last of all with an
+   * outcome. Nothing happens until the first value is asked for; leaving the loop,
+   * or `signal`, cancels the run, unless somebody else waits for it or the store
+   * began it by itself.
+   */
+  compact(
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): AsyncIterable<CompactionProgress> {
+    return this.#store.compact(options);
   }
 
   /** The files that the store consists of, oldest first. */

@@ -52,6 +52,7 @@ export class OpenProgress {
       tornBytesCut: this.tornBytesCut,
       bytesWrittenAgain: this.bytesWrittenAgain,
       strayFiles,
+      fromCheckpoint: false,
     };
   }
 }

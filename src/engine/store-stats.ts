@@ -24,6 +24,8 @@ export interface OpenStats {
   readonly tornBytesCut: number;
   readonly bytesWrittenAgain: number;
   readonly strayFiles: readonly string[];
+  /** Whether the index came from the checkpoint, so that no sealed segment had to be loaded. */
+  readonly fromCheckpoint: boolean;
 }
 
 /** Bytes known to be damaged. */

@@ -207,9 +207,10 @@ export interface Store {
   sync(): Promise<number>;
   /**
    * Runs a compaction, or joins the one under way, and tells how far it is: a few
-   * times a second, and at its end, with an outcome. A run that was asked for is
-   * cancelled when all who asked have given up (by `signal`, or by leaving the
-   * loop). Bad news is an outcome; it throws STORE_CLOSING alone.
+   * times a second, the newest only to who is slow to ask, and at its end, with an
+   * outcome. A run that was asked for is cancelled when all who asked have given up
+   * (by `signal`, or by leaving the loop). Bad news is an outcome; it throws
+   * STORE_CLOSING alone.
    */
   compact(options?: {
     readonly signal?: AbortSignal | undefined;

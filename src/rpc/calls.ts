@@ -70,6 +70,8 @@ export interface CallEnvironment {
   readonly host: BugHost;
   /** The streams under way, so that a stop can end them. */
   readonly streams: Set<OpenStream>;
+  /** What `endStreams` has ended them with: one whose request comes later ends with it too. */
+  streamsEndedBy?: KvixError;
 }
 
 /** A report or a conversation under way. */
@@ -105,8 +107,9 @@ export function implementService<Service extends DescService>(
 }
 
 /** Ends every stream with a status; their clients connect anew elsewhere. */
-export function endStreams({ streams }: CallEnvironment, error: KvixError): void {
-  for (const stream of streams) stream.end(error);
+export function endStreams(environment: CallEnvironment, error: KvixError): void {
+  environment.streamsEndedBy = error;
+  for (const stream of environment.streams) stream.end(error);
 }
 
 type Request = MessageShape<DescMessage> | Malformed;
@@ -154,8 +157,9 @@ class UnaryContext implements CallContext {
 
 function report(
   handler: () => ReportHandler<DescMessage, DescMessage>,
-  { host, streams }: CallEnvironment,
+  environment: CallEnvironment,
 ): UntypedHandleCall {
+  const { host, streams } = environment;
   return (call: ServerWritableStream<Request, unknown>) => {
     const ended = new AbortController();
     const stream: OpenStream = {
@@ -171,6 +175,7 @@ function report(
     };
     call.once("cancelled", forget);
     call.once("close", forget);
+    if (environment.streamsEndedBy !== undefined) return stream.end(environment.streamsEndedBy);
     const answer = async () => {
       for await (const each of handler()(wellFormed(call.request), { signal: ended.signal })) {
         if (ended.signal.aborted) return;
@@ -197,12 +202,14 @@ function drained(call: ServerWritableStream<Request, unknown>, signal: AbortSign
 
 function conversation(
   handler: () => ConversationHandler<DescMessage, DescMessage>,
-  { host, streams }: CallEnvironment,
+  environment: CallEnvironment,
 ): UntypedHandleCall {
+  const { host, streams } = environment;
   return (call: ServerDuplexStream<Request, unknown>) => {
     const stream: OpenStream = { end: (error) => fail(call, error) };
     streams.add(stream);
     call.once("close", () => streams.delete(stream));
+    if (environment.streamsEndedBy !== undefined) return stream.end(environment.streamsEndedBy);
     let answer: ReturnType<ConversationHandler<DescMessage, DescMessage>> | undefined;
     call.on("data", (request: Request) => {
       try {

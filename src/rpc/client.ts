@@ -1,11 +1,12 @@
 /**
- * The client's end of the wire: unary calls by descriptor. What a kvix server
- * refuses is thrown as the KvixError that it threw; what the transport refuses
+ * The client's end of the wire: calls by descriptor, with one answer or a stream
+ * of them. What a kvix server refuses is thrown as the KvixError that it threw; what the transport refuses
  * (no connection, deadline, a message too large) is thrown as grpc-js's error.
  */
 import {
   create,
   type DescMessage,
+  type DescMethodServerStreaming,
   type DescMethodUnary,
   type MessageInitShape,
   type MessageShape,
@@ -18,7 +19,7 @@ import {
   Metadata,
 } from "@grpc/grpc-js";
 import { methodDefinition } from "./definition.js";
-import { fromCallStatus } from "./status.js";
+import { type CallStatus, fromCallStatus } from "./status.js";
 
 /** What goes with one call. */
 export interface CallOptions {
@@ -72,8 +73,46 @@ export class RpcClient {
     });
   }
 
+  /**
+   * Calls a method that answers with a stream. The next answer is asked for when
+   * the one before was taken; leaving the loop cancels the call.
+   */
+  async *stream<Input extends DescMessage, Output extends DescMessage>(
+    method: DescMethodServerStreaming<Input, Output>,
+    request: MessageInitShape<Input>,
+    { deadlineMs, signal }: CallOptions = {},
+  ): AsyncGenerator<MessageShape<Output>, void, undefined> {
+    const { path, requestSerialize, responseDeserialize } = methodDefinition(method, method);
+    const call = this.#client.makeServerStreamRequest(
+      path,
+      requestSerialize,
+      responseDeserialize,
+      create(method.input, request),
+      new Metadata(),
+      deadlineMs === undefined ? {} : { deadline: deadlineMs },
+    );
+    const cancel = () => call.cancel();
+    signal?.addEventListener("abort", cancel);
+    if (signal?.aborted === true) cancel();
+    // The status of a call that was left comes when nobody listens any more.
+    call.on("error", () => undefined);
+    try {
+      // The deserializer gave messages of the method's output, never bytes.
+      for await (const answer of call) yield answer as MessageShape<Output>;
+    } catch (error) {
+      throw isCallStatus(error) ? (fromCallStatus(error) ?? error) : error;
+    } finally {
+      signal?.removeEventListener("abort", cancel);
+      cancel();
+    }
+  }
+
   /** Ends the connection; calls under way fail. Idempotent. */
   close(): void {
     this.#client.close();
   }
+}
+
+function isCallStatus(error: unknown): error is CallStatus & Error {
+  return error instanceof Error && "metadata" in error && error.metadata instanceof Metadata;
 }

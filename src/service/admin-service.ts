@@ -1,6 +1,7 @@
 /**
- * AdminService: how the server and its store are, and what makes all that was
- * acknowledged durable. GetStatus answers also while there is no store yet.
+ * AdminService: how the server and its store are, what makes all that was
+ * acknowledged durable, and what makes space come back. GetStatus answers also
+ * while there is no store yet.
  */
 import { create } from "@bufbuild/protobuf";
 import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
@@ -25,6 +26,7 @@ import type { Store } from "../engine/store.js";
 import type { SegmentFacts, StoreStats } from "../engine/store-stats.js";
 import type { Clock } from "../host/host.js";
 import type { HandlersOf } from "../rpc/calls.js";
+import { compactAnswers, compactionOf } from "./compaction-answers.js";
 import { pageToken, placeOfToken } from "./page-token.js";
 import type { RpcCount } from "./rpc-counters.js";
 import type { ServerState as ServerStateOfLife, ServerStatus } from "./server-life.js";
@@ -42,7 +44,7 @@ export interface AdminServiceContext {
 }
 
 /** What this build can do that version 0.1 could not. */
-const FEATURES = ["admin", "list", "touch"];
+const FEATURES = ["admin", "compact", "list", "touch"];
 /** How many damaged ranges and stray files are named. */
 const DAMAGE_NAMED_MAX = 1_000;
 const STRAY_FILES_NAMED_MAX = 100;
@@ -98,6 +100,7 @@ export function adminHandlers(context: AdminServiceContext): HandlersOf<typeof A
       return create(StatsResponseSchema, {
         ...figuresOf(stats),
         open: openingOf(stats),
+        compaction: compactionOf(stats),
         rpcs: context.counts().map((count) => ({
           method: count.method,
           calls: BigInt(count.calls),
@@ -132,13 +135,17 @@ export function adminHandlers(context: AdminServiceContext): HandlersOf<typeof A
         storeVersion: BigInt(store().version),
       });
     },
+
+    // Asked for the store at once, so that a call without one is counted as an error.
+    compact: (_request, { signal }) => compactAnswers(store(), signal),
   };
 }
 
 /** What only a server that has its store can tell. */
 function statusOf(store: Store) {
   const { durability, flushIntervalMs } = store.settings;
-  const { damage } = store.stats();
+  const stats = store.stats();
+  const { damage } = stats;
   return {
     durability: durabilities[durability],
     flushInterval: durationFromMs(flushIntervalMs),
@@ -151,6 +158,7 @@ function statusOf(store: Store) {
       keysUnknown: range.keysUnknown,
     })),
     damageCount: damage.length,
+    compaction: compactionOf(stats),
     storeVersion: BigInt(store.version),
   };
 }
@@ -187,6 +195,7 @@ function openingOf({ open }: StoreStats) {
     tornBytesCut: BigInt(open.tornBytesCut),
     rewrittenBytes: BigInt(open.bytesWrittenAgain),
     strayFiles: open.strayFiles.slice(0, STRAY_FILES_NAMED_MAX),
+    fromCheckpoint: open.fromCheckpoint,
   };
 }
 

@@ -66,6 +66,7 @@ function written({ rule, name }: ServeOption): fc.Arbitrary<Written> {
         .map((value) => ({ text: String(value), toml: value, value }));
     case "text":
       if (name === "listen") return fc.integer({ min: 0, max: 65_535 }).map((p) => same(`h:${p}`));
+      if (name === "compactionWindow") return fc.constantFrom("22-6", "1:30-4").map(same);
       if (name.startsWith("tls")) return fc.constant(same(""));
       return fc
         .constantFrom("a", "b-c", "Z_9")
@@ -128,6 +129,14 @@ test("sizes and times have units, in every source, and a bare number is the leas
     ["--max-connection-age", "5h", 5 * 3_600_000],
     ["--max-connection-age", "unlimited", Number.MAX_SAFE_INTEGER],
     ["--max-connections", "7", 7],
+    ["--compaction-interval", "5h", 5 * 3_600_000],
+    ["--compaction-interval", "168h", 7 * 86_400_000],
+    ["--compaction-dead-percent", "40", 40],
+    ["--compaction-window", "22-6", "22-6"],
+    ["--compaction-window", "22:30-6:15", "22:30-6:15"],
+    ["--max-compaction-rate", "32MiB", 2 ** 25],
+    ["--watch-retention", "1h30m", 5_400_000],
+    ["--max-open-files", "900", 900],
   ];
   for (const [flag, text, value] of cases) {
     const option = serveOptionTable.find((each) => each.flag === flag);
@@ -150,9 +159,32 @@ test("sizes and times have units, in every source, and a bare number is the leas
     ["--flush-interval", "unlimited"],
     ["--max-connections", "7ms"],
     ["--trust-clock", "yes"],
+    ["--compaction", "sometimes"],
+    ["--compaction-window", "25-6"],
+    ["--compaction-dead-percent", "33%"],
+    ["--max-open-files", "many"],
   ] as const) {
     const [fault = ""] = faultsOf(await request({ flags: { [flag]: text } }));
     assert.ok(fault.startsWith(`${flag} is ${JSON.stringify(text)}; it must be`), fault);
+  }
+});
+
+test("what is out of range is refused by option, value and range", async () => {
+  for (const [flag, text, expected] of [
+    ["--compaction-interval", "4h", "is 14400000; it must be a whole number of ms from 18000000"],
+    ["--compaction-interval", "8d", "is 691200000; it must be a whole number of ms from 18000000"],
+    [
+      "--compaction-dead-percent",
+      "91",
+      "is 91; it must be a whole number of percent from 10 to 90",
+    ],
+    ["--max-compaction-rate", "1KiB", "is 1024; it must be a whole number of bytes from 1048576"],
+    ["--watch-retention", "169h", "is 608400000; it must be a whole number of ms from 0 to"],
+    ["--max-open-files", "3", "is 3; it must be a whole number of files from 16 to 65536"],
+  ] as const) {
+    const [fault = "", ...others] = faultsOf(await request({ flags: { [flag]: text } }));
+    assert.deepEqual(others, []);
+    assert.ok(fault.startsWith(`${flag} ${expected}`), fault);
   }
 });
 

@@ -158,6 +158,11 @@ test("status, stats, segments and sync: for people, and as JSON for scripts", as
   const rpcs = stats["rpcs"] as { method: string; calls: number }[];
   assert.ok(rpcs.some(({ method, calls }) => method === "kvix.v1.KvService/Set" && calls > 0));
   assert.match((await kvix(["stats"])).stdout.toString(), /^keys +\d+$/m);
+  for (const verb of ["stats", "status"]) {
+    assert.match((await kvix([verb])).stdout.toString(), /^compaction +(off|idle)/m);
+    const { compaction } = jsonOf(await kvix([verb, "--json"])) as { compaction: object };
+    assert.ok("state" in compaction && "runs" in compaction, verb);
+  }
   const [segment] = jsonLinesOf(await kvix(["segments", "--json"]));
   const [file] = readdirSync(join(dataDir, "segments")).filter((name) => name.endsWith(".seg"));
   assert.equal(segment?.["file"], file);
@@ -183,6 +188,7 @@ test("every verb does the same in a process of its own, and its exit code comes 
     [["stats"], 0, /^keys +\d+$/m],
     [["segments"], 0, /active/],
     [["sync"], 0, /^durable up to version/],
+    [["compact"], 0, /^(nothing to compact|compacted \d+ segments: .+ freed)\n$/],
     [["get"], 2, /^$/],
   ];
   for (const [args, expectedCode, expected] of lines) {

@@ -20,7 +20,7 @@ export function adminScenario({ call }: World): void {
       [65_535, 104_857_600, 4_194_304],
     );
     assert.deepEqual([limits["pageSizeMax"], limits["pageBytesMax"]], [10_000, 4_194_304]);
-    for (const feature of ["admin", "list", "touch"]) {
+    for (const feature of ["admin", "compact", "list", "touch"]) {
       assert.ok((status["features"] as string[]).includes(feature), feature);
     }
     assert.ok(Math.abs(Date.parse(status["startTime"] as string) - Date.now()) < 3_600_000);
@@ -65,5 +65,17 @@ export function adminScenario({ call }: World): void {
     const written = await call("KvService/Set", { key, value: "MQ==", durability: 2 });
     const { durableVersion } = await call("AdminService/Sync", {});
     assert.ok(BigInt(durableVersion as string) >= BigInt(written["version"] as string));
+  });
+  test("Compact tells to its end what it does, and Stats tells its state", async () => {
+    const { progress, storeVersion } = await call("AdminService/Compact", {});
+    const { phase, outcome, shareDone, why } = progress as Json;
+    assert.deepEqual([phase, shareDone, why], ["COMPACTION_PHASE_DONE", 1, undefined]);
+    const good = ["COMPACTION_OUTCOME_COMPLETED", "COMPACTION_OUTCOME_NOTHING_TO_DO"];
+    assert.ok(good.includes(outcome as string), String(outcome));
+    assert.ok(BigInt(storeVersion as string) > 0n);
+    for (const rpc of ["AdminService/Stats", "AdminService/GetStatus"]) {
+      const { state } = (await call(rpc, {}))["compaction"] as Json;
+      assert.match(state as string, /^COMPACTION_STATE_(OFF|IDLE|RUNNING)$/, rpc);
+    }
   });
 }

@@ -1,7 +1,14 @@
-/** The embedded door: touch, list, sync and segments, with keys as text and as bytes. */
+/** The embedded door: touch, list, sync, segments and compact, with keys as text and as bytes. */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { Kvix, KvixError, type ListedRecord, type TouchOptions } from "../../src/index.js";
+import {
+  type CompactionProgress,
+  Kvix,
+  KvixError,
+  type ListedRecord,
+  type TouchOptions,
+} from "../../src/index.js";
+import { compacting, FakeRun } from "../support/compaction-run.js";
 import { Rig } from "../support/store-rig.js";
 
 async function opened(t: TestContext): Promise<{ kvix: Kvix; rig: Rig }> {
@@ -138,4 +145,29 @@ test("sync makes all that was acknowledged durable, and segments names the files
   const next = await rig.powerCut();
   assert.equal(await next.get("a"), "1");
   await next.store.close();
+});
+
+test("compact tells how far it is and how it ended; options of compaction pass through", async (t) => {
+  const rig = await Rig.open({ compaction: "manual", compactionWindow: "22-6" });
+  const kvix = new Kvix(rig.store);
+  t.after(() => kvix.close());
+  const told: CompactionProgress[] = [];
+  for await (const progress of kvix.compact()) told.push(progress);
+  assert.deepEqual([told.at(-1)?.phase, told.at(-1)?.outcome], ["done", "nothing-to-do"]);
+  assert.equal(kvix.stats().compaction.nextAtMs, 0, "it does not begin by itself");
+});
+
+test("M13: compact is cancelled by its signal, and by leaving the loop", async (t) => {
+  const { rig } = await opened(t);
+  for (const way of ["signal", "loop"]) {
+    const run = new FakeRun();
+    const kvix = new Kvix(compacting(rig.store, (options) => run.compact(options)));
+    const caller = new AbortController();
+    for await (const { phase } of kvix.compact({ signal: caller.signal })) {
+      assert.equal(phase, "preparing");
+      if (way === "loop") break;
+      caller.abort();
+    }
+    assert.equal(run.outcome, "cancelled", way);
+  }
 });

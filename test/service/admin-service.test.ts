@@ -51,7 +51,7 @@ test("GetStatus says what is running, its limits and options, and since when", a
   assert.deepEqual([limits?.pageSizeMax, limits?.pageBytesMax], [PAGE_RECORDS_MAX, PAGE_BYTES_MAX]);
   assert.equal(status.durability, Durability.BUFFERED);
   assert.equal(status.flushInterval && durationMs(status.flushInterval), 250);
-  assert.deepEqual(status.features, ["admin", "list", "touch"]);
+  assert.deepEqual(status.features, ["admin", "compact", "list", "touch"]);
   assert.equal(status.startTime && timestampMs(status.startTime), clock.nowMs);
   assert.ok(status.uptime && durationMs(status.uptime) >= 0);
   assert.equal(status.storeVersion, 1n);
@@ -75,9 +75,9 @@ test("GetStatus answers while the store is opening; the rest is STORE_STARTING",
   assert.ok(!(status instanceof Uint8Array));
   assert.equal(status.state, ServerState.STARTING);
   assert.equal(status.reasons[0]?.message, "the store is opening");
-  assert.equal(status.storeVersion, 0n);
+  assert.deepEqual([status.storeVersion, status.compaction], [0n, undefined]);
   const segments = { pageSize: 0, pageToken: "" } as never;
-  for (const call of [handlers.stats, handlers.listSegments, handlers.sync]) {
+  for (const call of [handlers.stats, handlers.listSegments, handlers.sync, handlers.compact]) {
     const answer = (async () => call(segments, context))();
     await refusal(answer, "STORE_STARTING");
   }
@@ -155,6 +155,7 @@ test("I8: Stats gives the figures of the store, of its opening, and of each rpc"
   assert.equal(open?.segmentsScanned, known.open.segmentsScanned);
   assert.equal(open?.scannedBytes, BigInt(known.open.bytesScanned));
   assert.equal(open?.rewrittenBytes, BigInt(known.open.bytesWrittenAgain));
+  assert.equal(open?.fromCheckpoint, known.open.fromCheckpoint);
   assert.ok(open?.duration);
   const counts = new Map(answer.rpcs.map((rpc) => [rpc.method, [rpc.calls, rpc.errors]]));
   assert.deepEqual(counts.get("kvix.v1.KvService/Set"), [2n, 0n]);
@@ -163,7 +164,7 @@ test("I8: Stats gives the figures of the store, of its opening, and of each rpc"
   assert.deepEqual(counts.get("kvix.v1.KvService/List"), [1n, 0n]);
   assert.deepEqual(counts.get("kvix.v1.KvTextService/Touch"), [0n, 0n]);
   assert.deepEqual(counts.get("kvix.v1.AdminService/Stats"), [0n, 0n], "itself not yet");
-  assert.equal(counts.size, 16);
+  assert.equal(counts.size, 17);
 });
 
 test("ListSegments names every file of the store, oldest first, page after page", async (t) => {

@@ -2,7 +2,7 @@
  * One run of the real `kvix` command: what it is fed, what it says byte by
  * byte, how it ends. The variables that steer these tests do not reach it.
  */
-import { spawn, spawnSync } from "node:child_process";
+import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from "node:child_process";
 import { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { runCommandLine } from "../../src/cli/command-line.js";
@@ -132,9 +132,7 @@ export function runTerminal(
   line: string,
   options: RunOptions = {},
 ): { readonly code: number | null; readonly stdout: string } {
-  const script = `${shellPrelude}\n${line}`;
-  const args = ["--quiet", "--return", "--command", `bash -c ${quoted(script)}`, "/dev/null"];
-  const { status, stdout, error } = spawnSync("script", args, {
+  const { status, stdout, error } = spawnSync("script", terminalArgs(line), {
     env: { ...plainEnvironment(), ...options.environment, TERM: "xterm" },
     input: "",
     cwd: options.cwd,
@@ -142,4 +140,20 @@ export function runTerminal(
   });
   if (error !== undefined) throw error;
   return { code: status, stdout: stdout.replaceAll("\r\n", "\n") };
+}
+
+/** The same beside this process, so that it can be typed into and its server may live here. */
+export function openTerminal(
+  line: string,
+  options: RunOptions = {},
+): ChildProcessWithoutNullStreams {
+  return spawn("script", terminalArgs(line), {
+    env: { ...plainEnvironment(), ...options.environment, TERM: "xterm" },
+    cwd: options.cwd,
+  });
+}
+
+function terminalArgs(line: string): string[] {
+  const script = `${shellPrelude}\n${line}`;
+  return ["--quiet", "--return", "--command", `bash -c ${quoted(script)}`, "/dev/null"];
 }

@@ -348,5 +348,6 @@ const emptyStats: StoreStats = {
     tornBytesCut: 0,
     bytesWrittenAgain: 0,
     strayFiles: [],
+    fromCheckpoint: false,
   },
 };

@@ -225,7 +225,9 @@ function unitOf(name: string): string {
   return name.endsWith("_MS_MAX") ? "ms since 1970" : "";
 }
 
-/** A number as people read it: in the largest binary unit that divides it, or with commas. */
+const HOUR_MS = 3_600_000;
+
+/** A number as people read it: in the largest binary unit that divides it, in hours, or with commas. */
 function amount(value: number, unit: string): string {
   if (unit === "bytes") {
     for (const [name, size] of [
@@ -236,7 +238,11 @@ function amount(value: number, unit: string): string {
     }
     return value === 1 ? "1 byte" : `${grouped(value)} bytes`;
   }
-  return `${grouped(value)} ${unit}`.trim();
+  if (unit === "percent") return `${value} %`;
+  if (unit === "ms" && value >= HOUR_MS && value % HOUR_MS === 0) {
+    return `${grouped(value / HOUR_MS)} h`;
+  }
+  return `${grouped(value)} ${value === 1 ? unit.replace(/(?<=\w{3})s$/, "") : unit}`.trim();
 }
 
 const grouped = (value: number): string => value.toLocaleString("en-US");

@@ -9,7 +9,7 @@
 //
 // `request` is protobuf's JSON; `raw`, in its place, is the request's bytes in
 // base64, sent as they are. `timeoutMs`, `gzip` and `waitForReady` are optional.
-// Writes the outcome of each call when it has one:
+// Writes the outcome of each call when it has one; of a stream the last message:
 //
 //	{"id": 1, "response": {...}}
 //	{"id": 1, "error": {"code": "DATA_LOSS", "message": "...", "details": [...]}}
@@ -21,7 +21,9 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"reflect"
 	"sync"
@@ -109,7 +111,29 @@ func (d *driver) invoke(ctx context.Context, c call, options []grpc.CallOption) 
 	if err, isError := results[1].Interface().(error); isError {
 		return nil, err
 	}
+	if receive := results[0].MethodByName("Recv"); receive.IsValid() {
+		return lastOf(receive)
+	}
 	return protojson.Marshal(results[0].Interface().(proto.Message))
+}
+
+// lastOf reads a stream to its end and answers with its last message.
+func lastOf(receive reflect.Value) (json.RawMessage, error) {
+	last := json.RawMessage("{}")
+	for {
+		results := receive.Call(nil)
+		if err, isError := results[1].Interface().(error); isError {
+			if errors.Is(err, io.EOF) {
+				return last, nil
+			}
+			return nil, err
+		}
+		text, err := protojson.Marshal(results[0].Interface().(proto.Message))
+		if err != nil {
+			panic(err)
+		}
+		last = text
+	}
 }
 
 func failureOf(err error) *failure {

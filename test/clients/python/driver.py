@@ -9,7 +9,7 @@ as it is read, all on one channel:
 
 `request` is protobuf's JSON; `raw`, in its place, is the request's bytes in
 base64, sent as they are. `timeoutMs`, `gzip` and `waitForReady` are optional.
-Writes the outcome of each call when it has one:
+Writes the outcome of each call when it has one; of a stream the last message:
 
     {"id": 1, "response": {...}}
     {"id": 1, "error": {"code": "DATA_LOSS", "message": "...", "details": [...]}}
@@ -83,14 +83,31 @@ def finish(call, future):
         under_way.release()
 
 
+def follow(call, answers):
+    """Reads a stream to its end and answers with its last message."""
+    try:
+        response = {}
+        for answer in answers:
+            response = json_format.MessageToDict(answer)
+        write({"id": call["id"], "response": response})
+    except grpc.RpcError as error:
+        write({"id": call["id"], "error": error_of(error)})
+    finally:
+        under_way.release()
+
+
 def start(channel, call):
     method, request = prepared(channel, call)
-    future = method.future(
-        request,
-        timeout=call.get("timeoutMs", 60_000) / 1000,
-        wait_for_ready=call.get("waitForReady", False),
-        compression=grpc.Compression.Gzip if call.get("gzip") else None,
-    )
+    options = {
+        "timeout": call.get("timeoutMs", 60_000) / 1000,
+        "wait_for_ready": call.get("waitForReady", False),
+        "compression": grpc.Compression.Gzip if call.get("gzip") else None,
+    }
+    if isinstance(method, grpc.UnaryStreamMultiCallable):
+        answers = method(request, **options)
+        threading.Thread(target=follow, args=(call, answers)).start()
+        return
+    future = method.future(request, **options)
     future.add_done_callback(lambda done: finish(call, done))
 
 
