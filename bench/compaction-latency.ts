@@ -88,9 +88,10 @@ async function measure(
     for (let round = 0; round < rounds; round += 1) {
       for (const isBusy of round % 2 === 0 ? [false, true] : [true, false]) {
         await sleep(restMs);
-        if (isBusy) readBytes += await duringCompaction(client, async () => {
-          busy.push(await lap(client, keys, rate, lapMs));
-        });
+        if (isBusy)
+          readBytes += await duringCompaction(client, async () => {
+            busy.push(await lap(client, keys, rate, lapMs));
+          });
         else idle.push(await lap(client, keys, rate, lapMs));
       }
     }

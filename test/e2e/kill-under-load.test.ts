@@ -9,7 +9,13 @@
 import assert from "node:assert/strict";
 import { randomInt } from "node:crypto";
 import { test } from "node:test";
-import { Durability, KvService } from "../../gen/kvix/v1/kvix_pb.js";
+import {
+  AdminService,
+  CompactionOutcome,
+  CompactionPhase,
+  Durability,
+  KvService,
+} from "../../gen/kvix/v1/kvix_pb.js";
 import { KvixError } from "../../src/base/kvix-error.js";
 import { RpcClient } from "../../src/rpc/client.js";
 import { ServerProcess } from "../support/server-process.js";
@@ -25,12 +31,18 @@ const KEYS = 48;
 /** A round is cut after so many acknowledgements, or after so long. */
 const WRITES_MIN = 30;
 const WRITES_MAX = 300;
-const LOAD_MS_MAX = 3_000;
+const LOAD_MS_MAX = 6_000;
 const CLEAN_EVERY = 8;
+const COMPACTED_EVERY = 3;
 const SEGMENT_BYTES = 32_768;
 const LARGE_VALUE_BYTES = 20_000;
 const SMALL_VALUE_BYTES_MAX = 600;
 const SERVER_FLAGS = ["--lift-floors", "--segment-bytes-max", String(SEGMENT_BYTES)];
+/** One compaction follows the other, so that kills fall into them too. */
+const COMPACTION_FLAGS = ["--compaction", "manual", "--watch-retention", "0ms"];
+
+const COMPACTION_PAUSE_MS = 10;
+const DONE = CompactionPhase.DONE;
 
 const { get, set, delete: remove } = KvService.method;
 
@@ -51,6 +63,8 @@ class Load {
   readonly #oracle: KillOracle;
   readonly #random: () => number;
   #isOver = false;
+  segmentsCompacted = 0;
+  #onCompacted: () => void = () => undefined;
   #written = 0;
   #acknowledged = 0;
   #cutAfter = 0;
@@ -86,12 +100,38 @@ class Load {
     });
   }
 
+  /** Resolves when a compaction has taken something. */
+  compacted(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onCompacted = resolve;
+    });
+  }
+
   /** Sets, deletes and gets until `end`, or until the server is gone. */
   async run(round: number): Promise<void> {
     const workers = this.#clients.flatMap((client) =>
       Array.from({ length: WORKERS_PER_CONNECTION }, () => this.#work(client, round)),
     );
-    await Promise.all(workers);
+    await Promise.all([...workers, this.#compact(this.#clients[0]!)]);
+  }
+
+  /** Compacts until the end, or until the server is gone. */
+  async #compact(client: RpcClient): Promise<void> {
+    while (!this.#isOver) {
+      try {
+        for await (const { progress } of client.stream(AdminService.method.compact, {})) {
+          if (progress === undefined) continue;
+          if (progress.phase === DONE && progress.segmentsDone > 0) {
+            this.segmentsCompacted += progress.segmentsDone;
+            this.#onCompacted();
+          }
+          assert.notEqual(progress.outcome, CompactionOutcome.FAILED, progress.why);
+        }
+      } catch (error) {
+        if (!this.#isStillThere(error)) return;
+      }
+      await sleep(COMPACTION_PAUSE_MS);
+    }
   }
 
   end(): void {
@@ -168,14 +208,14 @@ class Load {
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-test(`${rounds} kills under load lose nothing that was acknowledged (V1, V8, V15, D4, M1, B3)`, async (t) => {
+test(`${rounds} kills under load lose nothing that was acknowledged (V1, V6, V8, V15, D4, M1, M3, M5, B3)`, async (t) => {
   t.diagnostic(`KVIX_SEED=${seed}`);
   const random = randomFrom(seed);
   const oracle = new KillOracle();
   const dataDir = makeDataDir(t);
-  const totals = { acknowledged: 0, unknown: 0 };
+  const totals = { acknowledged: 0, unknown: 0, compacted: 0 };
   for (let round = 0; round <= rounds; round++) {
-    const server = await ServerProcess.start(dataDir, ...SERVER_FLAGS);
+    const server = await ServerProcess.start(dataDir, ...SERVER_FLAGS, ...COMPACTION_FLAGS);
     const load = new Load(server.address, oracle, random);
     try {
       const { shown, storeVersion } = await load.survey();
@@ -183,7 +223,12 @@ test(`${rounds} kills under load lose nothing that was acknowledged (V1, V8, V15
       // The last start only looks at what the last kill left.
       if (round === rounds) continue;
       const writes = Math.floor(WRITES_MIN + random() * (WRITES_MAX - WRITES_MIN));
-      const enough = load.acknowledgedBy(writes);
+      // Most kills fall into a compaction; some rounds let one come to its end.
+      const isLong = round % COMPACTED_EVERY === COMPACTED_EVERY - 1;
+      const enough = Promise.all([
+        load.acknowledgedBy(writes),
+        isLong ? load.compacted() : undefined,
+      ]);
       const running = load.run(round);
       await Promise.race([running, enough, sleep(LOAD_MS_MAX)]);
       const isClean = round % CLEAN_EVERY === CLEAN_EVERY - 1;
@@ -194,14 +239,17 @@ test(`${rounds} kills under load lose nothing that was acknowledged (V1, V8, V15
       const { acknowledged, unknown } = oracle.tally();
       totals.acknowledged += acknowledged;
       totals.unknown += unknown;
+      totals.compacted += load.segmentsCompacted;
     } finally {
       load.end();
       load.close();
       await server.end("SIGKILL");
     }
   }
-  t.diagnostic(`${totals.acknowledged} acknowledged, ${totals.unknown} of unknown fate`);
+  const { acknowledged, unknown, compacted } = totals;
+  t.diagnostic(`${acknowledged} acknowledged, ${unknown} of unknown fate, ${compacted} compacted`);
   // A load that does nothing, or is never cut, would prove nothing.
   assert.ok(totals.acknowledged > WRITES_MIN * rounds, "too little was written");
   assert.ok(totals.unknown > 0, "no kill fell into a write");
+  assert.ok(totals.compacted > 0, "nothing was compacted");
 });

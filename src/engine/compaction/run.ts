@@ -64,6 +64,8 @@ type Progress = { -readonly [Name in keyof RunReport]: RunReport[Name] };
 /** Runs compactions; one at a time. */
 export class SegmentCompaction implements CompactionRun {
   readonly #context: CompactionRunContext;
+  /** The newest segment that was there when the run began. */
+  #newestAtStartNs = 0n;
 
   constructor(context: CompactionRunContext) {
     this.#context = context;
@@ -132,6 +134,7 @@ export class SegmentCompaction implements CompactionRun {
     await remover.clearLeftovers();
     if (this.#isWorthSealing()) await queue.between(() => log.seal());
     if (extent === "thorough") await this.#examine(signal);
+    this.#newestAtStartNs = newestOf(this.#context.segments);
     for (;;) {
       if (signal.aborted) throw new StepStopped();
       const choice = this.#choose(extent);
@@ -231,7 +234,7 @@ export class SegmentCompaction implements CompactionRun {
     const { candidates, segmentBytesMax, deadPercent, versions, space } = this.#context;
     const choose = this.#context.choose ?? chooseVictims;
     space.check();
-    const all = candidates.candidates();
+    const all = candidates.candidates().filter(({ id }) => this.#isInScope(extent, id));
     const { bytes, liveBytes } = this.#sums(all);
     const input = (freeBytes: number): PolicyInput => ({
       candidates: all,
@@ -246,6 +249,15 @@ export class SegmentCompaction implements CompactionRun {
     // A step should not itself bring the disk to where writes are refused.
     const polite = choose(input(space.freeBytes - space.watermarkBytes));
     return polite.kind === "no-room" ? choose(input(space.freeBytes)) : polite;
+  }
+
+  /**
+   * A thorough run takes what was there when it began. Else it would follow those
+   * who write, for as long as they do.
+   */
+  #isInScope(extent: "due" | "thorough", id: number): boolean {
+    if (extent === "due") return true;
+    return this.#context.segments.at(id).name.timestampNs <= this.#newestAtStartNs;
   }
 
   #victimsOf(ids: readonly number[]): Segment[] {
@@ -280,6 +292,12 @@ function deadBytes(each: { bytes: number; liveBytes: number; keptBytes: number }
 
 function deadBytesOf(active: Segment | undefined): number {
   return active === undefined ? 0 : active.length - active.liveBytes;
+}
+
+function newestOf(segments: SegmentSet): bigint {
+  let newest = 0n;
+  for (const { name } of segments) if (name.timestampNs > newest) newest = name.timestampNs;
+  return newest;
 }
 
 function declined(why: string): RunEnd {

@@ -280,7 +280,11 @@ test("V3 V5: what a compaction writes is told apart from the log, and the histor
   assert.equal(rig.store.stats().compaction.historyFloor, floor);
   for (const { file } of others) {
     const path = `/store/segments/${file}`;
-    assert.deepEqual(imageOf(sim.files).get(path), images.get(path), "sealed segments stay as they are");
+    assert.deepEqual(
+      imageOf(sim.files).get(path),
+      images.get(path),
+      "sealed segments stay as they are",
+    );
   }
   const again = await rig.reopened();
   assert.equal(again.store.stats().compaction.historyFloor, floor);
