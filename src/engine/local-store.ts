@@ -21,6 +21,7 @@ import type { Latch } from "./latch.js";
 import type { Log } from "./log.js";
 import type { StoreOptions } from "./options.js";
 import { PageLister } from "./page-lister.js";
+import type { Pins } from "./pins.js";
 import type { Publisher } from "./publisher.js";
 import type { RecordReader } from "./record-reader.js";
 import {
@@ -70,6 +71,7 @@ export interface StoreParts {
   readonly keydir: Keydir;
   readonly segments: SegmentSet;
   readonly reader: RecordReader;
+  readonly pins: Pins;
   readonly damage: DamageRegister;
   readonly latch: Latch;
   readonly versions: Versions;
@@ -231,6 +233,7 @@ export class LocalStore implements Store {
       inFlightBytes: queue.inFlightBytes,
       waitingCalls: queue.waitingCalls,
       pageBytes: this.#lister.pageBytes,
+      pins: this.#parts.pins.count,
       syncs: log.syncs,
       groups: queue.groups,
       bytesAppended: log.bytesAppended,

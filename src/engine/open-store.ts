@@ -21,6 +21,7 @@ import { Latch } from "./latch.js";
 import { LocalStore, type StoreParts } from "./local-store.js";
 import { Log } from "./log.js";
 import { resolveStoreOptions, type StoreOptions, type StoreOptionsInput } from "./options.js";
+import { Pins } from "./pins.js";
 import { Publisher } from "./publisher.js";
 import { RecordCache } from "./record-cache.js";
 import { RecordReader } from "./record-reader.js";
@@ -86,12 +87,13 @@ function assemble(
   const { host, options, directories, manifest, keydir, damage, segments, found } = world;
   const { clock, log: hostLog } = host;
   const latch = new Latch(hostLog);
+  const pins = new Pins();
   const versions = new Versions(found.nextVersion, Number(manifest.current.versionMark));
   const publisher = new Publisher(keydir, segments, versions.last);
   const cacheBytes = Math.min(options.cacheBytesMax, host.memoryBytes / CACHE_MEMORY_SHARE);
-  const reader = new RecordReader(clock, damage, new RecordCache(cacheBytes));
+  const reader = new RecordReader(clock, damage, new RecordCache(cacheBytes), pins);
   const { storeId } = manifest.current;
-  const hints = new HintKeeper({ host, directories, storeId, keydir, damage, latch });
+  const hints = new HintKeeper({ host, directories, storeId, keydir, damage, latch, pins });
   const space = diskSpace(world);
   const log = new Log(
     {
@@ -137,6 +139,7 @@ function assemble(
     values,
     versions,
     groups: new GroupWriter(log, staging, versions),
+    pins,
     publisher,
     answerer,
     inFlightBytesMax,
@@ -170,6 +173,7 @@ function assemble(
     keydir,
     segments,
     reader,
+    pins,
     damage,
     latch,
     versions,

@@ -152,6 +152,8 @@ export interface StoreStats {
   readonly waitingCalls: number;
   /** Bytes of pages that are being listed. */
   readonly pageBytes: number;
+  /** Readers that the removal of a segment would wait for. */
+  readonly pins: number;
   readonly syncs: number;
   readonly groups: number;
   readonly bytesAppended: number;
