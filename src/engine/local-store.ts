@@ -32,6 +32,7 @@ import {
   requireVersion,
 } from "./request-rules.js";
 import { segmentFacts } from "./segment-facts.js";
+import { Snapshots } from "./snapshots/snapshots.js";
 import type {
   BatchResult,
   DeleteResult,
@@ -94,12 +95,15 @@ export class LocalStore implements Store {
   readonly #sweep: Sweep;
   readonly #duplicates: DuplicateFinder;
   readonly #lister: PageLister;
+  /** Opens snapshots. */
+  readonly snapshots: Snapshots;
   #closing: Promise<void> | undefined;
 
   constructor(parts: StoreParts) {
     this.#parts = parts;
     this.#duplicates = new DuplicateFinder(parts.host.entropy);
     this.#lister = new PageLister({ ...parts, clock: parts.host.clock });
+    this.snapshots = new Snapshots({ ...parts, clock: parts.host.clock });
     this.#sweep = parts.sweepWith((key, version) => this.#expire(key, version));
     this.#sweep.start();
     parts.compactor.start();
@@ -310,6 +314,7 @@ export class LocalStore implements Store {
       await step().catch((error: unknown) => failures.push(error));
     };
     this.#lister.close();
+    this.snapshots.close();
     this.#parts.upkeep.stop();
     await attempt(() => this.#sweep.stop());
     await attempt(() => this.#parts.compactor.stop());
