@@ -19,6 +19,7 @@ import type { HintKeeper } from "./hint-keeper.js";
 import { type Keydir, NO_ENTRY } from "./keydir/keydir.js";
 import type { Latch } from "./latch.js";
 import type { Log } from "./log.js";
+import type { LogReaders } from "./log-readers.js";
 import type { StoreOptions } from "./options.js";
 import { PageLister } from "./page-lister.js";
 import type { Pins } from "./pins.js";
@@ -73,6 +74,7 @@ export interface StoreParts {
   readonly segments: SegmentSet;
   readonly reader: RecordReader;
   readonly pins: Pins;
+  readonly logReaders: LogReaders;
   readonly damage: DamageRegister;
   readonly latch: Latch;
   readonly versions: Versions;
@@ -107,6 +109,11 @@ export class LocalStore implements Store {
     this.#sweep = parts.sweepWith((key, version) => this.#expire(key, version));
     this.#sweep.start();
     parts.compactor.start();
+  }
+
+  /** Opens readers of the log. */
+  get logReaders(): LogReaders {
+    return this.#parts.logReaders;
   }
 
   get version(): number {
@@ -315,6 +322,7 @@ export class LocalStore implements Store {
     };
     this.#lister.close();
     this.snapshots.close();
+    this.#parts.logReaders.close();
     this.#parts.upkeep.stop();
     await attempt(() => this.#sweep.stop());
     await attempt(() => this.#parts.compactor.stop());

@@ -20,6 +20,7 @@ import { Keydir } from "./keydir/keydir.js";
 import { Latch } from "./latch.js";
 import { LocalStore, type StoreParts } from "./local-store.js";
 import { Log } from "./log.js";
+import { LogReaders } from "./log-readers.js";
 import { resolveStoreOptions, type StoreOptions, type StoreOptionsInput } from "./options.js";
 import { Pins } from "./pins.js";
 import { Publisher } from "./publisher.js";
@@ -146,6 +147,17 @@ function assemble(
     flushIntervalMs,
     onIdle: () => upkeep.kick(),
   });
+  const logReaders = new LogReaders({
+    segments,
+    pins,
+    clock,
+    damage,
+    publishedVersion: () => publisher.version,
+    durableVersion: () => queue.durableVersion,
+    givenVersion: () => versions.last,
+    floor: () => Number(manifest.current.historyFloor),
+    lostRanges: () => lostRangesOf(manifest, found.lostRange),
+  });
   const compactor = new Compactor({
     clock,
     log: hostLog,
@@ -174,6 +186,7 @@ function assemble(
     segments,
     reader,
     pins,
+    logReaders,
     damage,
     latch,
     versions,
@@ -200,6 +213,17 @@ function diskSpace({ host, options, directories, manifest, segments }: OpenedWor
     cheapestVictimBytes: () => cheapestVictimBytes(segments),
     manifestBytes: () => manifest.bytes,
   });
+}
+
+/** Those that the manifest has, and the newest, which it gets with the first append. */
+function lostRangesOf(
+  manifest: ManifestFile,
+  newest: Recovered["lostRange"],
+): { first: number; last: number }[] {
+  const ranges = manifest.current.lostRanges.map(({ first, last }) => {
+    return { first: Number(first), last: Number(last) };
+  });
+  return newest === undefined ? ranges : [...ranges, newest];
 }
 
 /** Live bytes of the sealed segment that a compaction would copy least of. */

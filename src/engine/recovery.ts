@@ -138,7 +138,8 @@ class Recovery {
     } catch (error) {
       if (errorCode(error) !== "ENOENT") throw error;
     }
-    const segment = new Segment(name, file, !isActive);
+    const isLog = state !== SegmentState.COMPACTED;
+    const segment = new Segment(name, file, !isActive, isLog);
     if (!isActive) {
       segment.length = Number(listed.length);
       segment.checksum = listed.checksum;
@@ -175,6 +176,7 @@ class Recovery {
     }
     if (hint.kind === "loaded") {
       const newestMs = Number(hint.summary.newestTimestamp / NS_PER_MS);
+      segment.coverTimestamp(newestMs);
       this.#newestTimestampMs = Math.max(this.#newestTimestampMs, newestMs);
       this.#progress.segmentsFromHints += 1;
       return;
@@ -219,6 +221,7 @@ class Recovery {
   ): Promise<SegmentFindings> {
     const { damage } = this.#context;
     const findings = await new SegmentReader({ segment, ...range }, this.#loader, damage).read();
+    segment.coverTimestamp(findings.newestTimestampMs);
     this.#progress.segmentsScanned += 1;
     this.#progress.bytesScanned += range.fileLength;
     return findings;

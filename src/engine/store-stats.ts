@@ -52,6 +52,8 @@ export interface SegmentFacts {
   /** The lowest and the highest version in it; 0: it is empty. */
   readonly lowestVersion: number;
   readonly highestVersion: number;
+  /** When its newest frame was accepted, in Unix milliseconds; 0: it has none. */
+  readonly newestTimestampMs: number;
   /** Whether damage is known in it. */
   readonly isDamaged: boolean;
 }

@@ -45,6 +45,8 @@ export class Segment {
   /** Undefined if the file is missing: every read of it is DATA_LOSS. */
   readonly file: File | undefined;
   isSealed: boolean;
+  /** Whether its frames lie as they were written; those of a compaction's output do not. */
+  readonly isLog: boolean;
   /** Bytes in it; of the active one, bytes written. */
   length: number;
   /** CRC-32 of those bytes. */
@@ -53,13 +55,21 @@ export class Segment {
   liveBytes = 0;
   lowestVersion = 0;
   highestVersion = 0;
+  /** When its newest frame was accepted, in Unix milliseconds; 0: it has none. */
+  newestTimestampMs = 0;
 
-  constructor(name: SegmentName, file: File | undefined, isSealed: boolean) {
+  constructor(name: SegmentName, file: File | undefined, isSealed: boolean, isLog = true) {
     this.name = name;
     this.file = file;
     this.isSealed = isSealed;
+    this.isLog = isLog;
     this.length = 0;
     this.checksum = 0;
+  }
+
+  /** Takes note of when a frame in it was accepted. */
+  coverTimestamp(timestampMs: number): void {
+    if (timestampMs > this.newestTimestampMs) this.newestTimestampMs = timestampMs;
   }
 
   /** Takes note of a version that lies in this segment. */
