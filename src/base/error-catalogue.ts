@@ -276,4 +276,18 @@ export const errorCatalogue: Readonly<Record<Reason, ErrorRow>> = {
     "the request did not arrive in the time that the server gives it",
     "Raise the message timeout if clients send large values over slow networks.",
   ),
+  SNAPSHOT_ENDED: row(
+    "ABORTED",
+    "none",
+    "higher-level",
+    "the point in time that was read is given up; go on behind the last key at a newer one",
+    "None, unless it comes often: then readers are slow, or much is overwritten meanwhile.",
+  ),
+  HISTORY_LOST: row(
+    "OUT_OF_RANGE",
+    "none",
+    "higher-level",
+    "the changes after that version are no longer all there; read anew and go on from there",
+    "Raise --watch-retention if watchers are away for longer.",
+  ),
 };

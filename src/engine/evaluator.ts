@@ -246,7 +246,7 @@ export class Evaluator {
   ): void {
     const chunk = this.#context.staging.chunkFor(entry.length);
     this.#encode(chunk, chunk.used, entry, key, value, nowMs);
-    chunk.add(op, [entry], entry.length);
+    chunk.add(op, [entry], entry.length, nowMs);
   }
 
   /** Encodes all entries into the one frame of a batch. */
@@ -272,7 +272,7 @@ export class Evaluator {
       this.#encode(chunk, at, entry, mutation.key, value, nowMs);
       at += entry.length;
     }
-    chunk.add(op, entries, FRAME_HEADER_BYTES + payloadBytes);
+    chunk.add(op, entries, FRAME_HEADER_BYTES + payloadBytes, nowMs);
   }
 
   #encode(

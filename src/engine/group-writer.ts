@@ -60,6 +60,7 @@ export class GroupWriter {
       const pieces = group.chunks.filter((chunk) => chunk.used > 0);
       const bytes = pieces.map((chunk) => chunk.bytes.subarray(0, chunk.used));
       await this.#log.append(bytes, beforeWaiting);
+      for (const chunk of pieces) ready.segment.coverTimestamp(chunk.newestTimestampMs);
     }
     return group;
   }

@@ -20,6 +20,7 @@ import { type FrameEntry, type FrameRequest, type FrameSink, visitFrame } from "
 import { addLostToHint, addToHint } from "./hint-entry.js";
 import { type Keydir, NO_ENTRY } from "./keydir/keydir.js";
 import type { Latch } from "./latch.js";
+import type { Pins } from "./pins.js";
 import { type LostFrame, salvageRun } from "./salvage.js";
 
 /** How many bytes of a segment are read before others get a turn. */
@@ -33,6 +34,7 @@ export interface HintKeeperContext {
   readonly keydir: Keydir;
   readonly damage: DamageRegister;
   readonly latch: Latch;
+  readonly pins: Pins;
 }
 
 /** Thrown inside to stop at a close. */
@@ -82,11 +84,17 @@ export class HintKeeper {
     for (let segment = this.#queue[0]; segment !== undefined; segment = this.#queue[0]) {
       if (this.#isStopped) break;
       const file = segment.name.hintName;
+      // A segment that is being taken away needs no hint any more.
+      const hold = this.#context.pins.hold(segment);
       try {
-        await this.#build(segment);
-        log.debug({ file }, "hint written");
+        if (hold !== undefined) {
+          await this.#build(segment);
+          log.debug({ file }, "hint written");
+        }
       } catch (err) {
         if (!(err instanceof Stopped)) log.warn({ err, file }, "a hint could not be written");
+      } finally {
+        hold?.release();
       }
       this.#queue.shift();
     }

@@ -21,8 +21,10 @@ import type { HintKeeper } from "./hint-keeper.js";
 import { type Keydir, NO_ENTRY } from "./keydir/keydir.js";
 import type { Latch } from "./latch.js";
 import type { Log } from "./log.js";
+import type { LogReaders } from "./log-readers.js";
 import type { StoreOptions } from "./options.js";
 import { PageLister } from "./page-lister.js";
+import type { Pins } from "./pins.js";
 import type { Publisher } from "./publisher.js";
 import type { RecordReader } from "./record-reader.js";
 import {
@@ -33,6 +35,7 @@ import {
   requireVersion,
 } from "./request-rules.js";
 import { segmentFacts } from "./segment-facts.js";
+import { Snapshots } from "./snapshots/snapshots.js";
 import type {
   BatchResult,
   DeleteResult,
@@ -73,6 +76,8 @@ export interface StoreParts {
   readonly segments: SegmentSet;
   readonly pool: FilePool;
   readonly reader: RecordReader;
+  readonly pins: Pins;
+  readonly logReaders: LogReaders;
   readonly damage: DamageRegister;
   readonly latch: Latch;
   readonly versions: Versions;
@@ -96,15 +101,23 @@ export class LocalStore implements Store {
   readonly #sweep: Sweep;
   readonly #duplicates: DuplicateFinder;
   readonly #lister: PageLister;
+  /** Opens snapshots. */
+  readonly snapshots: Snapshots;
   #closing: Promise<void> | undefined;
 
   constructor(parts: StoreParts) {
     this.#parts = parts;
     this.#duplicates = new DuplicateFinder(parts.host.entropy);
     this.#lister = new PageLister({ ...parts, clock: parts.host.clock });
+    this.snapshots = new Snapshots({ ...parts, clock: parts.host.clock });
     this.#sweep = parts.sweepWith((key, version) => this.#expire(key, version));
     this.#sweep.start();
     parts.compactor.start();
+  }
+
+  /** Opens readers of the log. */
+  get logReaders(): LogReaders {
+    return this.#parts.logReaders;
   }
 
   get version(): number {
@@ -236,6 +249,7 @@ export class LocalStore implements Store {
       inFlightBytes: queue.inFlightBytes,
       waitingCalls: queue.waitingCalls,
       pageBytes: this.#lister.pageBytes,
+      pins: this.#parts.pins.count,
       syncs: log.syncs,
       groups: queue.groups,
       bytesAppended: log.bytesAppended,
@@ -312,6 +326,8 @@ export class LocalStore implements Store {
       await step().catch((error: unknown) => failures.push(error));
     };
     this.#lister.close();
+    this.snapshots.close();
+    this.#parts.logReaders.close();
     this.#parts.upkeep.stop();
     await attempt(() => this.#sweep.stop());
     await attempt(() => this.#parts.compactor.stop());

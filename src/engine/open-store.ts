@@ -22,7 +22,9 @@ import { Keydir } from "./keydir/keydir.js";
 import { Latch } from "./latch.js";
 import { LocalStore, type StoreParts } from "./local-store.js";
 import { Log } from "./log.js";
+import { LogReaders } from "./log-readers.js";
 import { resolveStoreOptions, type StoreOptions, type StoreOptionsInput } from "./options.js";
+import { Pins } from "./pins.js";
 import { Publisher } from "./publisher.js";
 import { RecordCache } from "./record-cache.js";
 import { RecordReader } from "./record-reader.js";
@@ -102,12 +104,13 @@ function assemble(
   const { host, options, directories, manifest, keydir, damage, pool, segments, found } = world;
   const { clock, log: hostLog } = host;
   const latch = new Latch(hostLog);
+  const pins = new Pins();
   const versions = new Versions(found.nextVersion, Number(manifest.current.versionMark));
   const publisher = new Publisher(keydir, segments, versions.last);
   const cacheBytes = Math.min(options.cacheBytesMax, host.memoryBytes / CACHE_MEMORY_SHARE);
-  const reader = new RecordReader(clock, damage, new RecordCache(cacheBytes));
+  const reader = new RecordReader(clock, damage, new RecordCache(cacheBytes), pins);
   const { storeId } = manifest.current;
-  const hints = new HintKeeper({ host, directories, storeId, keydir, damage, latch });
+  const hints = new HintKeeper({ host, directories, storeId, keydir, damage, latch, pins });
   const space = diskSpace(world);
   const { segmentPrefix } = options;
   const names = { clock, directories, manifest, segments, segmentPrefix, strayIds };
@@ -157,17 +160,28 @@ function assemble(
     values,
     versions,
     groups: new GroupWriter(log, staging, versions),
+    pins,
     publisher,
     answerer,
     inFlightBytesMax,
     flushIntervalMs,
     onIdle: () => upkeep.kick(),
   });
+  const logReaders = new LogReaders({
+    segments,
+    pins,
+    clock,
+    damage,
+    publishedVersion: () => publisher.version,
+    durableVersion: () => queue.durableVersion,
+    givenVersion: () => versions.last,
+    floor: () => Number(manifest.current.historyFloor),
+    lostRanges: () => lostRangesOf(manifest, found.lostRange),
+  });
   const { compactor, steps, remover } = setUpCompaction({
     ...world,
-    ...{ hints, publisher, versions, latch, log, queue, space, namer },
-    readers: { released: async () => undefined },
-    retained: () => new Set(),
+    ...{ hints, publisher, versions, latch, log, queue, space, namer, logReaders },
+    readers: pins,
     choose: seams.chooseVictims,
   });
   const upkeep = new Upkeep(clock, keydir, () => queue.isBusy);
@@ -185,6 +199,8 @@ function assemble(
     segments,
     pool,
     reader,
+    pins,
+    logReaders,
     damage,
     latch,
     versions,
@@ -212,6 +228,17 @@ function diskSpace({ host, options, directories, manifest, segments }: OpenedWor
     cheapestVictimBytes: () => cheapestVictimBytes(segments),
     manifestBytes: () => manifest.bytes,
   });
+}
+
+/** Those that the manifest has, and the newest, which it gets with the first append. */
+function lostRangesOf(
+  manifest: ManifestFile,
+  newest: Recovered["lostRange"],
+): { first: number; last: number }[] {
+  const ranges = manifest.current.lostRanges.map(({ first, last }) => {
+    return { first: Number(first), last: Number(last) };
+  });
+  return newest === undefined ? ranges : [...ranges, newest];
 }
 
 /** Live bytes of the sealed segment that a compaction would copy least of. */

@@ -5,9 +5,9 @@
  *                   -> read the records there, a few at a time -> page
  *
  * The page is what is published in the turn in which its places are collected:
- * frames never change, so what is read from them later is as old as that turn.
- * (Where segments come to be deleted, they are held from that turn until the
- * page is read.) What is expired by the wall clock of that turn is left out.
+ * frames never change, so what is read from them later is as old as that turn,
+ * and the segments they lie in are kept until the page is read (pins.ts). What
+ * is expired by the wall clock of that turn is left out.
  *
  * A record that the page cannot have whole stands in it without its value, so
  * that every key can be listed whatever lies under it.
@@ -25,6 +25,7 @@ import { hasExpired } from "./accepted-state.js";
 import { ByteBudget } from "./byte-budget.js";
 import { boundsOf, compareKeys, type KeyBounds } from "./key-range.js";
 import { type Keydir, NO_ENTRY, type OrderedCursor } from "./keydir/keydir.js";
+import type { Pins } from "./pins.js";
 import type { Publisher } from "./publisher.js";
 import type { RecordReader } from "./record-reader.js";
 import { requireWhole } from "./request-rules.js";
@@ -50,6 +51,7 @@ export interface PageListerContext {
   readonly segments: SegmentSet;
   readonly reader: RecordReader;
   readonly publisher: Publisher;
+  readonly pins: Pins;
   readonly clock: Clock;
 }
 
@@ -97,6 +99,7 @@ export class PageLister {
     const ask = askOf(options);
     await this.#budget.take(ask.bytesMax, options.signal);
     let held = ask.bytesMax;
+    const ticket = this.#context.pins.enter();
     try {
       const collected = this.#collect(ask);
       this.#budget.give(held - collected.bytes);
@@ -105,6 +108,7 @@ export class PageLister {
       const { places, after, version } = collected;
       return { records: places as ListedRecord[], after, version };
     } finally {
+      ticket.leave();
       this.#budget.give(held);
     }
   }

@@ -3,11 +3,19 @@ import type { SegmentSet } from "../storage/segment-set.js";
 import { type Keydir, NO_ENTRY } from "./keydir/keydir.js";
 import type { PendingEntry } from "./write-op.js";
 
+/** Keeps what is replaced, for those who read an older version. */
+export interface ReplacedEntries {
+  /** `known` of the keydir is about to be replaced or removed by `version`. */
+  replaced(known: number, version: number): void;
+}
+
 /** Moves entries into the keydir in version order, and keeps the sums of live bytes. */
 export class Publisher {
   readonly #keydir: Keydir;
   readonly #segments: SegmentSet;
   #version: number;
+  /** Set while a snapshot is open. */
+  undo: ReplacedEntries | undefined;
 
   constructor(keydir: Keydir, segments: SegmentSet, version: number) {
     this.#keydir = keydir;
@@ -25,6 +33,10 @@ export class Publisher {
     if (segment === undefined) throw new Error("an entry is published before it is written");
     if (version <= this.#version) throw new Error("publication out of version order");
     const keydir = this.#keydir;
+    if (this.undo !== undefined) {
+      const known = keydir.findIn(source, keyStart, keyEnd);
+      if (known !== NO_ENTRY) this.undo.replaced(known, version);
+    }
     if (entry.flags !== 0) {
       const known = keydir.findIn(source, keyStart, keyEnd);
       if (known !== NO_ENTRY) {

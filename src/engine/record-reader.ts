@@ -16,6 +16,7 @@ import type { File } from "../host/file-system.js";
 import type { Clock } from "../host/host.js";
 import type { Segment } from "../storage/segment.js";
 import type { DamageRegister } from "./damage.js";
+import type { Pins } from "./pins.js";
 import { CACHED_FRAME_BYTES_MAX, type RecordCache } from "./record-cache.js";
 import type { StoredRecord } from "./store.js";
 
@@ -76,10 +77,12 @@ export class RecordReader {
   readonly #clock: Clock;
   readonly #damage: DamageRegister;
   readonly #cache: RecordCache;
+  readonly #pins: Pins;
   #poolReads = 0;
   #untilTimed = 0;
 
-  constructor(clock: Clock, damage: DamageRegister, cache: RecordCache) {
+  constructor(clock: Clock, damage: DamageRegister, cache: RecordCache, pins: Pins) {
+    this.#pins = pins;
     this.#clock = clock;
     this.#damage = damage;
     this.#cache = cache;
@@ -87,7 +90,8 @@ export class RecordReader {
 
   /**
    * The record of `key` and `version` whose frame lies at `offset`; a promise
-   * only if it is read off the event loop.
+   * only if it is read off the event loop. The place is one that the index has
+   * now, or that the caller keeps by a ticket.
    */
   read(
     segment: Segment,
@@ -148,11 +152,14 @@ export class RecordReader {
     // Not by slice: a Buffer's shares its bytes.
     const ownKey = key && new Uint8Array(key);
     const frame = allocate(length);
+    const ticket = this.#pins.enter();
     let read: number;
     try {
       read = await file.read(frame, offset);
     } catch (cause) {
       throw readFailed(segment, offset, cause);
+    } finally {
+      ticket.leave();
     }
     return this.#verify(frame, read, segment, offset, ownKey, version);
   }

@@ -143,7 +143,8 @@ class Recovery {
     } catch (error) {
       if (errorCode(error) !== "ENOENT") throw error;
     }
-    const segment = new Segment(name, file, !isActive, state !== SegmentState.COMPACTED);
+    const isLog = state !== SegmentState.COMPACTED;
+    const segment = new Segment(name, file, !isActive, isLog);
     if (!isActive) {
       segment.length = Number(listed.length);
       segment.checksum = listed.checksum;
@@ -180,6 +181,7 @@ class Recovery {
     }
     if (hint.kind === "loaded") {
       const newestMs = Number(hint.summary.newestTimestamp / NS_PER_MS);
+      segment.coverTimestamp(newestMs);
       this.#newestTimestampMs = Math.max(this.#newestTimestampMs, newestMs);
       this.#progress.segmentsFromHints += 1;
       return;
@@ -224,6 +226,7 @@ class Recovery {
   ): Promise<SegmentFindings> {
     const { damage } = this.#context;
     const findings = await new SegmentReader({ segment, ...range }, this.#loader, damage).read();
+    segment.coverTimestamp(findings.newestTimestampMs);
     this.#progress.segmentsScanned += 1;
     this.#progress.bytesScanned += range.fileLength;
     return findings;

@@ -7,16 +7,17 @@ import type { SegmentFacts } from "./store-stats.js";
 export function segmentFacts(segments: SegmentSet, damage: DamageRegister): SegmentFacts[] {
   const damaged = new Set(damage.toStats().map(({ file }) => file));
   const facts = Array.from(segments, (segment): SegmentFacts => {
-    const { name, length, liveBytes, lowestVersion, highestVersion, isSealed, isLog } = segment;
+    const { name, length, liveBytes, lowestVersion, highestVersion, newestTimestampMs } = segment;
     return {
       id: name.id,
       timestampNs: name.timestampNs,
       file: name.fileName,
-      role: isLog ? (isSealed ? "sealed" : "active") : "compacted",
+      role: segment.isLog ? (segment.isSealed ? "sealed" : "active") : "compacted",
       bytes: length,
       liveBytes,
       lowestVersion,
       highestVersion,
+      newestTimestampMs,
       isDamaged: damaged.has(name.fileName),
     };
   });

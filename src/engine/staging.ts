@@ -22,6 +22,8 @@ export class StagedChunk {
   used = 0;
   /** The newest version in it; 0: none. */
   lastVersion = 0;
+  /** When the newest frame in it was accepted, in Unix milliseconds; 0: it has none. */
+  newestTimestampMs = 0;
   ops: WriteOp[] = [];
 
   constructor(capacity: number) {
@@ -29,8 +31,9 @@ export class StagedChunk {
     this.view = new DataView(this.bytes.buffer);
   }
 
-  /** Adds the operation whose frame was encoded at `used`. */
-  add(op: WriteOp, entries: readonly PendingEntry[], frameBytes: number): void {
+  /** Adds the operation whose frame was encoded at `used` and accepted at `nowMs`. */
+  add(op: WriteOp, entries: readonly PendingEntry[], frameBytes: number, nowMs: number): void {
+    if (nowMs > this.newestTimestampMs) this.newestTimestampMs = nowMs;
     op.at = this.used;
     op.frameBytes = frameBytes;
     op.entries = entries;
@@ -115,6 +118,7 @@ export class Staging {
     if (chunk.bytes.length !== this.#capacity || this.#spare.length >= SPARE_CHUNKS_MAX) return;
     chunk.used = 0;
     chunk.lastVersion = 0;
+    chunk.newestTimestampMs = 0;
     chunk.ops = [];
     this.#spare.push(chunk);
   }

@@ -54,6 +54,8 @@ export interface SegmentFacts {
   /** The lowest and the highest version in it; 0: it is empty. */
   readonly lowestVersion: number;
   readonly highestVersion: number;
+  /** When its newest frame was accepted, in Unix milliseconds; 0: it has none. */
+  readonly newestTimestampMs: number;
   /** Whether damage is known in it. */
   readonly isDamaged: boolean;
 }
@@ -156,6 +158,8 @@ export interface StoreStats {
   readonly waitingCalls: number;
   /** Bytes of pages that are being listed. */
   readonly pageBytes: number;
+  /** Readers that the removal of a segment would wait for. */
+  readonly pins: number;
   readonly syncs: number;
   readonly groups: number;
   readonly bytesAppended: number;

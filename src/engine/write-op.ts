@@ -6,6 +6,7 @@
  *   synced, if it must be -> published -> answered
  */
 import type { Segment } from "../storage/segment.js";
+import type { Ticket } from "./pins.js";
 import type {
   BatchResult,
   Condition,
@@ -153,8 +154,10 @@ export class WriteOp {
   readonly durability: Durability;
   /** What it counts for against the bytes in flight; at least its frame once it is accepted. */
   costBytes: number;
-  resolve: (result: WriteResult) => void = () => undefined;
-  reject: (error: unknown) => void = () => undefined;
+  #onResolved: (result: WriteResult) => void = () => undefined;
+  #onRejected: (error: unknown) => void = () => undefined;
+  /** Keeps the record readable that its answer carries. */
+  #ticket: Ticket | undefined;
   /** Whether it was sent back once already, by a full disk. */
   wasSentBack = false;
   /** Of a Touch that is not accepted yet. */
@@ -174,6 +177,47 @@ export class WriteOp {
     this.request = request;
     this.durability = durability;
     this.costBytes = costBytes;
+  }
+
+  /** Tells who is to hear of its end. */
+  begin(onResolved: (result: WriteResult) => void, onRejected: (error: unknown) => void): void {
+    this.#onResolved = onResolved;
+    this.#onRejected = onRejected;
+  }
+
+  /** Whether its answer carries a record, which is read once it is published. */
+  get carriesRecord(): boolean {
+    const { answer } = this;
+    return answer !== undefined && "place" in answer && answer.place !== undefined;
+  }
+
+  /** Keeps what it was accepted on until it ends or is evaluated again. */
+  keep(ticket: Ticket): void {
+    this.#ticket = ticket;
+  }
+
+  /** Takes its acceptance back: it is to be evaluated again. */
+  forgetAnswer(): void {
+    this.#letGo();
+    this.answer = undefined;
+    this.entries = [];
+    this.frameBytes = 0;
+    this.dependsOn = 0;
+  }
+
+  resolve(result: WriteResult): void {
+    this.#letGo();
+    this.#onResolved(result);
+  }
+
+  reject(error: unknown): void {
+    this.#letGo();
+    this.#onRejected(error);
+  }
+
+  #letGo(): void {
+    this.#ticket?.leave();
+    this.#ticket = undefined;
   }
 
   /** Whether it only frees space, and so is let through on a full disk. */

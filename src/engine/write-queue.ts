@@ -29,6 +29,7 @@ import type { Evaluator } from "./evaluator.js";
 import { GroupPublisher, type GroupPublisherContext } from "./group-publisher.js";
 import type { Group, GroupWriter } from "./group-writer.js";
 import type { Log } from "./log.js";
+import type { Pins } from "./pins.js";
 import type { Staging } from "./staging.js";
 import type { ValueSource } from "./value-source.js";
 import type { Versions } from "./versions.js";
@@ -44,6 +45,7 @@ export interface WriteQueueContext extends GroupPublisherContext {
   readonly values: ValueSource;
   readonly versions: Versions;
   readonly groups: GroupWriter;
+  readonly pins: Pins;
   readonly inFlightBytesMax: number;
   readonly flushIntervalMs: number;
   /** Is called when nothing is left to write. */
@@ -101,8 +103,7 @@ export class WriteQueue {
   submit(op: WriteOp, signal?: AbortSignal): Promise<WriteResult> {
     const { latch, values } = this.#context;
     return new Promise((resolve, reject) => {
-      op.resolve = resolve;
-      op.reject = reject;
+      op.begin(resolve, reject);
       if (this.#isClosed) return reject(new KvixError("STORE_CLOSING"));
       if (latch.isClosed) return reject(latch.readOnly());
       if (signal?.aborted === true) return reject(cancelled(signal));
@@ -164,7 +165,7 @@ export class WriteQueue {
   }
 
   #accept(op: WriteOp): void {
-    const { evaluator, staging, values } = this.#context;
+    const { evaluator, staging, values, pins } = this.#context;
     try {
       evaluator.evaluate(op);
     } catch (error) {
@@ -173,6 +174,7 @@ export class WriteQueue {
     } finally {
       values.release(op);
     }
+    if (op.carriesRecord) op.keep(pins.enter());
     if (op.frameBytes > op.costBytes) op.costBytes = op.frameBytes;
     if (op.frameBytes === 0 && !this.#mustWait(op)) {
       this.#context.answerer.answer(op);
@@ -351,10 +353,7 @@ export class WriteQueue {
     for (const chunk of staging.takeAll()) for (const op of chunk.ops) again.push(op);
     for (const op of again) {
       this.#inFlightBytes -= op.costBytes;
-      op.answer = undefined;
-      op.entries = [];
-      op.frameBytes = 0;
-      op.dependsOn = 0;
+      op.forgetAnswer();
       this.#accept(op);
     }
   }

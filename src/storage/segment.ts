@@ -59,6 +59,8 @@ export class Segment {
   /** Opened when it is read. Undefined if it is missing: every read of it is DATA_LOSS. */
   readonly file: File | undefined;
   isSealed: boolean;
+  /** Whether its frames lie as they were written; those of a compaction's output do not. */
+  readonly isLog: boolean;
   /** Bytes in it; of the active one, bytes written. */
   length: number;
   /** CRC-32 of those bytes. */
@@ -67,11 +69,11 @@ export class Segment {
   liveBytes = 0;
   lowestVersion = 0;
   highestVersion = 0;
+  /** When its newest frame was accepted, in Unix milliseconds; 0: it has none. */
+  newestTimestampMs = 0;
   /** Bytes of tombstones in it, and the highest version of one; 0: there is none. */
   tombstoneBytes = 0;
   highestTombstone = 0;
-  /** Whether it is a piece of the log; else a compaction wrote it. */
-  readonly isLog: boolean;
   /** A compaction has replaced it: no part of the store, though readers may still be in it. */
   isRemoved = false;
   /** How far a compaction has judged its records; undefined: none is reading it. */
@@ -97,6 +99,11 @@ export class Segment {
   coverTombstone(version: number, length: number): void {
     this.tombstoneBytes += length;
     if (version > this.highestTombstone) this.highestTombstone = version;
+  }
+
+  /** Takes note of when a frame in it was accepted. */
+  coverTimestamp(timestampMs: number): void {
+    if (timestampMs > this.newestTimestampMs) this.newestTimestampMs = timestampMs;
   }
 
   /** Takes note of a version that lies in this segment. */

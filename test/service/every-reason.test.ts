@@ -31,6 +31,8 @@ const value = bytes("v");
 const neverSent: Readonly<Partial<Record<Reason, string>>> = {
   BATCH_TOO_LARGE: "no rpc takes a batch yet",
   CANCELLED: "who has given up does not listen: its own end of the wire tells it",
+  SNAPSHOT_ENDED: "no rpc reads a snapshot for longer than a page yet",
+  HISTORY_LOST: "no rpc reads the history yet",
   OPTION_INVALID: "refused at opening, before anything is served",
   STORE_LOCKED: "refused at opening, before anything is served",
   LOCK_UNAVAILABLE: "refused at opening, before anything is served",

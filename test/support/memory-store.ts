@@ -316,6 +316,7 @@ const emptyStats: StoreStats = {
   inFlightBytes: 0,
   waitingCalls: 0,
   pageBytes: 0,
+  pins: 0,
   syncs: 0,
   groups: 0,
   bytesAppended: 0,

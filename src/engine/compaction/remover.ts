@@ -26,8 +26,8 @@ const PATIENCE_MS = 1000;
 
 /** What knows of readers that are still in a segment. */
 export interface Readers {
-  /** Resolves when nobody reads the segment any more who began before; at once when `signal` aborts. */
-  released(segment: Segment, signal: AbortSignal): Promise<void>;
+  /** True when nobody reads the segment any more who began before; false as soon as `signal` aborts. */
+  released(segment: Segment, signal: AbortSignal): Promise<boolean>;
 }
 
 /** What the remover works with. */
@@ -138,8 +138,9 @@ export class Remover {
   async #dismiss(leaving: readonly Segment[]): Promise<void> {
     const { segments, readers } = this.#context;
     try {
-      for (const segment of leaving) await readers.released(segment, this.#stop.signal);
-      if (this.#stop.signal.aborted) return;
+      for (const segment of leaving) {
+        if (!(await readers.released(segment, this.#stop.signal))) return;
+      }
       for (const segment of leaving) await segment.file?.close();
       const names = leaving.map(({ name }) => name);
       await this.#removeFiles(names);

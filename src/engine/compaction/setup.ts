@@ -11,8 +11,10 @@ import type { HintKeeper } from "../hint-keeper.js";
 import type { Keydir } from "../keydir/keydir.js";
 import type { Latch } from "../latch.js";
 import type { Log } from "../log.js";
+import type { LogReaders } from "../log-readers.js";
 import type { StoreOptions } from "../options.js";
 import type { Publisher } from "../publisher.js";
+import { RETENTION_BYTES_MAX, retainedSegments } from "../retention.js";
 import type { SegmentNamer } from "../segment-namer.js";
 import type { Versions } from "../versions.js";
 import type { WriteQueue } from "../write-queue.js";
@@ -43,7 +45,7 @@ export interface CompactionParts {
   readonly space: DiskSpace;
   readonly namer: SegmentNamer;
   readonly readers: Readers;
-  readonly retained: () => ReadonlySet<Segment>;
+  readonly logReaders: LogReaders;
   readonly choose?: ((input: PolicyInput) => Choice) | undefined;
 }
 
@@ -59,7 +61,15 @@ export function setUpCompaction(parts: CompactionParts): Compaction {
   const { host, options, manifest } = parts;
   const { clock, log } = host;
   const remover = new Remover(parts);
-  const candidates = new Candidates(parts);
+  const retained = (): ReadonlySet<Segment> =>
+    retainedSegments({
+      segments: parts.segments,
+      nowMs: clock.wallMs(),
+      retentionMs: options.watchRetentionMs,
+      bytesMax: RETENTION_BYTES_MAX,
+      diskIsFull: parts.space.isFull,
+    });
+  const candidates = new Candidates({ ...parts, retained });
   const isForegroundWaiting = (): boolean => parts.queue.waitingCalls > 0;
   const rate = options.compactionBytesPerSecondMax;
   const pacer = new Pacer(clock, rate, isForegroundWaiting);

@@ -30,6 +30,7 @@ import { type DiskSpace, isDiskFull } from "../disk-space.js";
 import type { Keydir } from "../keydir/keydir.js";
 import type { Latch } from "../latch.js";
 import type { Log } from "../log.js";
+import type { LogReaders } from "../log-readers.js";
 import { addPendingOutput, commitCompaction } from "../manifest-edits.js";
 import type { SegmentNamer } from "../segment-namer.js";
 import type { WriteQueue } from "../write-queue.js";
@@ -69,6 +70,7 @@ export interface StepContext {
   readonly candidates: Candidates;
   readonly remover: Remover;
   readonly pacer: Pacer;
+  readonly logReaders: LogReaders;
 }
 
 /** What a step tells of. */
@@ -131,14 +133,14 @@ export class Steps {
 
   /** Removes segments that hold nothing any more. */
   async drop(victims: readonly Segment[], signal: AbortSignal, tally: StepTally): Promise<void> {
-    const { queue, log, segments, remover } = this.#context;
+    const { queue, segments, remover } = this.#context;
     tally.phase("committing");
     await queue.flush();
     if (signal.aborted) throw new StepStopped();
     for (const { name, liveBytes } of victims) {
       if (liveBytes !== 0) throw new Error(`${name.fileName} has come to life again`);
     }
-    await log.changeManifest((draft) => commitCompaction(draft, undefined, victims));
+    await this.#commitManifest(undefined, victims);
     for (const victim of victims) segments.markRemoved(victim);
     tally.phase("removing");
     tally.reclaimed(bytesOf(victims));
@@ -228,7 +230,7 @@ export class Steps {
     signal: AbortSignal,
     tally: StepTally,
   ): Promise<Segment | undefined> {
-    const { queue, log, segments, host, pool, directories, latch } = this.#context;
+    const { queue, segments, host, pool, directories, latch } = this.#context;
     tally.phase("committing");
     tally.wrote(copied.length + copied.hintBytes);
     for (const victim of victims) {
@@ -246,7 +248,7 @@ export class Steps {
     const output = segmentFrom(name, await pool.open(name.path), copied);
     try {
       if (signal.aborted) throw new StepStopped();
-      await log.changeManifest((draft) => commitCompaction(draft, output, victims));
+      await this.#commitManifest(output, victims);
     } catch (error) {
       await output.file?.close();
       throw error;
@@ -257,6 +259,14 @@ export class Steps {
     return output;
   }
 
+  /** The change that a step takes effect by. Readers of the log hear of a floor before it rises. */
+  async #commitManifest(output: Segment | undefined, victims: readonly Segment[]): Promise<void> {
+    const { log, logReaders } = this.#context;
+    const reached = victims.filter(({ isLog }) => isLog).map((each) => each.highestVersion);
+    if (reached.length > 0) logReaders.beforeFloorRises(Math.max(...reached));
+    await log.changeManifest((draft) => commitCompaction(draft, output, victims));
+  }
+
   /** All has died meanwhile: the victims go, and the output does not come. */
   async #commitNothing(
     name: SegmentName,
@@ -264,9 +274,9 @@ export class Steps {
     signal: AbortSignal,
     tally: StepTally,
   ): Promise<undefined> {
-    const { log, segments } = this.#context;
+    const { segments } = this.#context;
     if (signal.aborted) throw new StepStopped();
-    await log.changeManifest((draft) => commitCompaction(draft, undefined, victims));
+    await this.#commitManifest(undefined, victims);
     for (const victim of victims) segments.markRemoved(victim);
     tally.reclaimed(bytesOf(victims));
     await this.#discard(name);
@@ -360,6 +370,7 @@ function segmentFrom(name: SegmentName, file: File, copied: Copied): Segment {
   segment.highestVersion = copied.highestVersion;
   segment.tombstoneBytes = copied.tombstoneBytes;
   segment.highestTombstone = copied.highestTombstone;
+  segment.newestTimestampMs = copied.newestTimestampMs;
   return segment;
 }
 

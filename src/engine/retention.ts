@@ -1,0 +1,44 @@
+/**
+ * The retention window: the part of the log that compaction leaves alone, so that
+ * a watcher who was away for a while finds every change since.
+ *
+ *     sealed log segments, oldest first    [ ] [ ] [x] [x]  active
+ *                                                  `-- written to in the window,
+ *                                                      together within the bytes
+ *
+ * The window is a stretch that ends with the log: a segment is kept only if all
+ * behind it are, for history with a gap in it is of no use. The active segment
+ * is no victim anyway and does not count. On a full disk nothing is kept: space
+ * comes before history.
+ */
+import type { Segment } from "../storage/segment.js";
+
+/** How many bytes of sealed segments are kept for their history. */
+export const RETENTION_BYTES_MAX = 1024 * 1024 * 1024;
+
+/** What decides. */
+export interface RetentionInput {
+  readonly segments: Iterable<Segment>;
+  /** The wall clock. */
+  readonly nowMs: number;
+  /** How long history is kept, from the newest frame of a segment on; 0: not at all. */
+  readonly retentionMs: number;
+  readonly bytesMax: number;
+  readonly diskIsFull: boolean;
+}
+
+/** The sealed segments of the log that are no victims for the sake of their history. */
+export function retainedSegments(input: RetentionInput): Set<Segment> {
+  const retained = new Set<Segment>();
+  if (input.diskIsFull || input.retentionMs === 0) return retained;
+  const sealed = Array.from(input.segments).filter(({ isLog, isSealed }) => isLog && isSealed);
+  sealed.sort((one, other) => (one.name.timestampNs < other.name.timestampNs ? 1 : -1));
+  let bytes = 0;
+  for (const segment of sealed) {
+    bytes += segment.length;
+    const isRecent = segment.newestTimestampMs > input.nowMs - input.retentionMs;
+    if (!isRecent || bytes > input.bytesMax) break;
+    retained.add(segment);
+  }
+  return retained;
+}

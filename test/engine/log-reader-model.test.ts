@@ -1,0 +1,235 @@
+/**
+ * The reader of the log over random histories: every change once, in version
+ * order, batches whole, resumed anywhere, through rotations, closes and kills.
+ */
+import { strict as assert } from "node:assert";
+import { test } from "node:test";
+import type { LogChange } from "../../src/engine/log-events.js";
+import type { LogReader } from "../../src/engine/log-reader.js";
+import type { Mutation } from "../../src/engine/store.js";
+import { newRecordFields, parseRecord } from "../../src/format/record.js";
+import { SimRandom } from "../support/sim-random.js";
+import { bytes, Rig, rejects, text } from "../support/store-rig.js";
+
+/** An event in words: "12 set key value", "13 delete key". */
+type Told = string;
+
+const fields = newRecordFields();
+
+/** Checks each event against its own bytes, and puts it into words. */
+function tell(change: LogChange): Told[] {
+  return change.map(({ kind, key, version, payload, acceptedAtMs, expiresAtMs }) => {
+    assert.ok(parseRecord(payload, 0, payload.length, fields));
+    assert.deepEqual(
+      Buffer.from(payload.subarray(fields.keyStart, fields.keyEnd)),
+      Buffer.from(key),
+    );
+    assert.equal(fields.version, version);
+    assert.equal(fields.expiresAtMs, expiresAtMs);
+    assert.equal(fields.updatedAtMs, acceptedAtMs);
+    const value = text(payload.subarray(fields.valueStart, fields.valueEnd));
+    return kind === "set"
+      ? `${version} set ${text(key)} ${value}`
+      : `${version} ${kind} ${text(key)}`;
+  });
+}
+
+const versionOf = (told: Told): number => Number(told.split(" ")[0]);
+
+/** Reads until nothing more comes; checks the order, and that versions never go back. */
+async function readAll(reader: LogReader, random: SimRandom): Promise<Told[][]> {
+  const changes: Told[][] = [];
+  for (;;) {
+    const before = reader.version;
+    const read = await reader.next(1 + random.below(random.chance(0.5) ? 300 : 20_000));
+    assert.ok(read.version >= before);
+    let last = before;
+    for (const change of read.changes.map(tell)) {
+      for (const told of change) {
+        assert.ok(versionOf(told) > last, "ascending, each once");
+        last = versionOf(told);
+      }
+      changes.push(change);
+    }
+    assert.ok(read.version >= last);
+    assert.equal(read.isCaughtUp, read.changes.length === 0);
+    if (read.isCaughtUp) return changes;
+  }
+}
+
+/** Writes at random, and knows what was written. */
+class Writer {
+  /** In version order; a batch is one. */
+  readonly changes: Told[][] = [];
+  readonly #random: SimRandom;
+  #values = 0;
+
+  constructor(random: SimRandom) {
+    this.#random = random;
+  }
+
+  #key(): string {
+    return `k${this.#random.below(12)}`;
+  }
+
+  #value(): string {
+    this.#values += 1;
+    const length = this.#random.chance(0.03) ? 3000 : this.#random.below(60);
+    return `${this.#values}${"v".repeat(length)}`;
+  }
+
+  async write(rig: Rig): Promise<void> {
+    const durability = this.#random.chance(0.5) ? "buffered" : "sync";
+    const choice = this.#random.below(10);
+    if (choice < 5) {
+      const [key, value] = [this.#key(), this.#value()];
+      const { version } = await rig.set(key, value, { durability });
+      this.changes.push([`${version} set ${key} ${value}`]);
+    } else if (choice < 7) {
+      const key = this.#key();
+      const { version, deleted } = await rig.delete(key, { durability });
+      if (deleted) this.changes.push([`${version} delete ${key}`]);
+    } else if (choice < 8) {
+      const key = `e${this.#values}`;
+      const expiry = { kind: "ttl", ttlMs: 1 } as const;
+      const { version } = await rig.set(key, "", { durability, expiry });
+      this.changes.push([`${version} set ${key} `]);
+      await rig.sim.clock.advance(250);
+      assert.equal(rig.store.version, version + 1, "it was swept");
+      this.changes.push([`${version + 1} expire ${key}`]);
+    } else {
+      await this.#batch(rig, durability);
+    }
+  }
+
+  async #batch(rig: Rig, durability: "sync" | "buffered"): Promise<void> {
+    const keys = [...new Set([this.#key(), this.#key(), this.#key()])];
+    const values = keys.map(() => (this.#random.chance(0.3) ? undefined : this.#value()));
+    const mutations = keys.map((key, index): Mutation => {
+      const value = values[index];
+      if (value === undefined) return { kind: "delete", key: bytes(key) };
+      return { kind: "set", key: bytes(key), value: bytes(value) };
+    });
+    const { versions } = await rig.store.batch(mutations, { durability });
+    const told = keys.flatMap((key, index) => {
+      const [version, value] = [versions[index] ?? 0, values[index]];
+      if (version === 0) return [];
+      return value === undefined ? `${version} delete ${key}` : `${version} set ${key} ${value}`;
+    });
+    if (told.length > 0) this.changes.push(told);
+  }
+
+  /** What comes after a version; of a batch, the rest. */
+  after(version: number): Told[][] {
+    const rest = this.changes.map((change) => change.filter((told) => versionOf(told) > version));
+    return rest.filter((change) => change.length > 0);
+  }
+}
+
+test("B2 V5: a reader of the log tells every change after a version once, in order, batches whole, wherever it begins", async () => {
+  for (let seed = 1; seed <= 8; seed += 1) {
+    const random = new SimRandom(seed);
+    const writer = new Writer(random);
+    let rig = await Rig.open({ segmentBytesMax: 1500, flushIntervalMs: 1 });
+    let following = rig.store.logReaders.open({ afterVersion: 0 });
+    let followed: Told[][] = [];
+    /** Versions that a crash has lost: one may not resume there. */
+    const lost: { first: number; last: number }[] = [];
+    for (let step = 0; step < 120; step += 1) {
+      await writer.write(rig);
+      const choice = random.below(20);
+      if (choice < 4) followed.push(...(await readAll(following, random)));
+      if (choice === 4) {
+        await rig.sim.clock.advance(10);
+        const { version } = following;
+        const newest = rig.store.version;
+        const isKilled = random.chance(0.5);
+        rig = isKilled ? await rig.killed() : await rig.reopened();
+        if (isKilled) lost.push({ first: newest + 1, last: rig.store.version });
+        following = rig.store.logReaders.open({ afterVersion: version });
+      }
+      if (choice > 15) {
+        await rig.sim.clock.advance(10);
+        const afterVersion = random.below(rig.store.version + 1);
+        const isLost = lost.some(({ first, last }) => afterVersion >= first && afterVersion < last);
+        if (isLost) {
+          const { logReaders } = rig.store;
+          await rejects((async () => logReaders.open({ afterVersion }))(), "HISTORY_LOST", "none");
+          continue;
+        }
+        const reader = rig.store.logReaders.open({ afterVersion });
+        assert.deepEqual(await readAll(reader, random), writer.after(afterVersion));
+        assert.equal(reader.version, rig.store.version);
+        reader.close();
+      }
+    }
+    await rig.sim.clock.advance(10);
+    followed = [...followed, ...(await readAll(following, random))];
+    assert.deepEqual(followed, writer.changes);
+    assert.equal(following.version, rig.store.version);
+    assert.ok(rig.store.stats().segments > 5);
+    following.close();
+    await rig.store.hintsWritten();
+    assert.equal(rig.store.stats().pins, 0);
+    await rig.store.close();
+  }
+});
+
+test("V14 D4: what a reader of the log was told is there after a power cut, from the first change on", async () => {
+  let lostChanges = 0;
+  for (let seed = 1; seed <= 30; seed += 1) {
+    const random = new SimRandom(seed);
+    const writer = new Writer(random);
+    const rig = await Rig.open({ segmentBytesMax: 1500, flushIntervalMs: 1000 });
+    const reader = rig.store.logReaders.open({ afterVersion: 0 });
+    const told: Told[][] = [];
+    for (let count = 1 + random.below(30); count > 0; count -= 1) {
+      await writer.write(rig);
+      if (random.chance(0.4)) told.push(...(await readAll(reader, random)));
+    }
+    told.push(...(await readAll(reader, random)));
+    const next = await rig.powerCut();
+    const kept = await readAll(next.store.logReaders.open({ afterVersion: 0 }), random);
+    assert.deepEqual(kept.slice(0, told.length), told);
+    // A rotation may have made more durable than the reader has asked for.
+    const resumed = next.store.logReaders.open({ afterVersion: reader.version });
+    assert.deepEqual(await readAll(resumed, random), kept.slice(told.length));
+    assert.deepEqual(kept, writer.changes.slice(0, kept.length));
+    if (kept.length < writer.changes.length) lostChanges += 1;
+    await next.store.close();
+  }
+  assert.ok(lostChanges > 5, "some were lost, and never told");
+});
+
+test("V15: after a crash nobody resumes among the versions that it lost, before the first write and after", async () => {
+  const rig = await Rig.open();
+  const { version: before } = await rig.set("a", "1");
+  let next = await rig.killed();
+  const opens = (afterVersion: number) =>
+    (async () => next.store.logReaders.open({ afterVersion }))();
+  const newest = next.store.version;
+  assert.ok(newest > before + 1000, "a block was reserved");
+  for (let round = 0; round < 3; round += 1) {
+    const last = newest - 1;
+    for (const afterVersion of [before + 1, before + 500, last]) {
+      const error = await rejects(opens(afterVersion), "HISTORY_LOST", "none");
+      assert.equal(error.row.status, "OUT_OF_RANGE");
+    }
+    const [resumed, listed] = [await opens(before), await opens(newest)];
+    const random = new SimRandom(1);
+    const told = (await readAll(resumed, random)).flat();
+    assert.deepEqual(
+      told.map((each) => each.split(" ").slice(1)),
+      [[], [["set", "b", "2"]], [["set", "b", "2"]]][round],
+    );
+    assert.deepEqual((await readAll(listed, random)).flat(), told);
+    assert.equal(resumed.version, next.store.version);
+    if (round === 0) await next.set("b", "2");
+    if (round === 1) next = await next.reopened();
+  }
+  await rejects(opens(next.store.version + 1), "HISTORY_LOST");
+  for (const afterVersion of [-1, 0.5, Number.NaN, 2 ** 48]) {
+    await rejects(opens(afterVersion), "FIELD_INVALID");
+  }
+  await next.store.close();
+});
