@@ -25,14 +25,15 @@ const valueBytes = 1024;
 const fullSegments = 64;
 const overwrites = 10;
 const warmUpOverwrites = 2;
-/** Below the default, because the schedule lets dead bytes pass it before it looks again. */
-const deadPercent = 29;
+/** Below the default, because dead bytes pass it before the schedule looks again, */
+const deadPercent = 28;
+/** by this many percent at most: then writes wait. */
+const deadPercentSlack = 3;
 /**
- * The schedule looks ten times in it whether compaction is due. Short, because writes
- * wait for that; and never over, because each run begins it anew: what it begins itself
- * is thorough.
+ * The schedule looks once a second whether compaction is due. The interval is never
+ * over, because each run begins it anew: what it begins itself is thorough.
  */
-const intervalMs = 1_000;
+const intervalMs = 10_000;
 const spaceAmplificationMax = 1.5;
 const inFlight = 128;
 const looksPerSegment = 4;
@@ -147,7 +148,7 @@ async function keepPace(store: Store): Promise<void> {
   for (;;) {
     const { liveBytes, deadBytes, compaction } = store.stats();
     const sums = { storeBytes: liveBytes + deadBytes, storeLiveBytes: liveBytes };
-    if (!isOverDead({ ...sums, deadPercent: deadPercent + 1 })) return;
+    if (!isOverDead({ ...sums, deadPercent: deadPercent + deadPercentSlack })) return;
     if (performance.now() - startMs > patienceMs) {
       throw new Error(`compaction falls behind: ${compaction.state}, ${compaction.runs} runs`);
     }
