@@ -29,16 +29,11 @@ const warmUpOverwrites = 2;
 const deadPercent = 28;
 /** by this many percent at most: then writes wait. */
 const deadPercentSlack = 3;
-/**
- * The schedule looks once a second whether compaction is due. The interval is never
- * over, because each run begins it anew: what it begins itself is thorough.
- */
-const intervalMs = 10_000;
 const spaceAmplificationMax = 1.5;
 const inFlight = 128;
 const looksPerSegment = 4;
-/** How long compaction may do nothing although it is due, before the bench gives up. */
-const patienceMs = 30_000;
+/** How long writes wait before the bench gives up: in its first minute a store does not compact. */
+const patienceMs = 120_000;
 
 /** What was written until now, and what is there. */
 interface Look {
@@ -61,7 +56,6 @@ export async function run(): Promise<BenchResult> {
       diskReserveBytes: 0,
       watchRetentionMs: 0,
       compactionDeadPercent: deadPercent,
-      compactionIntervalMs: intervalMs,
       compactionBytesPerSecondMax: 2 ** 34,
     },
     nodeHost(),
@@ -95,9 +89,7 @@ async function measure(store: Store, directory: Directory, keys: number): Promis
     round(looks.reduce((sum, look) => sum + of(look), 0) / looks.length);
   const spaceAmplification = mean((look) => look.spaceAmplification);
   if (spaceAmplification > spaceAmplificationMax) {
-    throw new Error(
-      `space amplification is ${spaceAmplification}: write amplification says little`,
-    );
+    throw new Error(`space amplification is ${spaceAmplification}, write amplification ${ratio}`);
   }
   return {
     name: "compaction-real",
