@@ -5,8 +5,8 @@
  * runs by its own schedule. Writes wait for it when it falls behind, as the model has
  * it: how fast it is belongs to another bench.
  *
- * Written is what the log appended, what compaction wrote, and the hints that were
- * seen in the directory; the space is that of all files there with the name of a
+ * Written is what the log appended, what compaction wrote, and the hints of the log's
+ * segments that were seen in the directory; the space is that of all files there with the name of a
  * segment or a hint, so files that wait for their readers count.
  */
 import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
@@ -160,12 +160,19 @@ class Directory {
 
   look(store: Store): Look {
     let diskBytes = 0;
+    const logHints = new Set(
+      store
+        .segments()
+        .filter(({ role }) => role === "sealed")
+        .map(({ file }) => file.replace(/seg$/, "hint")),
+    );
     for (const name of readdirSync(this.#path)) {
       const isHint = name.endsWith(".hint");
       if (!isHint && !name.endsWith(".seg")) continue;
       const bytes = statSync(join(this.#path, name), { throwIfNoEntry: false })?.size ?? 0;
       diskBytes += bytes;
-      if (!isHint || this.#hints.has(name)) continue;
+      // What compaction wrote counts its own hints.
+      if (!isHint || !logHints.has(name) || this.#hints.has(name)) continue;
       this.#hints.add(name);
       this.#hintBytes += bytes;
     }

@@ -84,15 +84,14 @@ export class SegmentCompaction implements CompactionRun {
   }
 
   isDue(): boolean {
-    const { candidates, deadPercent, latch, space } = this.#context;
+    const { candidates, latch, space } = this.#context;
     if (latch.isClosed) return false;
     const all = candidates.candidates();
     const active = this.#isWorthSealing() ? deadBytesOf(this.#context.log.active) : 0;
     const reclaimable = all.reduce((sum, each) => sum + deadBytes(each), active);
     if (space.isFull) return reclaimable > 0;
     if (reclaimable < this.#deadBytesMin()) return false;
-    const { bytes, liveBytes } = this.#sums(all);
-    return 100 * (bytes - liveBytes) >= deadPercent * bytes;
+    return this.#isWorthSealing() || this.#choose("due").kind === "victims";
   }
 
   async run(
