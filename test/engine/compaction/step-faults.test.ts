@@ -1,0 +1,45 @@
+/** Steps of a compaction of which a part fails: nothing is lost, and the next run makes up for it. */
+import { strict as assert } from "node:assert";
+import { test } from "node:test";
+import { choosing, compact, compacted, onDemand } from "../../support/compaction-rig.js";
+import { injectFault } from "../../support/faulty-file-system.js";
+import { simHost } from "../../support/sim-host.js";
+import { Rig } from "../../support/store-rig.js";
+
+/** Every record has a segment of its own; ids count from 0. */
+const oneEach = { ...onDemand, segmentBytesMax: 128 };
+const filler = "x".repeat(60);
+const all = { a: filler, b: filler, c: `2${filler}`, last: filler };
+
+/** Segments 0 to 4, the last of them active; a compaction's first output is 5. */
+async function fourRecords(...turns: readonly (readonly number[])[]): Promise<Rig> {
+  const seams = { chooseVictims: choosing(...turns) };
+  const rig = await Rig.open(oneEach, simHost({ seed: 1 }), undefined, seams);
+  await rig.set("a", filler);
+  await rig.set("b", filler);
+  await rig.set("c", filler);
+  await rig.set("c", `2${filler}`);
+  await rig.set("last", filler);
+  await rig.store.hintsWritten();
+  return rig;
+}
+
+const isBare = (rig: Rig): Promise<Record<string, string>> => rig.values("a", "b", "c", "last");
+
+test("V16 M1 M5: an index that could not be pointed at an output: no record of it is taken for dead", async () => {
+  const rig = await fourRecords([0, 1, 2], [5], [5], [5]);
+  rig.injector = injectFault(
+    { kind: "error", code: "EMFILE" },
+    { op: "open", path: /_00005_.*hint/ },
+  );
+  const end = await compact(rig.store);
+  assert.equal(end.outcome, "failed");
+  assert.deepEqual(await isBare(rig), all);
+  rig.injector = undefined;
+  await compacted(rig.store);
+  assert.deepEqual(await isBare(rig), all);
+  const { liveBytes } = rig.store.stats();
+  const again = await rig.reopened();
+  assert.deepEqual(await isBare(again), all);
+  assert.equal(again.store.stats().liveBytes, liveBytes);
+});
