@@ -43,3 +43,16 @@ test("V16 M1 M5: an index that could not be pointed at an output: no record of i
   assert.deepEqual(await isBare(again), all);
   assert.equal(again.store.stats().liveBytes, liveBytes);
 });
+
+test("M5 M11 M13: a victim that could not be removed is removed by the next run", async () => {
+  const rig = await fourRecords([0, 1, 2]);
+  const refusal = { op: "remove", path: /_00001_.*seg/ } as const;
+  rig.injector = injectFault({ kind: "error", code: "EIO" }, refusal);
+  await compact(rig.store);
+  const isThere = async (): Promise<boolean> =>
+    (await rig.sim.files.list("/store/segments")).some(({ name }) => /_00001_/.test(name));
+  assert.equal(await isThere(), true);
+  await compacted(rig.store);
+  assert.equal(await isThere(), false);
+  assert.deepEqual(await isBare(rig), all);
+});
