@@ -1,9 +1,10 @@
 /** Steps of a compaction of which a part fails: nothing is lost, and the next run makes up for it. */
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
-import { choosing, compact, compacted, onDemand } from "../../support/compaction-rig.js";
+import { choosing, compact, compacted, onDemand, takingAll } from "../../support/compaction-rig.js";
 import { injectFault } from "../../support/faulty-file-system.js";
 import { simHost } from "../../support/sim-host.js";
+import { imageOf, manifestOf } from "../../support/store-image.js";
 import { Rig } from "../../support/store-rig.js";
 
 /** Every record has a segment of its own; ids count from 0. */
@@ -55,4 +56,24 @@ test("M5 M11 M13: a victim that could not be removed is removed by the next run"
   await compacted(rig.store);
   assert.equal(await isThere(), false);
   assert.deepEqual(await isBare(rig), all);
+});
+
+test("M5: versions that were durable and were compacted away are not called lost after a crash", async () => {
+  const sim = simHost({ seed: 1 });
+  const options = { ...onDemand, segmentBytesMax: 400 };
+  const rig = await Rig.open(options, sim, undefined, { chooseVictims: takingAll(9) });
+  await rig.set("a", filler);
+  await rig.set("z", filler);
+  const { version } = await rig.delete("z");
+  await compacted(rig.store);
+  await rig.store.hintsWritten();
+  await compacted(rig.store);
+  const again = await rig.killed();
+  await again.set("y", filler);
+  const { lostRanges, historyFloor } = manifestOf(imageOf(again.sim.files));
+  assert.equal(historyFloor, BigInt(version));
+  assert.deepEqual(
+    lostRanges.map(({ first }) => first),
+    [BigInt(version + 1)],
+  );
 });
