@@ -1,6 +1,8 @@
 /** Steps of a compaction of which a part fails: nothing is lost, and the next run makes up for it. */
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
+import { OutputWriter } from "../../../src/engine/compaction/output-writer.js";
+import { Segment, SegmentName } from "../../../src/storage/segment.js";
 import { choosing, compact, compacted, onDemand, takingAll } from "../../support/compaction-rig.js";
 import { injectFault } from "../../support/faulty-file-system.js";
 import { simHost } from "../../support/sim-host.js";
@@ -76,4 +78,36 @@ test("M5: versions that were durable and were compacted away are not called lost
     lostRanges.map(({ first }) => first),
     [BigInt(version + 1)],
   );
+});
+
+test("M7 M12: a victim that the disk refuses to read is known as damaged and left alone, and the others are compacted", async () => {
+  const rig = await fourRecords([0, 1], [2, 3]);
+  const refusal = { op: "read", path: /_00001_.*seg/, sticky: true } as const;
+  rig.injector = injectFault({ kind: "error", code: "EIO" }, refusal);
+  const end = await compacted(rig.store);
+  assert.equal(end.segmentsDone, 2);
+  assert.equal(rig.store.stats().damage.length, 1);
+  rig.injector = undefined;
+  assert.deepEqual(await isBare(rig), all);
+  assert.deepEqual(await isBare(await rig.reopened()), all);
+});
+
+test("I4: an output that would pass 4 GiB is given up, and no offset wraps", async () => {
+  const { files } = simHost({ seed: 1 });
+  await files.makeDirectory("/store");
+  const name = new SegmentName(
+    { data: "/store", segments: "/store" },
+    new Uint8Array(16),
+    "s",
+    0,
+    1n,
+  );
+  const segment = new Segment(name, undefined, true, false);
+  segment.length = 2 ** 32 - 50;
+  const output = await OutputWriter.create(files, segment, new Uint8Array(16));
+  const place = { bytes: new Uint8Array(60), at: 0, keyStart: 40, keyEnd: 41 };
+  const facts = { flags: 0, length: 60, expiresAtMs: 0, timestampMs: 1 };
+  await output.add({ ...place, ...facts, offset: 0, version: 1 });
+  await assert.rejects(output.add({ ...place, ...facts, offset: 60, version: 2 }), /too large/);
+  await output.abandon();
 });
