@@ -31,10 +31,11 @@ const isBare = (rig: Rig): Promise<Record<string, string>> => rig.values("a", "b
 
 test("V16 M1 M5: an index that could not be pointed at an output: no record of it is taken for dead", async () => {
   const rig = await fourRecords([0, 1, 2], [5], [5], [5]);
-  rig.injector = injectFault(
-    { kind: "error", code: "EMFILE" },
-    { op: "open", path: /_00005_.*hint/ },
-  );
+  const refusals = [
+    injectFault({ kind: "error", code: "EMFILE" }, { op: "open", path: /_00005_.*hint/ }),
+    injectFault({ kind: "error", code: "EIO" }, { op: "read", path: /_00005_.*seg/, sticky: true }),
+  ];
+  rig.injector = (operation) => refusals.map((refuse) => refuse(operation)).find(Boolean);
   const end = await compact(rig.store);
   assert.equal(end.outcome, "failed");
   assert.deepEqual(await isBare(rig), all);
@@ -45,6 +46,20 @@ test("V16 M1 M5: an index that could not be pointed at an output: no record of i
   const again = await rig.reopened();
   assert.deepEqual(await isBare(again), all);
   assert.equal(again.store.stats().liveBytes, liveBytes);
+});
+
+test("V16 M5: where the hint of an output cannot be read, its frames say what lies there", async () => {
+  const rig = await fourRecords([0, 1, 2, 3]);
+  const refusal = { op: "open", path: /_00005_.*hint/ } as const;
+  rig.injector = injectFault({ kind: "error", code: "EMFILE" }, refusal);
+  const end = await compacted(rig.store);
+  assert.equal(end.segmentsDone, 4);
+  assert.deepEqual(await isBare(rig), all);
+  assert.deepEqual(
+    rig.store.segments().map(({ role }) => role),
+    ["active", "compacted"],
+  );
+  assert.deepEqual(await isBare(await rig.reopened()), all);
 });
 
 test("M5 M11 M13: a victim that could not be removed is removed by the next run", async () => {
