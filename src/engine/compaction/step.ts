@@ -378,7 +378,7 @@ function bytesOf(segments: readonly Segment[]): number {
 }
 
 /** What a promise gives; throws StepStopped as soon as `signal` aborts. */
-function orStopped<Result>(promise: Promise<Result>, signal: AbortSignal): Promise<Result> {
+export function orStopped<Result>(promise: Promise<Result>, signal: AbortSignal): Promise<Result> {
   if (signal.aborted) return Promise.reject(new StepStopped());
   return new Promise((resolve, reject) => {
     const stop = (): void => reject(new StepStopped());
