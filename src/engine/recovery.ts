@@ -110,19 +110,21 @@ class Recovery {
   }
 
   #result(active: Segment | undefined, tail: ActiveTail | undefined): Recovered {
-    const { clean, versionMark } = this.#context.manifest.current;
+    const { clean, versionMark, historyFloor } = this.#context.manifest.current;
     const mark = Number(versionMark);
     const cleanTimestampMs = Number((clean?.newestTimestamp ?? 0n) / NS_PER_MS);
     const nextVersion =
       clean === undefined
         ? Math.max(mark, this.#highestVersion + 1)
         : Math.max(Number(clean.lastVersion), this.#highestVersion) + 1;
-    const isLost = clean === undefined && nextVersion > this.#highestVersion + 1;
+    // What a compaction took out of the log was durable, and is not lost.
+    const firstLost = Math.max(this.#highestVersion, Number(historyFloor)) + 1;
+    const isLost = clean === undefined && nextVersion > firstLost;
     return {
       active,
       sealFirst: tail?.sealFirst ?? false,
       nextVersion,
-      lostRange: isLost ? { first: this.#highestVersion + 1, last: nextVersion - 1 } : undefined,
+      lostRange: isLost ? { first: firstLost, last: nextVersion - 1 } : undefined,
       newestTimestampMs: Math.max(this.#newestTimestampMs, cleanTimestampMs),
       withoutHint: this.#withoutHint,
       progress: this.#progress,

@@ -78,9 +78,10 @@ async function rebuild(host: Host, directories: StoreDirectories): Promise<Repai
     );
   }
   const { found, leftOut } = await findSegments(host, directories, storeId, previous);
-  const newest = found.at(-1);
-  const active = found.findLast(({ isLog }) => isLog);
   const highestVersion = found.reduce((max, each) => Math.max(max, each.highestVersion), 0);
+  // Not the newest of them: that may be the output of a compaction.
+  const active = found.findLast(({ isLog }) => isLog);
+  const newest = found.at(-1);
   const mark = Math.max(highestVersion + 1, Number(previous?.versionMark ?? 1n));
   const manifest = create(ManifestSchema, {
     storeId,
@@ -114,8 +115,9 @@ async function previousManifest(
 /**
  * Every file with frames of this store, oldest first; all but the newest of the log
  * are sealed. What the manifest before calls removed is left out: the outputs that
- * replaced it are in there too. What it calls pending is taken in: the manifest that
- * is lost may have called it part of the store, and its victims may be gone.
+ * replaced it are in there too. What it calls pending may have become part of the
+ * store since, and its victims may be gone: it is taken in if it is whole. Beside its
+ * victims it only repeats them.
  */
 async function findSegments(
   host: Host,
@@ -123,10 +125,8 @@ async function findSegments(
   storeId: Uint8Array,
   previous: Manifest | undefined,
 ): Promise<{ found: Segment[]; leftOut: string[] }> {
-  const gone = new Set<bigint>();
-  for (const { state, timestamp } of previous?.segments ?? []) {
-    if (state === SegmentState.REMOVED) gone.add(timestamp);
-  }
+  const stateBefore = new Map<bigint, SegmentState>();
+  for (const { state, timestamp } of previous?.segments ?? []) stateBefore.set(timestamp, state);
   const found: Segment[] = [];
   const leftOut: string[] = [];
   for (const { name } of await host.files.list(directories.segments)) {
@@ -134,16 +134,22 @@ async function findSegments(
     if (parsed?.kind !== "segment") continue;
     const { prefix, id, timestampNs } = parsed;
     const segmentName = new SegmentName(directories, storeId, prefix, id, timestampNs);
-    const segment = gone.has(timestampNs) ? undefined : await readSegment(host, segmentName);
-    if (segment === undefined) leftOut.push(name);
+    const state = stateBefore.get(timestampNs);
+    const isRemoved = state === SegmentState.REMOVED;
+    const segment = isRemoved ? undefined : await readSegment(host, segmentName);
+    const isHalf = state === SegmentState.PENDING && segment?.isWhole === false;
+    if (segment === undefined || isHalf) leftOut.push(name);
     else found.push(segment);
   }
   found.sort((a, b) => (a.name.timestampNs < b.name.timestampNs ? -1 : 1));
   return { found, leftOut };
 }
 
+/** A segment that was read from its first byte to its last. */
+type ReadSegment = Segment & { isWhole: boolean };
+
 /** Length, checksum and versions of a segment; undefined if no frame in it is of this store. */
-async function readSegment(host: Host, name: SegmentName): Promise<Segment | undefined> {
+async function readSegment(host: Host, name: SegmentName): Promise<ReadSegment | undefined> {
   const file = await host.files.open(name.path, "read");
   try {
     let isLog = true;
@@ -154,7 +160,7 @@ async function readSegment(host: Host, name: SegmentName): Promise<Segment | und
       isLog = (frame.flags & FrameFlag.BARRIER) !== 0;
       return false;
     });
-    const segment = new Segment(name, file, true, isLog);
+    const segment = Object.assign(new Segment(name, file, true, isLog), { isWhole: true });
     segment.length = length;
     for (let from = 0; from < segment.length; ) {
       const range = { ...whole, from };
@@ -162,6 +168,7 @@ async function readSegment(host: Host, name: SegmentName): Promise<Segment | und
         visitFrame(scanned, segment, { entry: (entry) => segment.coverVersion(entry.version) }),
       );
       if (stop.kind === "end") break;
+      segment.isWhole = false;
       const next = await findFrame({ ...range, from: stop.offset + 1 });
       if (next.kind !== "frame") break;
       from = next.offset;

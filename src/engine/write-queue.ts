@@ -208,7 +208,11 @@ export class WriteQueue {
     const { staging, latch, log, values, groups } = this.#context;
     for (;;) {
       if (!groups.isReady || this.#tasks.length > 0) this.#out.payOwed();
-      for (const task of this.#tasks.splice(0)) await task();
+      for (const task of this.#tasks.splice(0)) {
+        await task();
+        // It may have sealed a segment, and synced it first.
+        if (!log.isDirty && !latch.isClosed) this.#durableVersion = this.#writtenVersion;
+      }
       if (latch.isClosed) {
         this.#failEverything();
         break;

@@ -5,7 +5,7 @@
 import { strict as assert } from "node:assert";
 import { KvixError } from "../../src/base/kvix-error.js";
 import type { LocalStore } from "../../src/engine/local-store.js";
-import { openStore } from "../../src/engine/open-store.js";
+import { openStore, type StoreSeams } from "../../src/engine/open-store.js";
 import type { StoreOptionsInput } from "../../src/engine/options.js";
 import type { Durability, Expiry, TouchExpiry } from "../../src/engine/store.js";
 import { compact } from "./compaction-rig.js";
@@ -41,6 +41,8 @@ export class CrashRun {
   host: SimHost;
   oracle = new DurabilityOracle();
   readonly options: StoreOptionsInput;
+  /** What every opening is given. */
+  seams: StoreSeams = {};
   /** Set when the crash has happened. */
   hasCrashed = false;
   #store: LocalStore | undefined;
@@ -82,7 +84,7 @@ export class CrashRun {
   }
 
   async open(): Promise<void> {
-    this.#store = await openStore(this.options, this.host);
+    this.#store = await openStore(this.options, this.host, this.seams);
   }
 
   /** Compacts all there is, by the policy; what a crash makes of it is of no interest to the oracle. */
@@ -175,6 +177,7 @@ export class CrashRun {
   next(host: SimHost): CrashRun {
     const run = new CrashRun(this.options, host);
     run.oracle = this.oracle;
+    run.seams = this.seams;
     for (const key of this.#keys) run.#keys.add(key);
     return run;
   }

@@ -17,6 +17,8 @@ import type { SurvivingRecord } from "./victim-reader.js";
 
 const PIECE_BYTES = 1024 * 1024;
 const SYNC_BYTES = 8 * 1024 * 1024;
+/** An offset has 32 bits in the index and in hints. */
+const OFFSETS = 2 ** 32;
 
 /** Writes one output. */
 export class OutputWriter {
@@ -53,8 +55,10 @@ export class OutputWriter {
     }
   }
 
+  /** Throws if the record would start where 32 bits cannot say it. */
   async add(record: SurvivingRecord): Promise<void> {
     const { length, version, flags, timestampMs } = record;
+    if (this.#segment.length + this.#used >= OFFSETS) throw new Error("an output is too large");
     if (this.#used + length > this.#piece.bytes.length) await this.#flush(length);
     const { bytes, view } = this.#piece;
     const at = this.#used;

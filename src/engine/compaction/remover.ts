@@ -123,11 +123,12 @@ export class Remover {
     const { directories, manifest, segments } = this.#context;
     const { storeId } = manifest.current;
     const names: SegmentName[] = [];
+    const leaving = new Set(Array.from(this.#leaving.keys(), ({ name }) => name.timestampNs));
     for (const { state, prefix, id, timestamp } of manifest.current.segments) {
       if (this.#stop.signal.aborted) return;
       if (state !== SegmentState.PENDING && state !== SegmentState.REMOVED) continue;
       // Those that wait for their readers are still here.
-      if (segments.find(id)?.name.timestampNs === timestamp) continue;
+      if (segments.find(id)?.name.timestampNs === timestamp || leaving.has(timestamp)) continue;
       names.push(new SegmentName(directories, storeId, prefix, id, timestamp));
     }
     if (names.length === 0) return;
@@ -142,10 +143,12 @@ export class Remover {
         if (!(await readers.released(segment, this.#stop.signal))) return;
       }
       for (const segment of leaving) await segment.file?.close();
+      // The manifest keeps their ids from being given. If a file cannot be removed now,
+      // it is a leftover like any other.
+      for (const segment of leaving) segments.delete(segment);
       const names = leaving.map(({ name }) => name);
       await this.#removeFiles(names);
       await this.#drop(names);
-      for (const segment of leaving) segments.delete(segment);
       this.segmentsRemoved += leaving.length;
     } finally {
       for (const segment of leaving) this.#leaving.delete(segment);

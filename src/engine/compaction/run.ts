@@ -14,6 +14,7 @@ import type { Host } from "../../host/host.js";
 import type { Segment } from "../../storage/segment.js";
 import type { SegmentSet } from "../../storage/segment-set.js";
 import type { DiskSpace } from "../disk-space.js";
+import type { HintKeeper } from "../hint-keeper.js";
 import type { Latch } from "../latch.js";
 import type { Log } from "../log.js";
 import type { Versions } from "../versions.js";
@@ -23,7 +24,7 @@ import type { CompactionRun, RunEnd, RunReport } from "./compactor.js";
 import { IndexDisagrees } from "./judge.js";
 import { type Choice, chooseVictims, type PolicyInput } from "./policy.js";
 import type { Remover } from "./remover.js";
-import { StepStopped, type Steps, VictimUnreadable } from "./step.js";
+import { orStopped, StepStopped, type Steps, VictimUnreadable } from "./step.js";
 
 const MiB = 1024 * 1024;
 /** Dead bytes below this are not worth a run of their own, nor a sealing. */
@@ -48,6 +49,7 @@ export interface CompactionRunContext {
   readonly log: Log;
   readonly latch: Latch;
   readonly space: DiskSpace;
+  readonly hints: HintKeeper;
   readonly candidates: Candidates;
   readonly steps: Steps;
   readonly remover: Remover;
@@ -125,13 +127,17 @@ export class SegmentCompaction implements CompactionRun {
     progress: Progress,
     tell: () => void,
   ): Promise<RunEnd> {
-    const { queue, log, versions, remover, steps, latch } = this.#context;
+    const { queue, log, versions, remover, steps, latch, hints } = this.#context;
     if (latch.isClosed) return declined("the store takes no writes since a sync failed");
     await steps.finished(signal);
     if (!this.#hasWork()) return { outcome: "nothing-to-do", why: "" };
     await queue.between(() => log.begin(versions.last));
     await remover.clearLeftovers();
-    if (this.#isWorthSealing()) await queue.between(() => log.seal());
+    if (this.#isWorthSealing()) {
+      await queue.between(() => log.seal());
+      // What was sealed is no victim before its hint is written.
+      await orStopped(hints.idle(), signal);
+    }
     if (extent === "thorough") await this.#examine(signal);
     this.#newestAtStartNs = newestOf(this.#context.segments);
     for (;;) {

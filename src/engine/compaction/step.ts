@@ -81,6 +81,12 @@ export interface StepTally {
   reclaimed(bytes: number): void;
 }
 
+/** A step that took effect; no output: nothing lived any more. */
+interface FinishedCopy {
+  readonly output: Segment | undefined;
+  readonly victims: readonly Segment[];
+}
+
 /** Thrown when a step was told to stop; it has left nothing that counts. */
 export class StepStopped extends Error {}
 
@@ -101,20 +107,23 @@ export class Steps {
   #worker: RunningWorker | undefined;
   /** What is left to do of a step that took effect. */
   #finishing: Promise<void> = Promise.resolve();
-  #isIndexBehind = false;
+  /** The step whose output the index does not name altogether yet. */
+  #unfinished: FinishedCopy | undefined;
 
   constructor(context: StepContext) {
     this.#context = context;
   }
 
-  /** Whether the index still names segments that are no part of the store. */
-  get isIndexBehind(): boolean {
-    return this.#isIndexBehind;
-  }
-
-  /** Resolves when the step before is over altogether; throws StepStopped on `signal`. */
+  /**
+   * Resolves when the step before is over altogether, and tries again what failed of
+   * it: records whose index entry names a victim yet would seem dead in the output.
+   * Throws if that fails again, and StepStopped on `signal`.
+   */
   async finished(signal: AbortSignal): Promise<void> {
     await orStopped(this.#finishing, signal);
+    if (this.#unfinished === undefined) return;
+    this.#finishing = this.#finish(this.#unfinished);
+    await this.#untilFinished(signal);
   }
 
   /** Lets the thread go, at the end of a run. */
@@ -172,9 +181,9 @@ export class Steps {
     } finally {
       for (const victim of victims) victim.judgement = undefined;
     }
-    this.#finishing = this.#finish(output, victims);
+    this.#finishing = this.#finish({ output, victims });
     tally.phase("removing");
-    await orStopped(this.#finishing, signal);
+    await this.#untilFinished(signal);
     await this.#untilLeft(victims, signal);
   }
 
@@ -294,22 +303,29 @@ export class Steps {
     });
   }
 
+  /** No step may follow before the index names the output. */
+  async #untilFinished(signal: AbortSignal): Promise<void> {
+    await orStopped(this.#finishing, signal);
+    if (this.#unfinished !== undefined) throw new Error("the index is behind a compaction");
+  }
+
   /** Points the index at the output, and lets the victims go. Never rejects. */
-  async #finish(output: Segment | undefined, victims: readonly Segment[]): Promise<void> {
+  async #finish(step: FinishedCopy): Promise<void> {
+    const { output, victims } = step;
     const { host, keydir, segments, storeId, pacer, remover } = this.#context;
     const { files, log } = host;
     const signal = this.#ended.signal;
-    this.#isIndexBehind = true;
+    this.#unfinished = step;
     try {
       if (output !== undefined) {
         await redirect({ files, storeId, keydir, segments, pacer, signal }, output);
       }
       const left = victims.find(({ liveBytes }) => liveBytes !== 0);
       if (left !== undefined) throw new Error(`the index still names ${left.name.fileName}`);
-      this.#isIndexBehind = false;
+      this.#unfinished = undefined;
       void remover.dismiss(victims);
     } catch (err) {
-      // Reads go on in the victims, whose files stay until the next opening.
+      // Reads go on in the victims, whose files stay until another attempt succeeds.
       if (!signal.aborted) log.error({ err }, "the index could not be pointed at an output");
     }
   }
@@ -379,7 +395,7 @@ function bytesOf(segments: readonly Segment[]): number {
 }
 
 /** What a promise gives; throws StepStopped as soon as `signal` aborts. */
-function orStopped<Result>(promise: Promise<Result>, signal: AbortSignal): Promise<Result> {
+export function orStopped<Result>(promise: Promise<Result>, signal: AbortSignal): Promise<Result> {
   if (signal.aborted) return Promise.reject(new StepStopped());
   return new Promise((resolve, reject) => {
     const stop = (): void => reject(new StepStopped());
