@@ -45,6 +45,8 @@ export class HintKeeper {
   readonly #context: HintKeeperContext;
   readonly #queue: Segment[] = [];
   #isStopped = false;
+  /** Who waits for a hint. */
+  #waiting: (() => void)[] = [];
   #working: Promise<void> | undefined;
 
   constructor(context: HintKeeperContext) {
@@ -66,6 +68,13 @@ export class HintKeeper {
   /** Whether the hint of a segment is still to be written. */
   isPending(segment: Segment): boolean {
     return this.#queue.includes(segment);
+  }
+
+  /** Resolves when the hint of a segment is written, or given up. */
+  async untilWritten(segment: Segment): Promise<void> {
+    while (this.isPending(segment) && !this.#isStopped) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    }
   }
 
   /** Resolves when nothing is left to do. */
@@ -97,8 +106,14 @@ export class HintKeeper {
         hold?.release();
       }
       this.#queue.shift();
+      this.#wake();
     }
+    this.#wake();
     this.#working = undefined;
+  }
+
+  #wake(): void {
+    for (const wake of this.#waiting.splice(0)) wake();
   }
 
   async #build(segment: Segment): Promise<void> {

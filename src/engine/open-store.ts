@@ -10,8 +10,7 @@ import type { ManifestFile } from "../storage/manifest-file.js";
 import { SegmentSet } from "../storage/segment-set.js";
 import { AcceptedState } from "./accepted-state.js";
 import { Answerer } from "./answerer.js";
-import type { Choice, PolicyInput } from "./compaction/policy.js";
-import { setUpCompaction } from "./compaction/setup.js";
+import { type CompactionSeams, setUpCompaction } from "./compaction/setup.js";
 import { DamageRegister } from "./damage.js";
 import { findStrayFiles, holdDirectories, openFailed, openManifest } from "./directories.js";
 import { DiskSpace } from "./disk-space.js";
@@ -42,12 +41,6 @@ const SEED_BYTES = 16;
 /** The cache of records takes at most this part of the memory: there is an index to hold, too. */
 const CACHE_MEMORY_SHARE = 16;
 
-/** Where tests put something of their own. */
-export interface StoreSeams {
-  /** Instead of the policy of compaction. */
-  readonly chooseVictims?: ((input: PolicyInput) => Choice) | undefined;
-}
-
 /**
  * Opens the store in `dataDir`, or makes one. Throws OPTION_INVALID,
  * STORE_LOCKED, LOCK_UNAVAILABLE, FORMAT_TOO_NEW, STORE_MISMATCH,
@@ -56,7 +49,7 @@ export interface StoreSeams {
 export async function openStore(
   input: StoreOptionsInput,
   host: Host,
-  seams: StoreSeams = {},
+  seams: CompactionSeams = {},
 ): Promise<LocalStore> {
   const options = resolveStoreOptions(input);
   const { directories, locks } = await holdDirectories(host, options);
@@ -99,7 +92,7 @@ interface OpenedWorld {
 function assemble(
   world: OpenedWorld,
   strayIds: ReadonlySet<number>,
-  seams: StoreSeams,
+  seams: CompactionSeams,
 ): Omit<StoreParts, "locks" | "openStats"> {
   const { host, options, directories, manifest, keydir, damage, pool, segments, found } = world;
   const { clock, log: hostLog } = host;
@@ -182,7 +175,7 @@ function assemble(
     ...world,
     ...{ hints, publisher, versions, latch, log, queue, space, namer, logReaders },
     readers: pins,
-    choose: seams.chooseVictims,
+    seams,
   });
   const upkeep = new Upkeep(clock, keydir, () => queue.isBusy);
   upkeep.kick();

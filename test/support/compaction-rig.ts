@@ -4,52 +4,34 @@ import type { Choice, PolicyInput } from "../../src/engine/compaction/policy.js"
 import type { LocalStore } from "../../src/engine/local-store.js";
 import type { StoreOptionsInput } from "../../src/engine/options.js";
 import type { CompactionProgress } from "../../src/engine/store-stats.js";
-import type { SimClock } from "./sim-clock.js";
 
 /** Nothing is compacted but on demand, and nothing is kept for watchers. */
 export const onDemand: Partial<StoreOptionsInput> = { compaction: "manual", watchRetentionMs: 0 };
 
-/** A store and the clock that it goes by: a compaction keeps to a rate, so time must pass. */
-export interface Paced {
+/** Who has a store, whose compactions nothing holds back (unpaced.ts). */
+export interface HasStore {
   readonly store: LocalStore;
-  readonly clock: SimClock;
 }
 
-/** Runs a compaction to its end while time passes, and answers the last that it told. */
-export async function compact(paced: Paced, signal?: AbortSignal): Promise<CompactionProgress> {
-  const running = lastOf(paced.store.compact({ signal }));
-  await untilSettled(running, paced.clock);
-  return await running;
+/** Runs a compaction to its end, and answers the last that it told. */
+export async function compact(
+  { store }: HasStore,
+  signal?: AbortSignal,
+): Promise<CompactionProgress> {
+  let last: CompactionProgress | undefined;
+  for await (const progress of store.compact({ signal })) last = progress;
+  assert.ok(last, "a compaction tells how it ended");
+  return last;
 }
 
 /** The same, where only success will do. */
-export async function compacted(paced: Paced): Promise<CompactionProgress> {
-  const end = await compact(paced);
+export async function compacted(rig: HasStore): Promise<CompactionProgress> {
+  const end = await compact(rig);
   assert.ok(
     end.outcome === "completed" || end.outcome === "nothing-to-do",
     `${end.outcome}: ${end.why}`,
   );
   return end;
-}
-
-/** Lets time pass until a promise is settled, either way. */
-export async function untilSettled(promise: Promise<unknown>, clock: SimClock): Promise<void> {
-  let isSettled = false;
-  const settle = (): void => {
-    isSettled = true;
-  };
-  promise.then(settle, settle);
-  while (!isSettled) {
-    await clock.advance(1);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-}
-
-async function lastOf(stream: AsyncIterable<CompactionProgress>): Promise<CompactionProgress> {
-  let last: CompactionProgress | undefined;
-  for await (const progress of stream) last = progress;
-  assert.ok(last, "a compaction tells how it ended");
-  return last;
 }
 
 /** A policy that takes the given ids, once each list, whatever is in them. */

@@ -4,14 +4,16 @@
  */
 import { strict as assert } from "node:assert";
 import { KvixError } from "../../src/base/kvix-error.js";
+import type { CompactionSeams } from "../../src/engine/compaction/setup.js";
 import type { LocalStore } from "../../src/engine/local-store.js";
-import { openStore, type StoreSeams } from "../../src/engine/open-store.js";
+import { openStore } from "../../src/engine/open-store.js";
 import type { StoreOptionsInput } from "../../src/engine/options.js";
 import type { Durability, Expiry, TouchExpiry } from "../../src/engine/store.js";
 import { compact } from "./compaction-rig.js";
 import { DurabilityOracle, type OracleState } from "./durability-oracle.js";
 import type { SimHook } from "./sim-hook.js";
 import { type SimHost, simHost } from "./sim-host.js";
+import { unpaced } from "./unpaced.js";
 
 /** Small enough that every run rolls over. */
 export const tinyStore: StoreOptionsInput = {
@@ -42,7 +44,7 @@ export class CrashRun {
   oracle = new DurabilityOracle();
   readonly options: StoreOptionsInput;
   /** What every opening is given. */
-  seams: StoreSeams = {};
+  seams: CompactionSeams = {};
   /** Set when the crash has happened. */
   hasCrashed = false;
   #store: LocalStore | undefined;
@@ -84,14 +86,16 @@ export class CrashRun {
   }
 
   async open(): Promise<void> {
-    this.#store = await openStore(this.options, this.host, this.seams);
+    this.#store = await openStore(this.options, this.host, {
+      pacer: unpaced(this.host.clock),
+      ...this.seams,
+    });
   }
 
   /** Compacts all there is, by the policy; what a crash makes of it is of no interest to the oracle. */
   async compact(): Promise<void> {
     await this.store.hintsWritten();
-    const { store, host } = this;
-    const end = await compact({ store, clock: host.clock });
+    const end = await compact(this);
     if (this.hasCrashed) return await never;
     assert.notEqual(end.outcome, "failed", end.why);
   }

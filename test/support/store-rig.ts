@@ -7,9 +7,10 @@
 import { strict as assert } from "node:assert";
 import type { Outcome, Reason } from "../../src/base/error-catalogue.js";
 import { KvixError } from "../../src/base/kvix-error.js";
+import type { CompactionSeams } from "../../src/engine/compaction/setup.js";
 import { visitFrame } from "../../src/engine/frame-loader.js";
 import type { LocalStore } from "../../src/engine/local-store.js";
-import { openStore, type StoreSeams } from "../../src/engine/open-store.js";
+import { openStore } from "../../src/engine/open-store.js";
 import type { StoreOptionsInput } from "../../src/engine/options.js";
 import type { Expiry, SetResult, TouchExpiry, WriteOptions } from "../../src/engine/store.js";
 import { FrameFlag } from "../../src/format/frame.js";
@@ -20,8 +21,8 @@ import { scanFrames } from "../../src/storage/segment-scan.js";
 import { readStoreMark } from "../../src/storage/store-mark.js";
 import { type Fault, FaultyFileSystem, type Injector } from "./faulty-file-system.js";
 import { isMutating, type OperationFacts } from "./file-operation.js";
-import type { SimClock } from "./sim-clock.js";
 import { type SimHost, simHost } from "./sim-host.js";
+import { unpaced } from "./unpaced.js";
 
 /** Every segment file, and nothing else. */
 export const segmentFiles = /\.seg$/;
@@ -145,21 +146,20 @@ export class Rig {
     options: Partial<StoreOptionsInput> = {},
     sim: SimHost = simHost({ seed: 1 }),
     injector?: Injector,
-    seams?: StoreSeams,
+    seams?: CompactionSeams,
   ): Promise<Rig> {
     const rig = new Rig(options, sim);
     rig.injector = injector;
-    rig.#store = await openStore(rig.options, rig.host, seams);
+    rig.#store = await openStore(rig.options, rig.host, {
+      pacer: unpaced(sim.clock),
+      ...seams,
+    });
     return rig;
   }
 
   get store(): LocalStore {
     assert.ok(this.#store, "the store is open");
     return this.#store;
-  }
-
-  get clock(): SimClock {
-    return this.sim.clock;
   }
 
   /** Kills the process and opens what it left. */

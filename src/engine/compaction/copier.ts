@@ -50,13 +50,12 @@ async function obey(
       inputs.push(file);
       readers.push(reader);
     }
-    const damage = await merge(readers, output, check);
-    if (damage === undefined) return await output.finish();
-    await output.abandon();
-    return damage;
+    await merge(readers, output, check);
+    return await output.finish();
   } catch (error) {
     await output.abandon().catch(() => undefined);
-    throw error;
+    if (!(error instanceof DamagedVictim)) throw error;
+    return { kind: "damaged", victim: error.victim, offset: error.offset };
   } finally {
     for (const file of inputs) await file.close();
   }
@@ -74,41 +73,34 @@ async function openVictim(
   return { reader: new VictimReader(segment, file, index, channel), file };
 }
 
-/** Writes what survives, lowest version first; answers damage, if it meets any. */
+/** Writes what survives, lowest version first. Throws DamagedVictim. */
 async function merge(
   readers: readonly VictimReader[],
   output: OutputWriter,
   check: TombstoneCheck,
-): Promise<Message | undefined> {
-  for (const [victim, reader] of readers.entries()) {
-    const damage = await advance(reader, victim);
-    if (damage !== undefined) return damage;
-  }
+): Promise<void> {
+  for (const reader of readers) await reader.advance();
   for (;;) {
-    let lowest = -1;
-    let version = Number.POSITIVE_INFINITY;
-    for (const [victim, { head }] of readers.entries()) {
-      if (head === undefined || head.version >= version) continue;
-      lowest = victim;
-      version = head.version;
-    }
-    const reader = readers[lowest];
+    const reader = lowestOf(readers);
     const record = reader?.head;
-    if (reader === undefined || record === undefined) return undefined;
+    if (reader === undefined || record === undefined) return;
+    const { bytes, keyStart, keyEnd, version } = record;
     const isTombstone = (record.flags & FrameFlag.TOMBSTONE) !== 0;
-    const { bytes, keyStart, keyEnd } = record;
-    if (!isTombstone || !check.mayGo(bytes, keyStart, keyEnd, version)) await output.add(record);
-    const damage = await advance(reader, lowest);
-    if (damage !== undefined) return damage;
+    const isNeeded = !isTombstone || !check.mayGo(bytes, keyStart, keyEnd, version);
+    if (isNeeded) await output.add(record, await reader.frameOf(record));
+    await reader.advance();
   }
 }
 
-async function advance(reader: VictimReader, victim: number): Promise<Message | undefined> {
-  try {
-    await reader.advance();
-    return undefined;
-  } catch (error) {
-    if (!(error instanceof DamagedVictim)) throw error;
-    return { kind: "damaged", victim, offset: error.offset };
+/** The reader whose next record has the lowest version; undefined: all are at their end. */
+function lowestOf(readers: readonly VictimReader[]): VictimReader | undefined {
+  let lowest: VictimReader | undefined;
+  let version = Number.POSITIVE_INFINITY;
+  for (const reader of readers) {
+    const { head } = reader;
+    if (head === undefined || head.version >= version) continue;
+    lowest = reader;
+    version = head.version;
   }
+  return lowest;
 }

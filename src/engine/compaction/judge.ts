@@ -16,7 +16,7 @@
 import type { Segment } from "../../storage/segment.js";
 import { type Keydir, NO_ENTRY } from "../keydir/keydir.js";
 import type { JudgeRequest } from "./copier-orders.js";
-import type { Pacer } from "./pacer.js";
+import type { Pace } from "./pacer.js";
 
 /** How many look-ups are made between two looks at the time. */
 const STRIDE = 32;
@@ -25,8 +25,8 @@ const STRIDE = 32;
 export class IndexDisagrees extends Error {
   readonly segment: Segment;
 
-  constructor(segment: Segment, offset: number) {
-    super(`the index does not know of the record in ${segment.name.fileName} at ${offset}`);
+  constructor(segment: Segment, why: string) {
+    super(`${segment.name.fileName}: ${why}`);
     this.segment = segment;
   }
 }
@@ -36,7 +36,7 @@ export async function judgeSlice(
   request: JudgeRequest,
   segment: Segment,
   keydir: Keydir,
-  pacer: Pacer,
+  pacer: Pace,
 ): Promise<Uint8Array> {
   const { judgement } = segment;
   if (judgement === undefined) throw new Error("the segment is not being judged");
@@ -60,7 +60,7 @@ export async function judgeSlice(
         keydir.segmentOf(known) === segment.name.id &&
         keydir.offsetOf(known) === offset;
       if (knownVersion < version || (isTombstone && knownVersion === version)) {
-        throw new IndexDisagrees(segment, offset);
+        throw new IndexDisagrees(segment, `the index does not know of the record at ${offset}`);
       }
       if (isItself) {
         keep[index] = 1;

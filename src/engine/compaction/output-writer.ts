@@ -56,13 +56,14 @@ export class OutputWriter {
   }
 
   /** Throws if the record would start where 32 bits cannot say it. */
-  async add(record: SurvivingRecord): Promise<void> {
+  /** Adds a record, whose whole frame is `frame`. */
+  async add(record: SurvivingRecord, frame: Uint8Array): Promise<void> {
     const { length, version, flags, timestampMs } = record;
     if (this.#segment.length + this.#used >= OFFSETS) throw new Error("an output is too large");
     if (this.#used + length > this.#piece.bytes.length) await this.#flush(length);
     const { bytes, view } = this.#piece;
     const at = this.#used;
-    bytes.set(record.bytes.subarray(record.at, record.at + length), at);
+    bytes.set(frame, at);
     sealFrame(bytes, view, at, length, this.#segment.name.salt, false);
     this.#used += length;
     const segment = this.#segment;

@@ -57,6 +57,9 @@ const LATE_MEASURE_MS_MAX = 4;
 /** By how much a timer is overdue that nobody held up: its unit. */
 const TIMER_UNIT_MS = 1;
 
+/** What holds a compaction back. */
+export type Pace = Pick<Pacer, "take" | "hasTime" | "turn">;
+
 /** Holds a compaction back. */
 export class Pacer {
   readonly #clock: Clock;

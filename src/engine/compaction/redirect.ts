@@ -15,7 +15,7 @@ import { scanFrames } from "../../storage/segment-scan.js";
 import type { SegmentSet } from "../../storage/segment-set.js";
 import { visitFrame } from "../frame-loader.js";
 import { type Keydir, NO_ENTRY } from "../keydir/keydir.js";
-import type { Pacer } from "./pacer.js";
+import type { Pace } from "./pacer.js";
 
 /** How many entries are moved between two looks at the time. */
 const STRIDE = 32;
@@ -28,7 +28,7 @@ export interface RedirectContext {
   readonly storeId: Uint8Array;
   readonly keydir: Keydir;
   readonly segments: SegmentSet;
-  readonly pacer: Pacer;
+  readonly pacer: Pace;
   /** The store closes: what is not moved by then will not be. */
   readonly signal: AbortSignal;
 }

@@ -22,7 +22,7 @@ import type { WriteQueue } from "../write-queue.js";
 import type { Candidates } from "./candidates.js";
 import type { CompactionRun, RunEnd, RunReport } from "./compactor.js";
 import { IndexDisagrees } from "./judge.js";
-import { type Choice, chooseVictims, type PolicyInput } from "./policy.js";
+import type { Choice, PolicyInput } from "./policy.js";
 import type { Remover } from "./remover.js";
 import { orStopped, StepStopped, type Steps, VictimUnreadable } from "./step.js";
 
@@ -56,9 +56,16 @@ export interface CompactionRunContext {
   readonly segmentBytesMax: number;
   readonly deadPercent: number;
   readonly historyFloor: () => number;
-  /** For tests that want certain victims. */
-  readonly choose?: ((input: PolicyInput) => Choice) | undefined;
+  /** The policy. */
+  readonly choose: (input: PolicyInput) => Choice;
 }
+
+/** Errors that are nobody's defect: the run could not be. */
+const FORESEEN: ReadonlySet<string> = new Set([
+  "NO_SPACE",
+  "STORE_READ_ONLY",
+  "SEGMENTS_EXHAUSTED",
+]);
 
 /** The figures of a run under way. */
 type Progress = { -readonly [Name in keyof RunReport]: RunReport[Name] };
@@ -130,19 +137,31 @@ export class SegmentCompaction implements CompactionRun {
     const { queue, log, versions, remover, steps, latch, hints } = this.#context;
     if (latch.isClosed) return declined("the store takes no writes since a sync failed");
     await steps.finished(signal);
-    if (!this.#hasWork()) return { outcome: "nothing-to-do", why: "" };
+    if (log.hasBegun) await remover.clearLeftovers();
+    this.#newestAtStartNs = newestOf(this.#context.segments);
+    let first: Choice | undefined = this.#choose(extent);
+    const mayExamine = extent === "thorough" && this.#context.candidates.unexamined().length > 0;
+    if (first.kind === "nothing" && !mayExamine && !this.#isWorthSealing()) {
+      // A store that was closed properly stays so: nothing has begun.
+      return { outcome: "nothing-to-do", why: "" };
+    }
     await queue.between(() => log.begin(versions.last));
     await remover.clearLeftovers();
     if (this.#isWorthSealing()) {
+      const { active } = log;
       await queue.between(() => log.seal());
       // What was sealed is no victim before its hint is written.
-      await orStopped(hints.idle(), signal);
+      if (active !== undefined) await orStopped(hints.untilWritten(active), signal);
+      first = undefined;
     }
-    if (extent === "thorough") await this.#examine(signal);
-    this.#newestAtStartNs = newestOf(this.#context.segments);
+    if (mayExamine) {
+      await this.#examine(signal);
+      first = undefined;
+    }
     for (;;) {
       if (signal.aborted) throw new StepStopped();
-      const choice = this.#choose(extent);
+      const choice = first ?? this.#choose(extent);
+      first = undefined;
       if (choice.kind === "no-room") return this.#noRoom(choice.neededBytes);
       if (choice.kind === "nothing") break;
       const victims = this.#victimsOf(choice.ids);
@@ -230,14 +249,9 @@ export class SegmentCompaction implements CompactionRun {
     }
   }
 
-  #hasWork(): boolean {
-    const { candidates } = this.#context;
-    return this.#isWorthSealing() || candidates.segments().length > 0;
-  }
-
   #choose(extent: "due" | "thorough"): Choice {
     const { candidates, segmentBytesMax, deadPercent, versions, space } = this.#context;
-    const choose = this.#context.choose ?? chooseVictims;
+    const { choose } = this.#context;
     space.check();
     const all = candidates.candidates().filter(({ id }) => this.#isInScope(extent, id));
     const { bytes, liveBytes } = this.#sums(all);
@@ -312,8 +326,7 @@ function declined(why: string): RunEnd {
 function endOf(error: unknown, signal: AbortSignal): RunEnd {
   if (signal.aborted || error instanceof StepStopped) return { outcome: "cancelled", why: "" };
   if (error instanceof KvixError) {
-    const isForeseen = error.reason === "NO_SPACE" || error.reason === "STORE_READ_ONLY";
-    if (isForeseen) return declined(error.message);
+    if (FORESEEN.has(error.reason)) return declined(error.message);
     if (error.reason === "STORE_CLOSING") return { outcome: "cancelled", why: error.message };
   }
   return { outcome: "failed", why: error instanceof Error ? error.message : String(error) };

@@ -20,8 +20,8 @@ import type { Versions } from "../versions.js";
 import type { WriteQueue } from "../write-queue.js";
 import { Candidates } from "./candidates.js";
 import { Compactor } from "./compactor.js";
-import { Pacer } from "./pacer.js";
-import type { Choice, PolicyInput } from "./policy.js";
+import { type Pace, Pacer } from "./pacer.js";
+import { type Choice, chooseVictims, type PolicyInput } from "./policy.js";
 import { type Readers, Remover } from "./remover.js";
 import { SegmentCompaction } from "./run.js";
 import { Steps } from "./step.js";
@@ -46,7 +46,15 @@ export interface CompactionParts {
   readonly namer: SegmentNamer;
   readonly readers: Readers;
   readonly logReaders: LogReaders;
-  readonly choose?: ((input: PolicyInput) => Choice) | undefined;
+  readonly seams: CompactionSeams;
+}
+
+/** Where tests put something of their own. */
+export interface CompactionSeams {
+  /** Instead of the policy. */
+  readonly chooseVictims?: ((input: PolicyInput) => Choice) | undefined;
+  /** Instead of the pacer, whose time is the clock's. */
+  readonly pacer?: Pace | undefined;
 }
 
 /** What an open store has of it. */
@@ -72,7 +80,7 @@ export function setUpCompaction(parts: CompactionParts): Compaction {
   const candidates = new Candidates({ ...parts, retained });
   const isForegroundWaiting = (): boolean => parts.queue.waitingCalls > 0;
   const rate = options.compactionBytesPerSecondMax;
-  const pacer = new Pacer(clock, rate, isForegroundWaiting);
+  const pacer = parts.seams.pacer ?? new Pacer(clock, rate, isForegroundWaiting);
   const { storeId } = manifest.current;
   const steps = new Steps({ ...parts, storeId, candidates, remover, pacer });
   const run = new SegmentCompaction({
@@ -82,6 +90,7 @@ export function setUpCompaction(parts: CompactionParts): Compaction {
     remover,
     segmentBytesMax: options.segmentBytesMax,
     deadPercent: options.compactionDeadPercent,
+    choose: parts.seams.chooseVictims ?? chooseVictims,
     historyFloor: () => Number(manifest.current.historyFloor),
   });
   const compactor = new Compactor({

@@ -45,8 +45,8 @@ import {
   type JudgeRequest,
   refOf,
 } from "./copier-orders.js";
-import { isAccountedFor, judgeSlice } from "./judge.js";
-import type { Pacer } from "./pacer.js";
+import { IndexDisagrees, isAccountedFor, judgeSlice } from "./judge.js";
+import type { Pace } from "./pacer.js";
 import { redirect } from "./redirect.js";
 import type { Remover } from "./remover.js";
 
@@ -69,7 +69,7 @@ export interface StepContext {
   readonly namer: SegmentNamer;
   readonly candidates: Candidates;
   readonly remover: Remover;
-  readonly pacer: Pacer;
+  readonly pacer: Pace;
   readonly logReaders: LogReaders;
 }
 
@@ -244,7 +244,7 @@ export class Steps {
     tally.wrote(copied.length + copied.hintBytes);
     for (const victim of victims) {
       if (isAccountedFor(victim)) continue;
-      throw new Error(`not all that lives in ${victim.name.fileName} was copied`);
+      throw new IndexDisagrees(victim, "not all that lives in it was copied");
     }
     await queue.flush();
     try {

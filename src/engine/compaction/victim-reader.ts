@@ -7,7 +7,7 @@
  * A victim that cannot be read whole ends with DamagedVictim, and nothing of it is
  * taken (M12).
  */
-import { FrameFlag } from "../../format/frame.js";
+import { FrameFlag, readFrame } from "../../format/frame.js";
 import type { File } from "../../host/file-system.js";
 import type { Channel } from "../../host/worker.js";
 import type { Segment } from "../../storage/segment.js";
@@ -20,17 +20,24 @@ const SLICE_BYTES = 768 * 1024;
 /** And behind this many records, so that judging it takes the engine no long turn. */
 const SLICE_RECORDS = 4096;
 
-/** A record that lives, or a tombstone that may be needed. Its frame is `bytes[at, at + length)`. */
-export interface SurvivingRecord extends FrameEntry {
-  at: number;
-}
+/**
+ * Of a slice so many bytes of frames are held; what is beyond is read again when it is
+ * written. A slice may end with a value or a batch of 100 MiB, and there are many victims.
+ */
+const HELD_BYTES_MAX = 2 * 1024 * 1024;
+
+/** A record that lives, or a tombstone that may be needed; its frame, or its beginning with the key. */
+export type SurvivingRecord = FrameEntry;
 
 /** Thrown where a victim cannot be read. */
 export class DamagedVictim extends Error {
+  /** Which victim of the order. */
+  readonly victim: number;
   readonly offset: number;
 
-  constructor(offset: number) {
+  constructor(victim: number, offset: number) {
     super("a victim is damaged");
+    this.victim = victim;
     this.offset = offset;
   }
 }
@@ -69,6 +76,18 @@ export class VictimReader {
     }
   }
 
+  /** The whole frame of a record of this victim. Throws DamagedVictim. */
+  async frameOf({ bytes, offset, length }: SurvivingRecord): Promise<Uint8Array> {
+    if (bytes.length === length) return bytes;
+    const frame = new Uint8Array(length);
+    const view = new DataView(frame.buffer);
+    const read = await this.#file.read(frame, offset);
+    const verdict = readFrame(frame, view, 0, read, this.#segment.name.salt);
+    if (verdict.kind !== "frame" || verdict.frameBytes !== length)
+      throw new DamagedVictim(this.#index, offset);
+    return frame;
+  }
+
   async #readSlice(): Promise<void> {
     const slice = new Slice();
     const from = this.#position;
@@ -82,11 +101,11 @@ export class VictimReader {
       const isOurs = visitFrame(scanned, this.#segment, {
         entry: (entry) => slice.add(entry, scanned.at + entry.offset - scanned.offset),
       });
-      if (!isOurs) throw new DamagedVictim(scanned.offset);
+      if (!isOurs) throw new DamagedVictim(this.#index, scanned.offset);
       const read = scanned.offset + scanned.frame.frameBytes - from;
       return read < SLICE_BYTES && slice.records.length < SLICE_RECORDS;
     });
-    if (stop.kind !== "end") throw new DamagedVictim(stop.offset);
+    if (stop.kind !== "end") throw new DamagedVictim(this.#index, stop.offset);
     this.#position = stop.offset;
     const request = slice.request(this.#index, stop.offset, stop.offset - from);
     this.#channel.post(request, [request.keys.buffer as ArrayBuffer]);
@@ -101,13 +120,16 @@ export class VictimReader {
 class Slice {
   readonly records: SurvivingRecord[] = [];
   #keyBytes = 0;
+  #heldBytes = 0;
 
-  /** Copies the frame: a scan may use its memory again for what follows. */
+  /** Copies the frame that starts at `at`: a scan may use its memory again for what follows. */
   add(entry: FrameEntry, at: number): void {
-    const bytes = Buffer.from(entry.bytes.subarray(at, at + entry.length));
     const keyStart = entry.keyStart - at;
     const keyEnd = entry.keyEnd - at;
-    this.records.push({ ...entry, bytes, at: 0, keyStart, keyEnd });
+    const isHeld = this.#heldBytes + entry.length <= HELD_BYTES_MAX;
+    if (isHeld) this.#heldBytes += entry.length;
+    const bytes = Buffer.from(entry.bytes.subarray(at, at + (isHeld ? entry.length : keyEnd)));
+    this.records.push({ ...entry, bytes, keyStart, keyEnd });
     this.#keyBytes += keyEnd - keyStart;
   }
 

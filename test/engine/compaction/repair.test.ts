@@ -1,7 +1,7 @@
 /** A manifest that is lost beside a compaction: the repair leaves no live record out. */
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
-import type { StoreSeams } from "../../../src/engine/open-store.js";
+import type { CompactionSeams } from "../../../src/engine/compaction/setup.js";
 import { repairStore } from "../../../src/engine/repair.js";
 import { choosing, compact, compacted, onDemand, takingAll } from "../../support/compaction-rig.js";
 import { injectFault } from "../../support/faulty-file-system.js";
@@ -13,7 +13,7 @@ const oneEach = { ...onDemand, segmentBytesMax: 128 };
 const filler = "x".repeat(60);
 
 /** Kills the process, loses the manifest, repairs it and opens the store. */
-async function repaired(rig: Rig, seams?: StoreSeams): Promise<Rig> {
+async function repaired(rig: Rig, seams?: CompactionSeams): Promise<Rig> {
   const files = rig.sim.files.kill();
   const sim = simHost({ seed: 3, files, clock: rig.sim.clock });
   const manifest = await files.open("/store/MANIFEST", "write");

@@ -120,9 +120,13 @@ test("I4: an output that would pass 4 GiB is given up, and no offset wraps", asy
   const segment = new Segment(name, undefined, true, false);
   segment.length = 2 ** 32 - 50;
   const output = await OutputWriter.create(files, segment, new Uint8Array(16));
-  const place = { bytes: new Uint8Array(60), at: 0, keyStart: 40, keyEnd: 41 };
+  const bytes = new Uint8Array(60);
+  const place = { bytes, keyStart: 40, keyEnd: 41 };
   const facts = { flags: 0, length: 60, expiresAtMs: 0, timestampMs: 1 };
-  await output.add({ ...place, ...facts, offset: 0, version: 1 });
-  await assert.rejects(output.add({ ...place, ...facts, offset: 60, version: 2 }), /too large/);
+  await output.add({ ...place, ...facts, offset: 0, version: 1 }, bytes);
+  await assert.rejects(
+    output.add({ ...place, ...facts, offset: 60, version: 2 }, bytes),
+    /too large/,
+  );
   await output.abandon();
 });
