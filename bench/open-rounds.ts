@@ -141,7 +141,10 @@ function openInProcess(directory: string): Opening {
   const program = fileURLToPath(new URL("./open-side.js", import.meta.url));
   const command = [process.execPath, program, directory];
   const [file = "", ...rest] = isPinned ? ["taskset", "-c", "0", ...command] : command;
-  const output = execFileSync(file, rest, { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
+  const output = execFileSync(file, rest, {
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   return JSON.parse(output.trim().split("\n").at(-1) ?? "") as Opening;
 }
 

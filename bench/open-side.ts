@@ -13,6 +13,11 @@ const startMs = performance.now();
 const store = await openStore(benchStoreOptions(process.argv[2] ?? ""), nodeHost());
 const milliseconds = performance.now() - startMs;
 const { keys, open } = store.stats();
-const opening: Opening = { milliseconds, keys, open, peakBytes: process.resourceUsage().maxRSS * 1024 };
+const opening: Opening = {
+  milliseconds,
+  keys,
+  open,
+  peakBytes: process.resourceUsage().maxRSS * 1024,
+};
 console.log(JSON.stringify(opening));
 process.exit();

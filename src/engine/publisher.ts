@@ -26,6 +26,7 @@ export class Publisher {
     if (version <= this.#version) throw new Error("publication out of version order");
     const keydir = this.#keydir;
     if (entry.flags !== 0) {
+      segment.coverTombstone(version, length);
       const known = keydir.findIn(source, keyStart, keyEnd);
       if (known !== NO_ENTRY) {
         this.#segments.at(keydir.segmentOf(known)).liveBytes -= keydir.lengthOf(known);

@@ -194,22 +194,26 @@ class Recovery {
   }
 
   #loadBlock(segment: Segment, block: HintBlock): void {
-    let keyStart = 0;
+    // One object for all entries: the loader keeps nothing of it.
+    const entry = {
+      source: block.keys,
+      keyStart: 0,
+      keyEnd: 0,
+      offset: 0,
+      length: 0,
+      version: 0,
+      expiresAtMs: 0,
+      isTombstone: false,
+    };
     for (let index = 0; index < block.count; index += 1) {
-      const keyEnd = keyStart + (block.keyLengths[index] as number);
-      this.#loader.load(segment, {
-        source: block.keys,
-        keyStart,
-        keyEnd,
-        offset: block.offsets[index] as number,
-        length: block.lengths[index] as number,
-        version:
-          (block.versionsHigh[index] as number) * 2 ** 32 + (block.versionsLow[index] as number),
-        expiresAtMs:
-          (block.expiriesHigh[index] as number) * 2 ** 32 + (block.expiriesLow[index] as number),
-        isTombstone: ((block.flags[index] as number) & HintFlag.TOMBSTONE) !== 0,
-      });
-      keyStart = keyEnd;
+      entry.keyEnd = entry.keyStart + block.keyLengths[index]!;
+      entry.offset = block.offsets[index]!;
+      entry.length = block.lengths[index]!;
+      entry.version = block.versionsHigh[index]! * 2 ** 32 + block.versionsLow[index]!;
+      entry.expiresAtMs = block.expiriesHigh[index]! * 2 ** 32 + block.expiriesLow[index]!;
+      entry.isTombstone = (block.flags[index]! & HintFlag.TOMBSTONE) !== 0;
+      this.#loader.load(segment, entry);
+      entry.keyStart = entry.keyEnd;
     }
   }
 

@@ -51,6 +51,14 @@ export class Segment {
   checksum: number;
   /** Bytes of frames that the index points at. */
   liveBytes = 0;
+  /**
+   * Bytes of tombstone frames. Those that a later write of the same key in this
+   * segment has superseded may count or not: a hint does not list them. So it is
+   * never less than the bytes of those that may still hide something.
+   */
+  tombstoneBytes = 0;
+  /** The highest version of the tombstones counted; 0: there are none. */
+  highestTombstone = 0;
   lowestVersion = 0;
   highestVersion = 0;
 
@@ -60,6 +68,12 @@ export class Segment {
     this.isSealed = isSealed;
     this.length = 0;
     this.checksum = 0;
+  }
+
+  /** Takes note of a tombstone that lies in this segment: its version, and the bytes of its frame. */
+  coverTombstone(version: number, lengthBytes: number): void {
+    this.tombstoneBytes += lengthBytes;
+    if (version > this.highestTombstone) this.highestTombstone = version;
   }
 
   /** Takes note of a version that lies in this segment. */

@@ -14,6 +14,7 @@
  * at most.
  */
 
+import type { BulkLayout } from "./bulk-layout.js";
 import { NO_ENTRY } from "./entry-table.js";
 import { BLOCK_BYTES, BLOCK_WORDS, EQUAL_HASHES_MAX, SLOTS_PER_BLOCK } from "./hash-block.js";
 import type { HashLayout } from "./hash-layout.js";
@@ -191,6 +192,17 @@ export class HashPartitions {
       const block = rows[row + FIRST + i]!;
       const from = (block & PLACE_MASK) << BLOCK_WORDS_SHIFT;
       layout.take(this.#pages[block >>> PAGE_SHIFT]!, from, mask, wanted);
+    }
+  }
+
+  /** Adds to a load's layout all slots of a partition. */
+  gather(partition: number, bulk: BulkLayout): void {
+    const rows = this.#rows[partition >>> ROWS_SHIFT]!;
+    const row = (partition & ROWS_MASK) * ROW_WORDS;
+    for (let i = 0; i < rows[row + 1]!; i++) {
+      const block = rows[row + FIRST + i]!;
+      const from = (block & PLACE_MASK) << BLOCK_WORDS_SHIFT;
+      bulk.addBlock(this.#pages[block >>> PAGE_SHIFT]!, from);
     }
   }
 

@@ -16,9 +16,10 @@
  * hashes made to collide; they go to the collision list, where they are found
  * by their bytes (I7).
  */
+import { BulkLayout } from "./bulk-layout.js";
 import type { CollisionList } from "./collision-list.js";
 import { NO_ENTRY } from "./entry-table.js";
-import { ENTRIES_PER_BLOCK, PARTITION_BLOCKS_MAX } from "./hash-block.js";
+import { ENTRIES_PER_BLOCK, EQUAL_HASHES_MAX, PARTITION_BLOCKS_MAX } from "./hash-block.js";
 import { HashLayout } from "./hash-layout.js";
 import { HashPartitions } from "./hash-partitions.js";
 import type { KeyTable } from "./key-table.js";
@@ -34,9 +35,12 @@ const PARTITION_ENTRIES_MAX = PARTITION_BLOCKS_MAX * ENTRIES_PER_BLOCK;
 export class HashTable {
   readonly #partitions: HashPartitions;
   readonly #collisions: CollisionList;
+  readonly #meter: StepMeter;
   readonly #layout = new HashLayout();
   /** The other half, when a partition is split. */
   readonly #layoutAdded = new HashLayout();
+  /** Made by the first load. */
+  #bulk: BulkLayout | undefined;
   /** L of the above. */
   #level = 0;
   #count = 0;
@@ -44,6 +48,7 @@ export class HashTable {
   constructor(keys: KeyTable, collisions: CollisionList, meter: StepMeter) {
     this.#partitions = new HashPartitions(keys, meter);
     this.#collisions = collisions;
+    this.#meter = meter;
     this.#partitions.add();
   }
 
@@ -115,6 +120,53 @@ export class HashTable {
     const partitions = this.#partitions.count;
     if (this.#count > partitions * SPLIT_ABOVE) return this.#split();
     return partitions > 1 && this.#count < partitions * JOIN_BELOW && this.#join();
+  }
+
+  /** Partitions. */
+  get partitions(): number {
+    return this.#partitions.count;
+  }
+
+  /** The partition of a hash. */
+  partitionOf(hash: number): number {
+    return this.#partitionOf(hash);
+  }
+
+  /** Splits partitions until there are enough for so many entries more; for a load. */
+  reserve(entries: number): void {
+    while (this.#count + entries > this.#partitions.count * SPLIT_ABOVE) {
+      this.#meter.begin();
+      this.#split();
+    }
+  }
+
+  /**
+   * Adds the entries [from, end), which are of this partition, in one piece; see
+   * BulkLayout.layInto for the other two. False where hashes were made to
+   * collide: then keys are to be found and inserted one by one.
+   */
+  fill(
+    partition: number,
+    hashes: Int32Array,
+    entries: Uint32Array,
+    from: number,
+    end: number,
+    settle: (known: number, entry: number) => boolean,
+    refuse: (hash: number, entry: number) => void,
+  ): boolean {
+    const had = this.#partitions.entriesOf(partition);
+    const count = had + end - from;
+    if (count > PARTITION_ENTRIES_MAX || this.#collisions.count > 0) return false;
+    this.#bulk ??= new BulkLayout();
+    this.#bulk.begin();
+    this.#partitions.gather(partition, this.#bulk);
+    for (let i = from; i < end; i++) this.#bulk.add(hashes[i]!, entries[i]!);
+    this.#layout.begin(Math.max(blocksFor(count), this.#partitions.blocksOf(partition)));
+    this.#bulk.layInto(this.#layout, EQUAL_HASHES_MAX, settle, refuse);
+    this.#meter.begin();
+    this.#partitions.store(partition, this.#layout);
+    this.#count += this.#layout.entries - had;
+    return true;
   }
 
   /** Gives back what is held in reserve. */

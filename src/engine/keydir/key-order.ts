@@ -19,6 +19,7 @@
  *      they add to a tier. So a bulk load of a million keys is not held up, and
  *      a seek into what it left costs some milliseconds until the upkeep of the
  *      next idle moment has merged it.
+ *      A load at opening leaves a run for each 2^19 keys, whatever tier that is.
  *   3. At most a quarter of the numbers, and 4,096, name removed entries.
  */
 
@@ -107,6 +108,17 @@ export class KeyOrder {
     this.#named++;
     this.#sortedDelta = undefined;
     if (this.#deltaCount === BLOCK_NUMBERS || this.#deltaKeyBytes >= DELTA_KEY_BYTES) this.#seal();
+  }
+
+  /** Names many new entries, sorted by key; for a load, which makes no step of it. */
+  addSorted(entries: Uint32Array, count: number): void {
+    const first = entries[0]!;
+    const most = this.#keys.entries.keyLengthOf(first);
+    const shared = this.#keys.sharedBytes(first, entries[count - 1]!, most);
+    const run = new Run(this.#pool, shared);
+    for (let i = 0; i < count; i++) run.push(entries[i]!);
+    this.#named += count;
+    this.#await(run);
   }
 
   /** Whether so much work has piled up that writes must do a share of it. */
