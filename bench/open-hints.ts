@@ -9,6 +9,7 @@ export function run(): Promise<BenchResult> {
   return measureOpening({
     name: "open-hints",
     keys: 4_000_000,
+    isOneCore: true,
     prepare: (directory) => rmSync(join(directory, "CHECKPOINT"), { force: true }),
     check: ({ open }) => {
       const isFromHints = open.segmentsScanned <= 1 && open.segmentsFromHints > 0;

@@ -32,6 +32,8 @@ export interface OpeningBench {
   readonly name: string;
   /** Keys of the store, unless the environment says otherwise. */
   readonly keys: number;
+  /** Whether the processes are held to one core, where that is possible. */
+  readonly isOneCore: boolean;
   /** Brings the directory of the closed store into the state that is opened. */
   readonly prepare: (directory: string) => void;
   /** Throws if an opening did not go the way that is measured. */
@@ -53,6 +55,7 @@ export function benchStoreOptions(dataDir: string): StoreOptionsInput {
 export async function measureOpening(bench: OpeningBench): Promise<BenchResult> {
   const keys = sizeFrom("KVIX_BENCH_KEYS", bench.keys);
   const rounds = sizeFrom("KVIX_BENCH_ROUNDS", 5);
+  const isPinned = bench.isOneCore && canPin;
   const parent = process.env["KVIX_BENCH_DIR"] ?? join(repositoryRoot, "node_modules", ".cache");
   mkdirSync(parent, { recursive: true });
   const home = mkdtempSync(join(parent, "kvix-open-"));
@@ -60,7 +63,7 @@ export async function measureOpening(bench: OpeningBench): Promise<BenchResult> 
     const { closeMs } = await writeStore(home, keys);
     bench.prepare(home);
     const openOnce = (): Opening => {
-      const opening = openInProcess(home);
+      const opening = openInProcess(home, isPinned);
       if (opening.keys !== keys) throw new Error(`${opening.keys} of ${keys} keys were found`);
       bench.check(opening);
       return opening;
@@ -135,9 +138,9 @@ async function sealActive(store: LocalStore): Promise<void> {
 }
 
 /** Whether processes can be held to one core here. */
-const isPinned = spawnSync("taskset", ["-c", "0", "true"]).status === 0;
+const canPin = spawnSync("taskset", ["-c", "0", "true"]).status === 0;
 
-function openInProcess(directory: string): Opening {
+function openInProcess(directory: string, isPinned: boolean): Opening {
   const program = fileURLToPath(new URL("./open-side.js", import.meta.url));
   const command = [process.execPath, program, directory];
   const [file = "", ...rest] = isPinned ? ["taskset", "-c", "0", ...command] : command;

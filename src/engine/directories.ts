@@ -154,6 +154,8 @@ export interface StrayFiles {
 }
 
 const dataFileNames = [
+  FileName.checkpoint,
+  FileName.checkpointTemporary,
   FileName.lock,
   FileName.manifest,
   FileName.manifestPrevious,

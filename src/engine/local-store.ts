@@ -81,7 +81,10 @@ export interface StoreParts {
   readonly upkeep: Upkeep;
   readonly compactor: Compactor;
   readonly openStats: OpenStats;
-  readonly newestTimestampMs: number;
+  /** The newest timestamp of a frame, as far as it is known. */
+  readonly newestTimestampMs: () => number;
+  /** Writes the checkpoint of a store that changes no more, if it is worth it; answers its checksum. */
+  readonly saveCheckpoint: () => Promise<number | undefined>;
   /** Made with the function that submits the sweep's writes. */
   readonly sweepWith: (expire: (key: Uint8Array, version: number) => Promise<boolean>) => Sweep;
 }
@@ -312,8 +315,8 @@ export class LocalStore implements Store {
     await attempt(() => this.#parts.compactor.stop());
     await attempt(() => queue.close());
     await attempt(() => hints.stop());
-    const newestMs = Math.max(this.#parts.newestTimestampMs, host.clock.wallMs());
-    await attempt(() => log.markClean(versions.last, newestMs));
+    const newestMs = Math.max(this.#parts.newestTimestampMs(), host.clock.wallMs());
+    await attempt(() => log.markClean(versions.last, newestMs, this.#parts.saveCheckpoint));
     await attempt(() => log.close());
     for (const segment of segments) await attempt(async () => segment.file?.close());
     for (const lock of locks) await attempt(() => lock.release());

@@ -9,6 +9,7 @@ import type { ManifestFile } from "../storage/manifest-file.js";
 import { SegmentSet } from "../storage/segment-set.js";
 import { AcceptedState } from "./accepted-state.js";
 import { Answerer } from "./answerer.js";
+import { CHECKPOINT_KEYS_MIN, saveCheckpoint } from "./checkpoint.js";
 import { Compactor } from "./compaction/compactor.js";
 import { DamageRegister } from "./damage.js";
 import { findStrayFiles, holdDirectories, openFailed, openManifest } from "./directories.js";
@@ -41,17 +42,25 @@ const CACHE_MEMORY_SHARE = 16;
  * Opens the store in `dataDir`, or makes one. Throws OPTION_INVALID,
  * STORE_LOCKED, LOCK_UNAVAILABLE, FORMAT_TOO_NEW, STORE_MISMATCH,
  * MANIFEST_DAMAGED, STORE_DAMAGED, INDEX_LIMIT_TOO_SMALL, OPEN_FAILED.
+ *
+ * `checkpointKeysMin`: how many keys a store has at least that is worth a
+ * checkpoint; for tests, which have few.
  */
-export async function openStore(input: StoreOptionsInput, host: Host): Promise<LocalStore> {
+export async function openStore(
+  input: StoreOptionsInput,
+  host: Host,
+  checkpointKeysMin = CHECKPOINT_KEYS_MIN,
+): Promise<LocalStore> {
   const options = resolveStoreOptions(input);
   const { directories, locks } = await holdDirectories(host, options);
   const segments = new SegmentSet();
   try {
     const manifest = await openManifest(host, directories, options);
-    const keydir = new Keydir({ seed: host.entropy.bytes(SEED_BYTES) });
+    const empty = new Keydir({ seed: host.entropy.bytes(SEED_BYTES) });
     const damage = new DamageRegister();
-    const context = { host, directories, manifest, keydir, damage, options, segments };
+    const context = { host, directories, manifest, keydir: empty, damage, options, segments };
     const found = await recover(context);
+    const { keydir } = found;
     const stray = await findStrayFiles(host, directories, manifest.current);
     if (stray.names.length > 0) {
       host.log.warn({ files: stray.names }, "files that are not the store's are left alone");
@@ -59,7 +68,11 @@ export async function openStore(input: StoreOptionsInput, host: Host): Promise<L
     const world = { host, options, directories, manifest, keydir, damage, segments, found };
     const parts = assemble(world, stray.ids);
     const openStats = found.progress.toStats(stray.names);
-    return new LocalStore({ ...parts, locks, openStats });
+    const save = (): Promise<number | undefined> =>
+      saveCheckpoint({ host, directories, storeId: manifest.current.storeId, segments }, keydir);
+    const isWorthIt = (): boolean => keydir.count >= checkpointKeysMin;
+    const checkpoint = async () => (isWorthIt() ? await save() : undefined);
+    return new LocalStore({ ...parts, locks, openStats, saveCheckpoint: checkpoint });
   } catch (error) {
     for (const segment of segments) await segment.file?.close();
     for (const lock of locks) await lock.release();
@@ -82,7 +95,7 @@ interface OpenedWorld {
 function assemble(
   world: OpenedWorld,
   takenIds: ReadonlySet<number>,
-): Omit<StoreParts, "locks" | "openStats"> {
+): Omit<StoreParts, "locks" | "openStats" | "saveCheckpoint"> {
   const { host, options, directories, manifest, keydir, damage, segments, found } = world;
   const { clock, log: hostLog } = host;
   const latch = new Latch(hostLog);
@@ -180,7 +193,7 @@ function assemble(
     hints,
     upkeep,
     compactor,
-    newestTimestampMs,
+    newestTimestampMs: () => Math.max(newestTimestampMs, evaluator.newestTimestampMs),
     sweepWith: (expire) => new Sweep({ ...sweepContext, expire }),
   };
 }

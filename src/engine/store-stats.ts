@@ -19,6 +19,8 @@ export interface OpenStats {
   readonly segments: number;
   readonly segmentsFromHints: number;
   readonly segmentsScanned: number;
+  /** Whether the index was taken from the checkpoint of a clean close. */
+  readonly fromCheckpoint: boolean;
   readonly entriesLoaded: number;
   readonly bytesScanned: number;
   readonly tornBytesCut: number;

@@ -342,6 +342,7 @@ const emptyStats: StoreStats = {
     segments: 0,
     segmentsFromHints: 0,
     segmentsScanned: 0,
+    fromCheckpoint: false,
     entriesLoaded: 0,
     bytesScanned: 0,
     tornBytesCut: 0,

@@ -19,7 +19,8 @@ import { NO_ENTRY } from "./entry-table.js";
 import { BLOCK_BYTES, BLOCK_WORDS, EQUAL_HASHES_MAX, SLOTS_PER_BLOCK } from "./hash-block.js";
 import type { HashLayout } from "./hash-layout.js";
 import type { KeyTable } from "./key-table.js";
-import { PagePool } from "./page-pool.js";
+import { bytesOf } from "./page-bytes.js";
+import { PagePool, type PagePoolImage } from "./page-pool.js";
 import type { StepMeter } from "./step-meter.js";
 
 const SLOT_SHIFT = 7;
@@ -32,6 +33,12 @@ const FIRST = 2;
 const ROWS_SHIFT = 6;
 const ROWS_MASK = (1 << ROWS_SHIFT) - 1;
 const ROWS_BYTES = (ROWS_MASK + 1) * ROW_WORDS * 4;
+
+/** The partitions beside their pages, for a checkpoint. */
+export interface HashPartitionsImage {
+  readonly count: number;
+  readonly pool: PagePoolImage;
+}
 
 /** The partitions and their slots. */
 export class HashPartitions {
@@ -223,6 +230,19 @@ export class HashPartitions {
       const to = (block & PLACE_MASK) << BLOCK_WORDS_SHIFT;
       page.set(words.subarray(i * BLOCK_WORDS, (i + 1) * BLOCK_WORDS), to);
     }
+  }
+
+  /** Adds the bytes of all pages to `pages`. */
+  save(pages: Uint8Array[]): HashPartitionsImage {
+    for (const rows of this.#rows) pages.push(bytesOf(rows));
+    return { count: this.#count, pool: this.#pool.save(pages) };
+  }
+
+  /** Makes the partitions, none yet, what `image` says; the pages are added to `pages`, to be filled. */
+  restore(image: HashPartitionsImage, pages: Uint8Array[]): void {
+    while (this.#count < image.count) this.add();
+    for (const rows of this.#rows) pages.push(bytesOf(rows));
+    this.#pool.restore(image.pool, pages);
   }
 
   /** Gives back what is held in reserve. */

@@ -21,7 +21,7 @@ import type { CollisionList } from "./collision-list.js";
 import { NO_ENTRY } from "./entry-table.js";
 import { ENTRIES_PER_BLOCK, EQUAL_HASHES_MAX, PARTITION_BLOCKS_MAX } from "./hash-block.js";
 import { HashLayout } from "./hash-layout.js";
-import { HashPartitions } from "./hash-partitions.js";
+import { HashPartitions, type HashPartitionsImage } from "./hash-partitions.js";
 import type { KeyTable } from "./key-table.js";
 import type { StepMeter } from "./step-meter.js";
 
@@ -30,6 +30,13 @@ const SPLIT_ABOVE = 1024;
 /** And below which the last one is joined. */
 const JOIN_BELOW = 512;
 const PARTITION_ENTRIES_MAX = PARTITION_BLOCKS_MAX * ENTRIES_PER_BLOCK;
+
+/** The table beside its pages, for a checkpoint. */
+export interface HashTableImage {
+  readonly level: number;
+  readonly count: number;
+  readonly partitions: HashPartitionsImage;
+}
 
 /** Where a key's entry is found. */
 export class HashTable {
@@ -167,6 +174,22 @@ export class HashTable {
     this.#partitions.store(partition, this.#layout);
     this.#count += this.#layout.entries - had;
     return true;
+  }
+
+  /** Adds the bytes of all pages to `pages`. */
+  save(pages: Uint8Array[]): HashTableImage {
+    return {
+      level: this.#level,
+      count: this.#count,
+      partitions: this.#partitions.save(pages),
+    };
+  }
+
+  /** Makes the table, which is new, what `image` says; its pages are added to `pages`, to be filled. */
+  restore(image: HashTableImage, pages: Uint8Array[]): void {
+    this.#level = image.level;
+    this.#count = image.count;
+    this.#partitions.restore(image.partitions, pages);
   }
 
   /** Gives back what is held in reserve. */

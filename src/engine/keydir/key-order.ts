@@ -25,7 +25,9 @@
 
 import { KeySorter } from "./key-sort.js";
 import type { KeyTable } from "./key-table.js";
-import { BLOCK_NUMBERS, newRunPool, Run, type Sequence } from "./run.js";
+import { bytesOf } from "./page-bytes.js";
+import type { PagePoolImage } from "./page-pool.js";
+import { BLOCK_NUMBERS, newRunPool, Run, type RunImage, type Sequence } from "./run.js";
 import { RunMerge, scratchBytesOf } from "./run-merge.js";
 import { SortedDelta } from "./sorted-delta.js";
 import type { StepMeter } from "./step-meter.js";
@@ -43,6 +45,15 @@ const TIERS = 11;
 const SORTED_BYTES = 16;
 /** Bytes that add() touches when the delta is full. */
 export const SEAL_BYTES_MAX = SORTED_BYTES * BLOCK_NUMBERS;
+
+/** The order beside its pages, for a checkpoint. */
+export interface KeyOrderImage {
+  readonly deltaCount: number;
+  readonly deltaKeyBytes: number;
+  readonly named: number;
+  readonly runs: readonly RunImage[];
+  readonly pool: PagePoolImage;
+}
 
 /** What maintains the order. */
 export class KeyOrder {
@@ -146,6 +157,33 @@ export class KeyOrder {
     for (const merge of this.#merges) if (merge !== undefined) sequences.push(...merge.sequences);
     if (this.#purge !== undefined) sequences.push(...this.#purge.sequences);
     return sequences.filter((sequence) => sequence.from < sequence.end);
+  }
+
+  /**
+   * Adds the bytes of all pages to `pages`. A merge under way is saved as the
+   * runs that it has left and the run that it has made so far.
+   */
+  save(pages: Uint8Array[]): KeyOrderImage {
+    const runs: Run[] = this.#waiting.flat();
+    for (const merge of [...this.#merges, this.#purge]) runs.push(...(merge?.sequences ?? []));
+    pages.push(bytesOf(this.#delta));
+    return {
+      deltaCount: this.#deltaCount,
+      deltaKeyBytes: this.#deltaKeyBytes,
+      named: this.#named,
+      runs: runs.filter(({ length }) => length > 0).map((run) => run.save()),
+      pool: this.#pool.save(pages),
+    };
+  }
+
+  /** Makes the order, which is new, what `image` says; its pages are added to `pages`, to be filled. */
+  restore(image: KeyOrderImage, pages: Uint8Array[]): void {
+    this.#deltaCount = image.deltaCount;
+    this.#deltaKeyBytes = image.deltaKeyBytes;
+    this.#named = image.named;
+    pages.push(bytesOf(this.#delta));
+    this.#pool.restore(image.pool, pages);
+    for (const run of image.runs) this.#await(Run.restored(this.#pool, run));
   }
 
   /** Gives back what is held in reserve. */
