@@ -38,6 +38,8 @@ export class CrashRun {
   host: SimHost;
   oracle = new DurabilityOracle();
   readonly options: StoreOptionsInput;
+  /** How many keys are worth a checkpoint; undefined: as many as the engine says. */
+  checkpointKeysMin: number | undefined;
   /** Set when the crash has happened. */
   hasCrashed = false;
   #store: LocalStore | undefined;
@@ -79,7 +81,7 @@ export class CrashRun {
   }
 
   async open(): Promise<void> {
-    this.#store = await openStore(this.options, this.host);
+    this.#store = await openStore(this.options, this.host, this.checkpointKeysMin);
   }
 
   async close(): Promise<void> {
@@ -163,6 +165,7 @@ export class CrashRun {
   next(host: SimHost): CrashRun {
     const run = new CrashRun(this.options, host);
     run.oracle = this.oracle;
+    run.checkpointKeysMin = this.checkpointKeysMin;
     for (const key of this.#keys) run.#keys.add(key);
     return run;
   }
