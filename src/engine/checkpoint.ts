@@ -20,13 +20,17 @@ import {
 } from "../format/checkpoint.js";
 import type { Host } from "../host/host.js";
 import { loadCheckpoint, writeCheckpoint } from "../storage/checkpoint-file.js";
-import type { StoreDirectories } from "../storage/layout.js";
+import { removeIfThere } from "../storage/file-tools.js";
+import { dataPath, type StoreDirectories } from "../storage/layout.js";
 import type { Segment } from "../storage/segment.js";
 import type { SegmentSet } from "../storage/segment-set.js";
 import { Keydir, type KeydirImage } from "./keydir/keydir.js";
 
 /** A store of fewer keys is opened from its hints in no time, and closed sooner without. */
 export const CHECKPOINT_KEYS_MIN = 4096;
+
+/** Writes the checkpoint of a store that changes no more, if it is worth it; answers its checksum. */
+export type CheckpointSaver = () => Promise<number | undefined>;
 
 /** What a checkpoint is made of, or for. */
 export interface CheckpointContext {
@@ -95,6 +99,18 @@ export async function openCheckpoint(
   }
   for (const fact of facts) applyTo(segments.at(fact.id), fact);
   return keydir;
+}
+
+/** Removes checkpoints of these names: nothing names them any more, and the next close makes another. */
+export async function dropCheckpoints(
+  { host, directories }: Pick<CheckpointContext, "host" | "directories">,
+  names: readonly string[],
+): Promise<void> {
+  for (const name of names) {
+    await removeIfThere(host.files, dataPath(directories, name)).catch((err: unknown) => {
+      host.log.warn({ err }, "an outdated checkpoint could not be removed");
+    });
+  }
 }
 
 /** The segment whose file has not the length that it had at the close, in words. */

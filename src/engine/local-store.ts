@@ -11,6 +11,7 @@ import type { FileLock } from "../host/file-system.js";
 import type { Host } from "../host/host.js";
 import type { SegmentSet } from "../storage/segment-set.js";
 import { hasExpired } from "./accepted-state.js";
+import type { CheckpointSaver } from "./checkpoint.js";
 import type { Compactor } from "./compaction/compactor.js";
 import type { DamageRegister } from "./damage.js";
 import type { DiskSpace } from "./disk-space.js";
@@ -83,8 +84,7 @@ export interface StoreParts {
   readonly openStats: OpenStats;
   /** The newest timestamp of a frame, as far as it is known. */
   readonly newestTimestampMs: () => number;
-  /** Writes the checkpoint of a store that changes no more, if it is worth it; answers its checksum. */
-  readonly saveCheckpoint: () => Promise<number | undefined>;
+  readonly saveCheckpoint: CheckpointSaver;
   /** Made with the function that submits the sweep's writes. */
   readonly sweepWith: (expire: (key: Uint8Array, version: number) => Promise<boolean>) => Sweep;
 }

@@ -22,11 +22,11 @@ import { KvixError } from "../base/kvix-error.js";
 import { crc32 } from "../format/checksum.js";
 import type { File } from "../host/file-system.js";
 import type { Host } from "../host/host.js";
-import { removeCheckpoint } from "../storage/checkpoint-file.js";
 import type { StoreDirectories } from "../storage/layout.js";
 import { type ManifestFile, ManifestUncertainError } from "../storage/manifest-file.js";
 import { Segment, SegmentName } from "../storage/segment.js";
 import type { SegmentSet } from "../storage/segment-set.js";
+import type { CheckpointSaver } from "./checkpoint.js";
 import type { DamageRegister } from "./damage.js";
 import { type DiskSpace, isDiskFull } from "./disk-space.js";
 import type { Latch } from "./latch.js";
@@ -50,6 +50,8 @@ export interface LogContext {
   readonly segmentBytesMax: number;
   /** Whether some file in the segment directory bears this id, though no live segment does. */
   readonly isIdTaken: (id: number) => boolean;
+  /** Called once, when the clean mark is withdrawn; does not throw. */
+  readonly onBegun: () => Promise<void>;
   /** Called with every segment that was sealed. */
   readonly onSealed: (segment: Segment) => void;
 }
@@ -189,26 +191,21 @@ export class Log {
 
   /**
    * Marks the close as clean, if anything was written and nothing is in doubt.
-   * Everything must be synced. `saveCheckpoint` is called before, when nothing
-   * else changes the manifest any more, and answers the checksum of the
-   * checkpoint, if there is one.
+   * Everything must be synced. Before, `save` may write a checkpoint and answers
+   * its checksum.
    */
-  async markClean(
-    lastVersion: number,
-    newestTimestampMs: number,
-    saveCheckpoint: () => Promise<number | undefined>,
-  ): Promise<void> {
+  async markClean(lastVersion: number, newestMs: number, save: CheckpointSaver): Promise<void> {
     const { latch } = this.#context;
     await this.#reservation;
     await this.#savingDamage;
     if (!this.#begun || latch.isClosed) return;
-    const checkpointChecksum = await saveCheckpoint();
+    const checkpointChecksum = await save();
     const edit = (draft: Manifest): void => {
       draft.clean = create(CleanMarkSchema, {
         syncedLength: BigInt(this.#active?.length ?? 0),
         syncedChecksum: this.#active?.checksum ?? 0,
         lastVersion: BigInt(lastVersion),
-        newestTimestamp: BigInt(newestTimestampMs) * 1_000_000n,
+        newestTimestamp: BigInt(newestMs) * 1_000_000n,
         ...(checkpointChecksum === undefined ? {} : { checkpointChecksum }),
       });
     };
@@ -247,12 +244,11 @@ export class Log {
   }
 
   async #begin(lastVersion: number): Promise<void> {
-    const { space, versions, damage, manifest } = this.#context;
+    const { space, versions, damage, onBegun } = this.#context;
     const mark = versions.nextMark(lastVersion);
     const isNew = this.#active === undefined || this.#sealFirst;
     const next = isNew ? await this.#prepareSegment() : undefined;
     const old = this.#active;
-    const hadCheckpoint = manifest.current.clean?.checkpointChecksum !== undefined;
     await this.#change((draft) => {
       delete draft.clean;
       draft.versionMark = BigInt(mark);
@@ -265,19 +261,11 @@ export class Log {
     this.#sealFirst = false;
     this.#begun = true;
     if (next !== undefined) this.#activate(next, old);
-    if (hadCheckpoint) await this.#dropCheckpoint();
+    await onBegun();
     // A read may have found some while the manifest was on its way.
     if (damage.hasUnsaved) this.saveDamageSoon();
     // On a full disk the space is for deletes; the reserve is restored when there is more.
     if (!space.isFull) await space.keepReserve();
-  }
-
-  /** Nothing names it any more, and the next clean close makes another: its space is given back. */
-  async #dropCheckpoint(): Promise<void> {
-    const { host, directories } = this.#context;
-    await removeCheckpoint(host.files, directories).catch((err: unknown) => {
-      host.log.warn({ err }, "an outdated checkpoint could not be removed");
-    });
   }
 
   async #rotate(): Promise<void> {

@@ -9,10 +9,21 @@ import type { ManifestFile } from "../storage/manifest-file.js";
 import { SegmentSet } from "../storage/segment-set.js";
 import { AcceptedState } from "./accepted-state.js";
 import { Answerer } from "./answerer.js";
-import { CHECKPOINT_KEYS_MIN, saveCheckpoint } from "./checkpoint.js";
+import {
+  CHECKPOINT_KEYS_MIN,
+  type CheckpointSaver,
+  dropCheckpoints,
+  saveCheckpoint,
+} from "./checkpoint.js";
 import { Compactor } from "./compaction/compactor.js";
 import { DamageRegister } from "./damage.js";
-import { findStrayFiles, holdDirectories, openFailed, openManifest } from "./directories.js";
+import {
+  findStrayFiles,
+  holdDirectories,
+  openFailed,
+  openManifest,
+  type StrayFiles,
+} from "./directories.js";
 import { DiskSpace } from "./disk-space.js";
 import { Evaluator } from "./evaluator.js";
 import { GroupWriter } from "./group-writer.js";
@@ -66,13 +77,12 @@ export async function openStore(
       host.log.warn({ files: stray.names }, "files that are not the store's are left alone");
     }
     const world = { host, options, directories, manifest, keydir, damage, segments, found };
-    const parts = assemble(world, stray.ids);
+    const parts = assemble(world, stray);
     const openStats = found.progress.toStats(stray.names);
-    const save = (): Promise<number | undefined> =>
-      saveCheckpoint({ host, directories, storeId: manifest.current.storeId, segments }, keydir);
-    const isWorthIt = (): boolean => keydir.count >= checkpointKeysMin;
-    const checkpoint = async () => (isWorthIt() ? await save() : undefined);
-    return new LocalStore({ ...parts, locks, openStats, saveCheckpoint: checkpoint });
+    const closing = { host, directories, storeId: manifest.current.storeId, segments };
+    const save: CheckpointSaver = async () =>
+      keydir.count < checkpointKeysMin ? undefined : await saveCheckpoint(closing, keydir);
+    return new LocalStore({ ...parts, locks, openStats, saveCheckpoint: save });
   } catch (error) {
     for (const segment of segments) await segment.file?.close();
     for (const lock of locks) await lock.release();
@@ -94,7 +104,7 @@ interface OpenedWorld {
 
 function assemble(
   world: OpenedWorld,
-  takenIds: ReadonlySet<number>,
+  { ids: takenIds, checkpoints }: StrayFiles,
 ): Omit<StoreParts, "locks" | "openStats" | "saveCheckpoint"> {
   const { host, options, directories, manifest, keydir, damage, segments, found } = world;
   const { clock, log: hostLog } = host;
@@ -119,6 +129,7 @@ function assemble(
       segmentPrefix: options.segmentPrefix,
       segmentBytesMax: options.segmentBytesMax,
       isIdTaken: (id) => takenIds.has(id),
+      onBegun: () => dropCheckpoints({ host, directories }, checkpoints),
       onSealed: (segment) => hints.add(segment),
     },
     found,

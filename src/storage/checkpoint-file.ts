@@ -142,14 +142,6 @@ export async function writeCheckpoint(
   }
 }
 
-/** Removes a checkpoint that no clean mark names any more. */
-export async function removeCheckpoint(
-  files: FileSystem,
-  directories: StoreDirectories,
-): Promise<void> {
-  await removeIfThere(files, dataPath(directories, FileName.checkpoint));
-}
-
 function bytesOf(pages: readonly Uint8Array[]): number {
   let bytes = 0;
   for (const page of pages) bytes += page.length;

@@ -12,7 +12,7 @@
  *     CHECKPOINT.tmp    being written
  *
  * kvix removes only what the manifest calls pending or removed, a checkpoint
- * that it has ceased to name, and its own *.tmp; every other file is reported and kept (V9).
+ * that it does not name, and its own *.tmp; every other file is reported and kept (V9).
  */
 import { join } from "node:path";
 import { parseSegmentFileName } from "../format/segment-name.js";

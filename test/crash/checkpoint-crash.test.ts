@@ -74,5 +74,7 @@ test("V8 D5 R7 R8: a power cut at any file operation of a life with checkpoints 
     }
   }
   assert.ok(fromCheckpoint > 0 && fromCheckpoint < recoveries);
-  t.diagnostic(`${operations} operations, ${recoveries} recoveries, ${fromCheckpoint} by checkpoint`);
+  t.diagnostic(
+    `${operations} operations, ${recoveries} recoveries, ${fromCheckpoint} by checkpoint`,
+  );
 });

@@ -133,13 +133,16 @@ test("R7: a checkpoint that the disk cannot read is ignored", async () => {
 });
 
 test("D5 D6: a checkpoint that cannot be written leaves a clean close and nothing else", async () => {
-  const operations: readonly FileOperation[] = ["open", "write", "syncData", "rename"];
+  const operations: readonly FileOperation[] = ["create", "write", "syncData", "rename"];
   for (const op of operations) {
     for (const code of ["ENOSPC", "EIO"]) {
       const { image, clock } = await closedImage(new SimRandom(26), 50);
       const host = hostOf(image, clock);
       const path = /CHECKPOINT\.tmp$/;
-      const files = new FaultyFileSystem(host.files, injectFault({ kind: "error", code }, { op, path }));
+      const files = new FaultyFileSystem(
+        host.files,
+        injectFault({ kind: "error", code }, { op, path }),
+      );
       const store = await openStore(smallStore, { ...host, files }, 0);
       await put(store, "key1", "after all");
       await store.close();

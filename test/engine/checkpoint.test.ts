@@ -6,6 +6,7 @@ import type { LocalStore } from "../../src/engine/local-store.js";
 import { openStore } from "../../src/engine/open-store.js";
 import {
   checkpointPath,
+  checkpointTemporaryPath,
   closedImage,
   lastingFigures,
   openChecked,
@@ -128,6 +129,22 @@ test("the first write withdraws the checkpoint and gives its space back", async 
   const next = await openChecked(host);
   assert.ok(next.stats().open.fromCheckpoint);
   await next.close();
+});
+
+test("a checkpoint that nothing names, and one that was only begun, go with the first write", async () => {
+  const { image, clock } = await closedImage(new SimRandom(5), 20);
+  const left = withFile(image, checkpointTemporaryPath, bytesOf("begun"));
+  const unnamed = withManifest(left, (draft) => {
+    delete draft.clean;
+  });
+  const host = hostOf(unnamed, clock);
+  const store = await openStore(smallStore, host);
+  const untouched = imageOf(host.files);
+  assert.ok(untouched.has(checkpointPath) && untouched.has(checkpointTemporaryPath));
+  await put(store, "a", "1");
+  await store.close();
+  const closed = imageOf(host.files);
+  assert.ok(!closed.has(checkpointPath) && !closed.has(checkpointTemporaryPath));
 });
 
 test("V8 D5: after a close that was not clean a checkpoint does not count, also where one lies there", async () => {

@@ -92,8 +92,12 @@ test("R7 a checkpoint of another format version, or of a machine of another byte
 });
 
 test("R6 no length in a checkpoint's head is believed that the file does not have", () => {
-  const long = changed((_, view) => view.setUint32(CheckpointHeadAt.DESCRIPTION_BYTES, 2 ** 32 - 1, true));
+  const long = changed((_, view) =>
+    view.setUint32(CheckpointHeadAt.DESCRIPTION_BYTES, 2 ** 32 - 1, true),
+  );
   assert.equal(decodeCheckpointHead(long, fileBytes).kind, "damaged");
-  const many = changed((_, view) => view.setBigUint64(CheckpointHeadAt.PAGE_BYTES, 2n ** 60n, true));
+  const many = changed((_, view) =>
+    view.setBigUint64(CheckpointHeadAt.PAGE_BYTES, 2n ** 60n, true),
+  );
   assert.equal(decodeCheckpointHead(many, fileBytes).kind, "damaged");
 });

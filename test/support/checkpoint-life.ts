@@ -55,7 +55,10 @@ export async function randomLife(
         await store.delete(key);
         break;
       case 7:
-        await store.batch([setOf(`key${random.below(6)}`, "b"), deleteOf(`key${6 + random.below(6)}`)]);
+        await store.batch([
+          setOf(`key${random.below(6)}`, "b"),
+          deleteOf(`key${6 + random.below(6)}`),
+        ]);
         break;
       case 8:
         await host.clock.advance(random.below(2_500));
