@@ -10,7 +10,7 @@
  * once and each cell once more, in the order in which they lie.
  *
  * Nothing is looked up and nothing is served meanwhile. So here, and only here,
- * a step is not bound to 64 KiB, but by the batch: 2^19 entries, or 64 MiB of
+ * a step is not bound to 64 KiB, but by the batch: 2^21 entries, or 64 MiB of
  * keys and one key. Entries of one key are told apart when the batch is full:
  * the highest version stays, of equal ones the first (V5).
  */
@@ -22,7 +22,9 @@ import type { KeyTable } from "./key-table.js";
 import { BLOCK_NUMBERS } from "./run.js";
 import type { StepMeter } from "./step-meter.js";
 
-const BATCH_ENTRIES = 1 << 19;
+/** A batch has half as many entries as there are, within these bounds: what is there is laid out anew. */
+const BATCH_ENTRIES_MIN = 1 << 19;
+const BATCH_ENTRIES_MAX = 1 << 21;
 const FIRST_BATCH_ENTRIES = 1024;
 const BATCH_KEY_BYTES = 64 * 1024 * 1024;
 
@@ -47,6 +49,7 @@ export class BulkLoad {
   readonly #onReplaced: OnReplaced;
   #hashes = new Int32Array(FIRST_BATCH_ENTRIES);
   #entries = new Uint32Array(FIRST_BATCH_ENTRIES);
+  #batchEntries = BATCH_ENTRIES_MIN;
   #count = 0;
   #keyBytes = 0;
   /** Hash and entry, in turn, of what a partition has no room for. */
@@ -69,7 +72,7 @@ export class BulkLoad {
     version: number,
   ): void {
     if (this.#count === this.#hashes.length || this.#keyBytes >= BATCH_KEY_BYTES) {
-      if (this.#count < BATCH_ENTRIES && this.#keyBytes < BATCH_KEY_BYTES) this.#grow();
+      if (this.#count < this.#batchEntries && this.#keyBytes < BATCH_KEY_BYTES) this.#grow();
       else this.flush();
     }
     const { keys, hashOf } = this.#target;
@@ -90,6 +93,8 @@ export class BulkLoad {
     this.#target.table.reserve(count);
     this.#fillTable(count);
     this.#fillOrder(count);
+    const half = this.#target.keys.entries.count / 2;
+    this.#batchEntries = Math.min(Math.max(half, BATCH_ENTRIES_MIN), BATCH_ENTRIES_MAX);
   }
 
   #grow(): void {

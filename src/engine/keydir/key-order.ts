@@ -19,7 +19,7 @@
  *      they add to a tier. So a bulk load of a million keys is not held up, and
  *      a seek into what it left costs some milliseconds until the upkeep of the
  *      next idle moment has merged it.
- *      A load at opening leaves a run for each 2^19 keys, whatever tier that is.
+ *      A load at opening leaves a run for each 2^19 to 2^21 keys, whatever tier that is.
  *   3. At most a quarter of the numbers, and 4,096, name removed entries.
  */
 
