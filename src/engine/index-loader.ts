@@ -82,10 +82,15 @@ export class IndexLoader implements EntrySink {
     else this.#segments.at(segment).liveBytes -= length;
   }
 
+  /** Puts the last entries in: until then they are not found. Tombstones are entries too. */
+  flush(): void {
+    this.#load.flush();
+  }
+
   /** Puts the last entries in, and drops the tombstones. Throws INDEX_LIMIT_TOO_SMALL, with the figure, if all do not fit. */
   finish(): void {
     const keydir = this.#keydir;
-    this.#load.flush();
+    this.flush();
     if (this.#tombstones > 0) {
       keydir.forEach((entry) => {
         if (keydir.expiresAtMsOf(entry) === TOMBSTONE_MARK) keydir.remove(entry);
