@@ -162,4 +162,4 @@ function dropFromPageCache(directory: string): boolean {
     });
 }
 
-const rounded = (figure: number): number => Math.round(figure * 100) / 100;
+const rounded = (figure: number): number => Math.round(figure * 1000) / 1000;

@@ -14,6 +14,7 @@
  * keys and one key. Entries of one key are told apart when the batch is full:
  * the highest version stays, of equal ones the first (V5).
  */
+import { BulkLayout } from "./bulk-layout.js";
 import { NO_ENTRY } from "./entry-table.js";
 import type { HashTable } from "./hash-table.js";
 import type { KeyOrder } from "./key-order.js";
@@ -52,6 +53,7 @@ export class BulkLoad {
   #batchEntries = BATCH_ENTRIES_MIN;
   #count = 0;
   #keyBytes = 0;
+  #layout: BulkLayout | undefined;
   /** Hash and entry, in turn, of what a partition has no room for. */
   readonly #beyond: number[] = [];
 
@@ -124,13 +126,15 @@ export class BulkLoad {
       hashes[to] = hash;
       entries[to] = this.#entries[at]!;
     }
+    this.#layout ??= new BulkLayout();
+    const layout = this.#layout;
     const settle = (known: number, entry: number) => this.#settle(known, entry);
     const beyond = (hash: number, entry: number) => this.#beyond.push(hash, entry);
     let from = 0;
     for (let partition = 0; partition < partitions; partition++) {
       const end = ends[partition]!;
       if (end === from) continue;
-      const isFilled = table.fill(partition, hashes, entries, from, end, settle, beyond);
+      const isFilled = table.fill(partition, layout, hashes, entries, from, end, settle, beyond);
       if (!isFilled) for (; from < end; from++) this.#addAlone(hashes[from]!, entries[from]!);
       from = end;
       for (let i = 0; i < this.#beyond.length; i += 2) {

@@ -16,7 +16,7 @@
  * hashes made to collide; they go to the collision list, where they are found
  * by their bytes (I7).
  */
-import { BulkLayout } from "./bulk-layout.js";
+import type { BulkLayout } from "./bulk-layout.js";
 import type { CollisionList } from "./collision-list.js";
 import { NO_ENTRY } from "./entry-table.js";
 import { ENTRIES_PER_BLOCK, EQUAL_HASHES_MAX, PARTITION_BLOCKS_MAX } from "./hash-block.js";
@@ -46,8 +46,6 @@ export class HashTable {
   readonly #layout = new HashLayout();
   /** The other half, when a partition is split. */
   readonly #layoutAdded = new HashLayout();
-  /** Made by the first load. */
-  #bulk: BulkLayout | undefined;
   /** L of the above. */
   #level = 0;
   #count = 0;
@@ -148,12 +146,13 @@ export class HashTable {
   }
 
   /**
-   * Adds the entries [from, end), which are of this partition, in one piece; see
-   * BulkLayout.layInto for the other two. False where hashes were made to
+   * Adds the entries [from, end), which are of this partition, in one piece. `bulk`
+   * is the load's scratch; see its layInto for `settle` and `refuse`. False where hashes were made to
    * collide: then keys are to be found and inserted one by one.
    */
   fill(
     partition: number,
+    bulk: BulkLayout,
     hashes: Int32Array,
     entries: Uint32Array,
     from: number,
@@ -164,12 +163,11 @@ export class HashTable {
     const had = this.#partitions.entriesOf(partition);
     const count = had + end - from;
     if (count > PARTITION_ENTRIES_MAX || this.#collisions.count > 0) return false;
-    this.#bulk ??= new BulkLayout();
-    this.#bulk.begin();
-    this.#partitions.gather(partition, this.#bulk);
-    for (let i = from; i < end; i++) this.#bulk.add(hashes[i]!, entries[i]!);
+    bulk.begin();
+    this.#partitions.gather(partition, bulk);
+    for (let i = from; i < end; i++) bulk.add(hashes[i]!, entries[i]!);
     this.#layout.begin(Math.max(blocksFor(count), this.#partitions.blocksOf(partition)));
-    this.#bulk.layInto(this.#layout, EQUAL_HASHES_MAX, settle, refuse);
+    bulk.layInto(this.#layout, EQUAL_HASHES_MAX, settle, refuse);
     this.#meter.begin();
     this.#partitions.store(partition, this.#layout);
     this.#count += this.#layout.entries - had;
