@@ -13,11 +13,12 @@
  */
 import type { KeyTable } from "./key-table.js";
 
-const DIGIT_BITS = 11;
+/** Few enough places to write to that the processor keeps track of them. */
+const DIGIT_BITS = 8;
 const DIGITS = 1 << DIGIT_BITS;
 const DIGIT_MASK = DIGITS - 1;
-/** Passes over four bytes. */
-const PASSES = 3;
+/** Passes over four bytes: an even number, so that the result lies where the input did. */
+const PASSES = 4;
 /** Below this a group is sorted by comparing. */
 const SMALL = 256;
 
@@ -26,9 +27,9 @@ export class KeyRadixSorter {
   readonly #keys: KeyTable;
   readonly #count: number;
   readonly #counts = new Uint32Array(DIGITS);
-  #words: Uint32Array;
-  #wordsSpare: Uint32Array;
-  #spare: Uint32Array;
+  readonly #words: Uint32Array;
+  readonly #wordsSpare: Uint32Array;
+  readonly #spare: Uint32Array;
 
   /** For the first `count` entries of what `sort` is given. */
   constructor(keys: KeyTable, count: number) {
@@ -104,9 +105,5 @@ export class KeyRadixSorter {
       [words, wordsSpare] = [wordsSpare, words];
       [numbers, numbersSpare] = [numbersSpare, numbers];
     }
-    // An odd number of passes leaves the result in the spare arrays.
-    this.#words = words;
-    this.#wordsSpare = wordsSpare;
-    entries.set(numbers.subarray(from, end), from);
   }
 }
