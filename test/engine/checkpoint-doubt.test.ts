@@ -159,6 +159,21 @@ test("D5 D6: a checkpoint that cannot be written leaves a clean close and nothin
   }
 });
 
+test("D6: an outdated checkpoint that cannot be removed stops no write, and does not count later", async () => {
+  const { image, clock } = await closedImage(new SimRandom(28), 30);
+  const host = hostOf(image, clock);
+  const fault = injectFault({ kind: "error", code: "EIO" }, { op: "remove", path: /CHECKPOINT$/ });
+  const files = new FaultyFileSystem(host.files, fault);
+  const store = await openStore(smallStore, { ...host, files }, 0);
+  await put(store, "key1", "after all");
+  assert.equal(fault.seen, 1);
+  const killed = imageOf(host.files);
+  assert.ok(killed.has(checkpointPath));
+  const plain = (await recoveredFrom(withoutCheckpoint(killed), clock)).state;
+  await judgeDoubt(killed, clock, plain, "left behind");
+  await store.close();
+});
+
 test("R9 V9: the checkpoint's files are no strays", async () => {
   const { image, clock } = await closedImage(new SimRandom(27), 30);
   const abandoned = withFile(image, checkpointTemporaryPath, bytesOf("half a checkpoint"));
