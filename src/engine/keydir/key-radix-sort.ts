@@ -22,7 +22,7 @@ const PASSES = 4;
 /** Below this a group is sorted by comparing. */
 const SMALL = 256;
 
-/** A sorter with its scratch, which is four words an entry. */
+/** A sorter with its scratch, which is three words an entry. */
 export class KeyRadixSorter {
   readonly #keys: KeyTable;
   readonly #count: number;
