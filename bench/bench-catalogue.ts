@@ -75,6 +75,20 @@ export const benches: readonly Bench[] = [
     run: async () => (await import("./compaction-amplification.js")).run("compaction-uniform"),
   },
   {
+    name: "open-hints",
+    sentence:
+      "Keys per second of an opening from hints, on one core where processes can be held to one, in million; the files are in the page cache.",
+    goal: { atLeast: 1 },
+    run: async () => (await import("./open-hints.js")).run(),
+  },
+  {
+    name: "open-checkpoint",
+    sentence:
+      "Keys per second of an opening from the checkpoint of a clean close, in million; the files are in the page cache.",
+    goal: { atLeast: 5 },
+    run: async () => (await import("./open-checkpoint.js")).run(),
+  },
+  {
     name: "upload-rtt",
     sentence:
       "A Set of 4 MiB over a round trip of 20 ms, against the window that HTTP/2 has by default, which allows 3 MiB/s.",

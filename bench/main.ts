@@ -45,7 +45,7 @@ async function main(): Promise<number> {
 
 function list(): number {
   for (const { name, sentence, goal } of benches) {
-    console.log(`${name.padEnd(14)} ${sentence} Goal: ${goalText(goal)}.`);
+    console.log(`${name.padEnd(16)} ${sentence} Goal: ${goalText(goal)}.`);
   }
   return 0;
 }

@@ -151,15 +151,20 @@ async function requireSameStore(
 export interface StrayFiles {
   readonly names: readonly string[];
   readonly ids: ReadonlySet<number>;
+  /** Checkpoints that lie there, whole or begun: the store's own, but good for one opening only. */
+  readonly checkpoints: readonly string[];
 }
 
 const dataFileNames = [
+  FileName.checkpoint,
+  FileName.checkpointTemporary,
   FileName.lock,
   FileName.manifest,
   FileName.manifestPrevious,
   FileName.manifestTemporary,
   FileName.manifestDamaged,
 ];
+const checkpointNames = new Set<string>([FileName.checkpoint, FileName.checkpointTemporary]);
 const segmentFileNames = [FileName.lock, FileName.reserve, FileName.store, FileName.storeTemporary];
 
 /** Looks for files in the two directories that are not the store's. */
@@ -181,11 +186,13 @@ export async function findStrayFiles(
   }
   const isOne = data === segments;
   const strays = new Set<string>();
+  const checkpoints: string[] = [];
   for (const [directory, ours, others] of [
     [data, inData, inSegments],
     [segments, inSegments, inData],
   ] as const) {
     for (const { name } of await host.files.list(directory)) {
+      if (ours === inData && checkpointNames.has(name)) checkpoints.push(name);
       if (!ours.has(name) && !(isOne && others.has(name))) strays.add(name);
     }
   }
@@ -194,5 +201,5 @@ export async function findStrayFiles(
     const parsed = parseSegmentFileName(name);
     if (parsed !== undefined) ids.add(parsed.id);
   }
-  return { names: Array.from(strays), ids };
+  return { names: Array.from(strays), ids, checkpoints };
 }

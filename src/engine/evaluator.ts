@@ -40,6 +40,8 @@ const NOTHING = new Uint8Array(0);
 /** Evaluates operations one after the other. */
 export class Evaluator {
   readonly #context: EvaluatorContext;
+  /** The newest timestamp that a frame was given, in Unix milliseconds; 0: none was. */
+  newestTimestampMs = 0;
 
   constructor(context: EvaluatorContext) {
     this.#context = context;
@@ -247,6 +249,7 @@ export class Evaluator {
     const chunk = this.#context.staging.chunkFor(entry.length);
     this.#encode(chunk, chunk.used, entry, key, value, nowMs);
     chunk.add(op, [entry], entry.length, nowMs);
+    this.newestTimestampMs = Math.max(this.newestTimestampMs, nowMs);
   }
 
   /** Encodes all entries into the one frame of a batch. */
@@ -273,6 +276,7 @@ export class Evaluator {
       at += entry.length;
     }
     chunk.add(op, entries, FRAME_HEADER_BYTES + payloadBytes, nowMs);
+    this.newestTimestampMs = Math.max(this.newestTimestampMs, nowMs);
   }
 
   #encode(

@@ -7,7 +7,8 @@
 import { KvixError } from "../base/kvix-error.js";
 import type { Segment } from "../storage/segment.js";
 import type { SegmentSet } from "../storage/segment-set.js";
-import { type Keydir, NO_ENTRY } from "./keydir/keydir.js";
+import type { BulkLoad } from "./keydir/bulk-load.js";
+import type { Keydir } from "./keydir/keydir.js";
 
 /** Marks a tombstone while loading: an expiry that no record can have. */
 export const TOMBSTONE_MARK = 2 ** 48 - 1;
@@ -34,6 +35,7 @@ export class IndexLoader implements EntrySink {
   readonly #keydir: Keydir;
   readonly #segments: SegmentSet;
   readonly #bytesMax: number;
+  readonly #load: BulkLoad;
   #tombstones = 0;
   #entries = 0;
 
@@ -41,6 +43,9 @@ export class IndexLoader implements EntrySink {
     this.#keydir = keydir;
     this.#segments = segments;
     this.#bytesMax = bytesMax;
+    this.#load = keydir.load((segment, length, expiresAtMs) => {
+      this.#replaced(segment, length, expiresAtMs);
+    });
   }
 
   /** How many entries were offered. */
@@ -52,17 +57,9 @@ export class IndexLoader implements EntrySink {
     this.#entries += 1;
     segment.coverVersion(entry.version);
     if (entry.isTombstone) segment.coverTombstone(entry.version, entry.length);
-    const keydir = this.#keydir;
-    const { source, keyStart, keyEnd, version } = entry;
-    const known = keydir.findIn(source, keyStart, keyEnd);
-    if (known !== NO_ENTRY) {
-      if (keydir.versionOf(known) >= version) return;
-      if (keydir.expiresAtMsOf(known) === TOMBSTONE_MARK) this.#tombstones -= 1;
-      else this.#segments.at(keydir.segmentOf(known)).liveBytes -= keydir.lengthOf(known);
-    }
-    const { isTombstone, length } = entry;
+    const { source, keyStart, keyEnd, version, isTombstone, length } = entry;
     const expiresAtMs = isTombstone ? TOMBSTONE_MARK : entry.expiresAtMs;
-    keydir.put(
+    this.#load.add(
       source,
       keyStart,
       keyEnd,
@@ -72,13 +69,29 @@ export class IndexLoader implements EntrySink {
       expiresAtMs,
       version,
     );
-    if (isTombstone) this.#tombstones += 1;
-    else segment.liveBytes += length;
+    if (isTombstone) {
+      this.#tombstones += 1;
+      segment.coverTombstone(version, length);
+    } else {
+      segment.liveBytes += length;
+    }
   }
 
-  /** Drops the tombstones. Throws INDEX_LIMIT_TOO_SMALL, with the figure, if all do not fit. */
+  /** Takes out of the sums what a newer entry of its key has replaced. */
+  #replaced(segment: number, length: number, expiresAtMs: number): void {
+    if (expiresAtMs === TOMBSTONE_MARK) this.#tombstones -= 1;
+    else this.#segments.at(segment).liveBytes -= length;
+  }
+
+  /** Puts the last entries in: until then they are not found. Tombstones are entries too. */
+  flush(): void {
+    this.#load.flush();
+  }
+
+  /** Puts the last entries in, and drops the tombstones. Throws INDEX_LIMIT_TOO_SMALL, with the figure, if all do not fit. */
   finish(): void {
     const keydir = this.#keydir;
+    this.flush();
     if (this.#tombstones > 0) {
       keydir.forEach((entry) => {
         if (keydir.expiresAtMsOf(entry) === TOMBSTONE_MARK) keydir.remove(entry);

@@ -12,6 +12,7 @@ import type { Host } from "../host/host.js";
 import type { FilePool } from "../storage/file-pool.js";
 import type { SegmentSet } from "../storage/segment-set.js";
 import { hasExpired } from "./accepted-state.js";
+import type { CheckpointSaver } from "./checkpoint.js";
 import type { Compactor } from "./compaction/compactor.js";
 import type { Steps } from "./compaction/step.js";
 import type { DamageRegister } from "./damage.js";
@@ -90,7 +91,9 @@ export interface StoreParts {
   readonly compactor: Compactor;
   readonly steps: Steps;
   readonly openStats: OpenStats;
-  readonly newestTimestampMs: number;
+  /** The newest timestamp of a frame, as far as it is known. */
+  readonly newestTimestampMs: () => number;
+  readonly saveCheckpoint: CheckpointSaver;
   /** Made with the function that submits the sweep's writes. */
   readonly sweepWith: (expire: (key: Uint8Array, version: number) => Promise<boolean>) => Sweep;
 }
@@ -334,8 +337,8 @@ export class LocalStore implements Store {
     await attempt(() => this.#parts.steps.stop());
     await attempt(() => queue.close());
     await attempt(() => hints.stop());
-    const newestMs = Math.max(this.#parts.newestTimestampMs, host.clock.wallMs());
-    await attempt(() => log.markClean(versions.last, newestMs));
+    const newestMs = Math.max(this.#parts.newestTimestampMs(), host.clock.wallMs());
+    await attempt(() => log.markClean(versions.last, newestMs, this.#parts.saveCheckpoint));
     await attempt(() => log.close());
     for (const segment of segments.all()) await attempt(async () => segment.file?.close());
     for (const lock of locks) await attempt(() => lock.release());

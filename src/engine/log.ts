@@ -24,13 +24,14 @@ import type { File } from "../host/file-system.js";
 import type { Host } from "../host/host.js";
 import type { FilePool } from "../storage/file-pool.js";
 import type { StoreDirectories } from "../storage/layout.js";
-import { type ManifestFile, ManifestUncertainError } from "../storage/manifest-file.js";
 import { Segment, type SegmentName } from "../storage/segment.js";
 import type { SegmentSet } from "../storage/segment-set.js";
+import type { CheckpointSaver } from "./checkpoint.js";
 import type { DamageRegister } from "./damage.js";
-import { type DiskSpace, isDiskFull } from "./disk-space.js";
+import type { DiskSpace } from "./disk-space.js";
 import type { Latch } from "./latch.js";
 import { addLostRange, addToManifest, sealInManifest } from "./manifest-edits.js";
+import { type ManifestKeeper, writeFailure } from "./manifest-keeper.js";
 import type { SegmentNamer } from "./segment-namer.js";
 import type { Versions } from "./versions.js";
 
@@ -41,7 +42,7 @@ const SYNC_WRITE_BYTES_MAX = 256 * 1024;
 export interface LogContext {
   readonly host: Host;
   readonly directories: StoreDirectories;
-  readonly manifest: ManifestFile;
+  readonly keeper: ManifestKeeper;
   readonly segments: SegmentSet;
   readonly pool: FilePool;
   readonly versions: Versions;
@@ -50,8 +51,11 @@ export interface LogContext {
   readonly damage: DamageRegister;
   readonly namer: SegmentNamer;
   readonly segmentBytesMax: number;
-  /** Called when the session has begun: from here on the store may change what is on disk. */
-  readonly onBegun: () => void;
+  /**
+   * Called once, when the session has begun: from here on the store may change what is
+   * on disk. Does not throw.
+   */
+  readonly onBegun: () => Promise<void>;
   /** Called with every segment that was sealed. */
   readonly onSealed: (segment: Segment) => void;
 }
@@ -79,12 +83,10 @@ export class Log {
   readonly #lostRange: LogStart["lostRange"];
   #active: Segment | undefined;
   #sealFirst: boolean;
-  #begun = false;
   #syncedLength: number;
   /** A new segment's file that is made but not yet in the manifest. */
   #prepared: { name: SegmentName; file: File } | undefined;
   #reservation: Promise<void> | undefined;
-  #savingDamage: Promise<void> | undefined;
   syncs = 0;
   bytesAppended = 0;
 
@@ -103,7 +105,7 @@ export class Log {
 
   /** Whether anything was, or may have been, appended since the store was opened. */
   get hasBegun(): boolean {
-    return this.#begun;
+    return this.#context.keeper.hasBegun;
   }
 
   /**
@@ -126,8 +128,8 @@ export class Log {
 
   /** Whether `prepare` would have nothing to wait for. */
   isReadyFor(bytes: number, lastVersion: number): boolean {
-    const { versions, segmentBytesMax, latch } = this.#context;
-    if (!this.#begun || latch.isClosed || !versions.isReserved(lastVersion)) return false;
+    const { versions, segmentBytesMax, latch, keeper } = this.#context;
+    if (!keeper.hasBegun || latch.isClosed || !versions.isReserved(lastVersion)) return false;
     const active = this.#active;
     if (active === undefined) return false;
     return active.length === 0 || active.length + bytes <= segmentBytesMax;
@@ -163,7 +165,7 @@ export class Log {
     } catch (cause) {
       beforeWaiting();
       await this.#cut(file, start, cause);
-      throw await this.#writeFailed(cause);
+      throw await writeFailure(cause, this.#context.space);
     }
     segment.length = position;
     segment.checksum = checksum;
@@ -191,39 +193,29 @@ export class Log {
 
   /**
    * Marks the close as clean, if anything was written and nothing is in doubt.
-   * Everything must be synced.
+   * Everything must be synced. Before, `save` may write a checkpoint and answers
+   * its checksum.
    */
-  async markClean(lastVersion: number, newestTimestampMs: number): Promise<void> {
-    const { latch } = this.#context;
+  async markClean(lastVersion: number, newestMs: number, save: CheckpointSaver): Promise<void> {
+    const { latch, keeper } = this.#context;
     await this.#reservation;
-    await this.#savingDamage;
-    if (!this.#begun || latch.isClosed) return;
+    await keeper.idle();
+    if (!keeper.hasBegun || latch.isClosed) return;
+    const checkpointChecksum = await save();
     const edit = (draft: Manifest): void => {
       draft.clean = create(CleanMarkSchema, {
         syncedLength: BigInt(this.#active?.length ?? 0),
         syncedChecksum: this.#active?.checksum ?? 0,
         lastVersion: BigInt(lastVersion),
-        newestTimestamp: BigInt(newestTimestampMs) * 1_000_000n,
+        newestTimestamp: BigInt(newestMs) * 1_000_000n,
+        ...(checkpointChecksum === undefined ? {} : { checkpointChecksum }),
       });
     };
-    await this.#change(edit).catch((error: unknown) => {
+    await this.#context.keeper.change(edit).catch((error: unknown) => {
       // A full disk has given the reserve back by now, and that has room for a manifest.
       if (!(error instanceof KvixError && error.reason === "NO_SPACE")) throw error;
-      return this.#change(edit);
+      return this.#context.keeper.change(edit);
     });
-  }
-
-  /** Puts damage that a read has found into the manifest; only once the session has begun. */
-  saveDamageSoon(): void {
-    const { damage, latch, host } = this.#context;
-    if (!this.#begun || latch.isClosed || this.#savingDamage !== undefined) return;
-    this.#savingDamage = (async () => {
-      while (damage.hasUnsaved) await this.#change(() => undefined);
-    })()
-      .catch((err: unknown) => host.log.warn({ err }, "damage could not be remembered yet"))
-      .finally(() => {
-        this.#savingDamage = undefined;
-      });
   }
 
   /** The segment that is appended to; undefined: there is none yet. */
@@ -235,16 +227,6 @@ export class Log {
   async seal(): Promise<void> {
     this.#requireUnlatched();
     if (this.#requireActive().length > 0) await this.#rotate();
-  }
-
-  /**
-   * A durable change of the manifest, by whoever else has one to make. Throws
-   * NO_SPACE or WRITE_FAILED if the old manifest still stands; if that is not
-   * known the latch closes.
-   */
-  async changeManifest(edit: (draft: Manifest) => void): Promise<void> {
-    this.#requireUnlatched();
-    await this.#change(edit);
   }
 
   /** Lets go of a file that was made for a segment that never came. */
@@ -266,13 +248,13 @@ export class Log {
    * reserved, so that the store may be changed. To be called between groups.
    */
   async begin(lastVersion: number): Promise<void> {
-    if (this.#begun) return;
-    const { space, versions, damage, onBegun } = this.#context;
+    if (this.#context.keeper.hasBegun) return;
+    const { keeper, space, versions, damage, onBegun } = this.#context;
     const mark = versions.nextMark(lastVersion);
     const isNew = this.#active === undefined || this.#sealFirst;
     const next = isNew ? await this.#prepareSegment() : undefined;
     const old = this.#active;
-    await this.#change((draft) => {
+    await keeper.change((draft) => {
       delete draft.clean;
       draft.versionMark = BigInt(mark);
       if (this.#lostRange !== undefined) addLostRange(draft, this.#lostRange);
@@ -282,20 +264,20 @@ export class Log {
     });
     versions.reservedTo(mark);
     this.#sealFirst = false;
-    this.#begun = true;
+    keeper.hasBegun = true;
     if (next !== undefined) this.#activate(next, old);
+    await onBegun();
     // A read may have found some while the manifest was on its way.
-    if (damage.hasUnsaved) this.saveDamageSoon();
+    if (damage.hasUnsaved) keeper.saveDamageSoon();
     // On a full disk the space is for deletes; the reserve is restored when there is more.
     if (!space.isFull) await space.keepReserve();
-    onBegun();
   }
 
   async #rotate(): Promise<void> {
     await this.sync();
     const next = await this.#prepareSegment();
     const old = this.#requireActive();
-    await this.#change((draft) => {
+    await this.#context.keeper.change((draft) => {
       sealInManifest(draft, old);
       addToManifest(draft, next.name);
     });
@@ -312,7 +294,7 @@ export class Log {
       file = pool.adopt(await host.files.open(name.path, "create"));
     } catch (cause) {
       namer.settle(name);
-      throw await this.#writeFailed(cause);
+      throw await writeFailure(cause, this.#context.space);
     }
     this.#prepared = { name, file };
     try {
@@ -353,39 +335,10 @@ export class Log {
   async #reserve(lastVersion: number): Promise<void> {
     const { versions } = this.#context;
     const mark = versions.nextMark(lastVersion);
-    await this.#change((draft) => {
+    await this.#context.keeper.change((draft) => {
       if (BigInt(mark) > draft.versionMark) draft.versionMark = BigInt(mark);
     });
     versions.reservedTo(mark);
-  }
-
-  #putDamage(draft: Manifest): void {
-    const { damage } = this.#context;
-    if (!damage.hasUnsaved) return;
-    draft.damagedRanges = damage.toMessages();
-    // A change that cannot be read can never be told to a watcher.
-    for (const { versions } of draft.damagedRanges) {
-      if (versions !== undefined && versions.last > draft.historyFloor) {
-        draft.historyFloor = versions.last;
-      }
-    }
-  }
-
-  async #change(edit: (draft: Manifest) => void): Promise<void> {
-    const { manifest, latch, damage } = this.#context;
-    let saved = 0;
-    try {
-      await manifest.change((draft) => {
-        edit(draft);
-        this.#putDamage(draft);
-        saved = damage.changes;
-      });
-    } catch (cause) {
-      if (!(cause instanceof ManifestUncertainError)) throw await this.#writeFailed(cause);
-      latch.close("a change of the manifest failed", cause);
-      throw latch.readOnly();
-    }
-    damage.markSaved(saved);
   }
 
   /** Takes a failed append back, durably; closes the latch if that is not possible. */
@@ -399,13 +352,6 @@ export class Log {
       latch.close("a failed append could not be taken back", { cause, error });
       throw latch.uncertain();
     }
-  }
-
-  async #writeFailed(cause: unknown): Promise<KvixError> {
-    if (cause instanceof KvixError) return cause;
-    if (!isDiskFull(cause)) return new KvixError("WRITE_FAILED", "", { cause });
-    await this.#context.space.exhausted().catch(() => undefined);
-    return new KvixError("NO_SPACE", "", { cause });
   }
 }
 

@@ -15,6 +15,7 @@ export class OpenProgress {
   /** Entries offered to the index so far. */
   entries = 0;
   wasClean = false;
+  fromCheckpoint = false;
   segmentsFromHints = 0;
   segmentsScanned = 0;
   bytesScanned = 0;
@@ -47,12 +48,12 @@ export class OpenProgress {
       segments: this.#segments,
       segmentsFromHints: this.segmentsFromHints,
       segmentsScanned: this.segmentsScanned,
+      fromCheckpoint: this.fromCheckpoint,
       entriesLoaded: this.entries,
       bytesScanned: this.bytesScanned,
       tornBytesCut: this.tornBytesCut,
       bytesWrittenAgain: this.bytesWrittenAgain,
       strayFiles,
-      fromCheckpoint: false,
     };
   }
 }

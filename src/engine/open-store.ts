@@ -10,9 +10,21 @@ import type { ManifestFile } from "../storage/manifest-file.js";
 import { SegmentSet } from "../storage/segment-set.js";
 import { AcceptedState } from "./accepted-state.js";
 import { Answerer } from "./answerer.js";
+import {
+  CHECKPOINT_KEYS_MIN,
+  type CheckpointSaver,
+  dropCheckpoints,
+  saveCheckpoint,
+} from "./checkpoint.js";
 import { type CompactionSeams, setUpCompaction } from "./compaction/setup.js";
 import { DamageRegister } from "./damage.js";
-import { findStrayFiles, holdDirectories, openFailed, openManifest } from "./directories.js";
+import {
+  findStrayFiles,
+  holdDirectories,
+  openFailed,
+  openManifest,
+  type StrayFiles,
+} from "./directories.js";
 import { DiskSpace } from "./disk-space.js";
 import { Evaluator } from "./evaluator.js";
 import { GroupWriter } from "./group-writer.js";
@@ -22,6 +34,7 @@ import { Latch } from "./latch.js";
 import { LocalStore, type StoreParts } from "./local-store.js";
 import { Log } from "./log.js";
 import { LogReaders } from "./log-readers.js";
+import { ManifestKeeper } from "./manifest-keeper.js";
 import { resolveStoreOptions, type StoreOptions, type StoreOptionsInput } from "./options.js";
 import { Pins } from "./pins.js";
 import { Publisher } from "./publisher.js";
@@ -41,6 +54,12 @@ const SEED_BYTES = 16;
 /** The cache of records takes at most this part of the memory: there is an index to hold, too. */
 const CACHE_MEMORY_SHARE = 16;
 
+/** Where tests put something of their own. */
+export interface StoreSeams extends CompactionSeams {
+  /** How many keys are worth a checkpoint. */
+  readonly checkpointKeysMin?: number | undefined;
+}
+
 /**
  * Opens the store in `dataDir`, or makes one. Throws OPTION_INVALID,
  * STORE_LOCKED, LOCK_UNAVAILABLE, FORMAT_TOO_NEW, STORE_MISMATCH,
@@ -49,26 +68,34 @@ const CACHE_MEMORY_SHARE = 16;
 export async function openStore(
   input: StoreOptionsInput,
   host: Host,
-  seams: CompactionSeams = {},
+  seams: StoreSeams = {},
 ): Promise<LocalStore> {
   const options = resolveStoreOptions(input);
   const { directories, locks } = await holdDirectories(host, options);
   const segments = new SegmentSet();
   try {
     const manifest = await openManifest(host, directories, options);
-    const keydir = new Keydir({ seed: host.entropy.bytes(SEED_BYTES) });
+    const empty = new Keydir({ seed: host.entropy.bytes(SEED_BYTES) });
     const damage = new DamageRegister();
     const pool = new FilePool(host.files, options.openFilesMax);
-    const context = { host, directories, manifest, keydir, damage, options, pool, segments };
+    const context = { host, directories, manifest, keydir: empty, damage, options, pool, segments };
     const found = await recover(context);
+    const { keydir } = found;
     const stray = await findStrayFiles(host, directories, manifest.current);
     if (stray.names.length > 0) {
       host.log.warn({ files: stray.names }, "files that are not the store's are left alone");
     }
-    const world = { ...context, found };
-    const parts = assemble(world, stray.ids, seams);
+    const world = { ...context, keydir, found };
+    const parts = assemble(world, stray, seams);
     const openStats = found.progress.toStats(stray.names);
-    return new LocalStore({ ...parts, locks, openStats });
+    const closing = { host, directories, storeId: manifest.current.storeId, segments };
+    const { checkpointKeysMin = CHECKPOINT_KEYS_MIN } = seams;
+    const save: CheckpointSaver = async () =>
+      // An index that names what a compaction has removed is good for this session only.
+      keydir.count < checkpointKeysMin || parts.steps.isIndexBehind
+        ? undefined
+        : await saveCheckpoint(closing, keydir);
+    return new LocalStore({ ...parts, locks, openStats, saveCheckpoint: save });
   } catch (error) {
     for (const segment of segments) await segment.file?.close();
     for (const lock of locks) await lock.release();
@@ -91,9 +118,9 @@ interface OpenedWorld {
 
 function assemble(
   world: OpenedWorld,
-  strayIds: ReadonlySet<number>,
-  seams: CompactionSeams,
-): Omit<StoreParts, "locks" | "openStats"> {
+  { ids: strayIds, checkpoints }: StrayFiles,
+  seams: StoreSeams,
+): Omit<StoreParts, "locks" | "openStats" | "saveCheckpoint"> {
   const { host, options, directories, manifest, keydir, damage, pool, segments, found } = world;
   const { clock, log: hostLog } = host;
   const latch = new Latch(hostLog);
@@ -108,11 +135,12 @@ function assemble(
   const { segmentPrefix } = options;
   const names = { clock, directories, manifest, segments, segmentPrefix, strayIds };
   const namer = new SegmentNamer(names);
+  const keeper = new ManifestKeeper({ host, manifest, latch, damage, space });
   const log = new Log(
     {
       host,
       directories,
-      manifest,
+      keeper,
       segments,
       pool,
       versions,
@@ -121,7 +149,10 @@ function assemble(
       damage,
       namer,
       segmentBytesMax: options.segmentBytesMax,
-      onBegun: () => void remover.clearLeftovers(),
+      onBegun: async () => {
+        await dropCheckpoints({ host, directories }, checkpoints);
+        void remover.clearLeftovers();
+      },
       onSealed: (segment) => hints.add(segment),
     },
     found,
@@ -173,14 +204,14 @@ function assemble(
   });
   const { compactor, steps, remover } = setUpCompaction({
     ...world,
-    ...{ hints, publisher, versions, latch, log, queue, space, namer, logReaders },
+    ...{ hints, publisher, versions, latch, log, keeper, queue, space, namer, logReaders },
     readers: pins,
     seams,
   });
   const upkeep = new Upkeep(clock, keydir, () => queue.isBusy);
   upkeep.kick();
   for (const segment of found.withoutHint) hints.add(segment);
-  damage.onNews = () => log.saveDamageSoon();
+  damage.onNews = () => keeper.saveDamageSoon();
   space.onFull = () => compactor.nudge();
   const { newestTimestampMs } = found;
   const isIdle = (): boolean => queue.waitingCalls === 0 && !latch.isClosed;
@@ -205,7 +236,7 @@ function assemble(
     upkeep,
     compactor,
     steps,
-    newestTimestampMs,
+    newestTimestampMs: () => Math.max(newestTimestampMs, evaluator.newestTimestampMs),
     sweepWith: (expire) => new Sweep({ ...sweepContext, expire }),
   };
 }

@@ -38,6 +38,7 @@ export class Publisher {
       if (known !== NO_ENTRY) this.undo.replaced(known, version);
     }
     if (entry.flags !== 0) {
+      segment.coverTombstone(version, length);
       const known = keydir.findIn(source, keyStart, keyEnd);
       if (known !== NO_ENTRY) {
         this.#segments

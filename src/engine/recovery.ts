@@ -2,8 +2,9 @@
  * From the bytes on disk to an index: what a store is after it was opened is a
  * function of them alone (V8).
  *
- *   manifest -> every sealed segment, by its hint if that is sound, else by its
- *   frames -> the active segment, by its frames -> torn tail cut, last group
+ *   manifest -> after a clean close: the checkpoint, if that is beyond doubt
+ *            -> else every sealed segment, by its hint if that is sound, else by
+ *   its frames -> the active segment, by its frames -> torn tail cut, last group
  *   written again and synced
  *
  * Nothing is changed on disk before all of it is read and, under "strict",
@@ -25,6 +26,7 @@ import type { ManifestFile } from "../storage/manifest-file.js";
 import { Segment, SegmentName } from "../storage/segment.js";
 import { checksumOf } from "../storage/segment-scan.js";
 import type { SegmentSet } from "../storage/segment-set.js";
+import { openCheckpoint } from "./checkpoint.js";
 import { type DamageRegister, damageFromMessage } from "./damage.js";
 import { IndexLoader } from "./index-loader.js";
 import type { Keydir } from "./keydir/keydir.js";
@@ -50,6 +52,8 @@ export interface RecoveryContext {
 
 /** What recovery found. */
 export interface Recovered {
+  /** The index: the one that was to be filled, or that of the checkpoint. */
+  readonly keydir: Keydir;
   readonly active: Segment | undefined;
   readonly sealFirst: boolean;
   /** The first version that may be given. */
@@ -61,7 +65,7 @@ export interface Recovered {
   readonly progress: OpenProgress;
 }
 
-/** Reads a store into `keydir`. Throws FORMAT_TOO_NEW, STORE_DAMAGED, INDEX_LIMIT_TOO_SMALL. */
+/** Reads a store. Throws FORMAT_TOO_NEW, STORE_DAMAGED, INDEX_LIMIT_TOO_SMALL. */
 export async function recover(context: RecoveryContext): Promise<Recovered> {
   return await new Recovery(context).run();
 }
@@ -84,8 +88,8 @@ class Recovery {
   }
 
   async run(): Promise<Recovered> {
-    const { manifest, damage, options } = this.#context;
-    let active: Segment | undefined;
+    const { manifest, damage, options, keydir } = this.#context;
+    const segments: Segment[] = [];
     for (const listed of manifest.current.segments) {
       const isLive =
         listed.state === SegmentState.ACTIVE ||
@@ -95,21 +99,49 @@ class Recovery {
       const segment = await this.#open(listed);
       this.#segments.add(segment);
       this.#rememberDamage(segment);
-      if (listed.state === SegmentState.ACTIVE) active = segment;
-      else await this.#readSealed(segment);
+      segments.push(segment);
+    }
+    const active = segments.find(({ isSealed }) => !isSealed);
+    this.#progress.wasClean = manifest.current.clean !== undefined;
+    const restored = await this.#openCheckpoint();
+    if (restored !== undefined) {
+      if (options.recovery === "strict" && damage.count > 0) throw this.#refusal();
+      return this.#result(restored, active, undefined);
+    }
+    for (const segment of segments) {
+      if (segment.isSealed) await this.#readSealed(segment);
       this.#progress.entries = this.#loader.entries;
       this.#progress.segmentDone();
     }
     const tail = active === undefined ? undefined : await this.#readActive(active);
     this.#progress.entries = this.#loader.entries;
     this.#loader.finish();
-    this.#progress.wasClean = manifest.current.clean !== undefined;
     if (options.recovery === "strict" && damage.count > 0) throw this.#refusal();
     if (active !== undefined && tail !== undefined) await this.#mendTail(active, tail);
-    return this.#result(active, tail);
+    return this.#result(keydir, active, tail);
   }
 
-  #result(active: Segment | undefined, tail: ActiveTail | undefined): Recovered {
+  /** The index of the checkpoint, if there is one beyond doubt; then no segment is read. */
+  async #openCheckpoint(): Promise<Keydir | undefined> {
+    const { host, directories, manifest, options } = this.#context;
+    const { clean, storeId } = manifest.current;
+    if (clean === undefined) return undefined;
+    const context = { host, directories, storeId, segments: this.#segments };
+    const keydir = await openCheckpoint(context, clean, options.indexBytesMax);
+    if (keydir === undefined) return undefined;
+    const files = await host.files.list(directories.segments);
+    const names = new Set(files.map(({ name }) => name));
+    for (const segment of this.#segments) {
+      this.#highestVersion = Math.max(this.#highestVersion, segment.highestVersion);
+      if (segment.isSealed && !names.has(segment.name.hintName)) this.#withoutHint.push(segment);
+    }
+    this.#progress.fromCheckpoint = true;
+    this.#progress.entries = keydir.count;
+    host.log.info({ keys: keydir.count }, "the index was taken from the checkpoint");
+    return keydir;
+  }
+
+  #result(keydir: Keydir, active: Segment | undefined, tail: ActiveTail | undefined): Recovered {
     const { clean, versionMark, historyFloor } = this.#context.manifest.current;
     const mark = Number(versionMark);
     const cleanTimestampMs = Number((clean?.newestTimestamp ?? 0n) / NS_PER_MS);
@@ -121,6 +153,7 @@ class Recovery {
     const firstLost = Math.max(this.#highestVersion, Number(historyFloor)) + 1;
     const isLost = clean === undefined && nextVersion > firstLost;
     return {
+      keydir,
       active,
       sealFirst: tail?.sealFirst ?? false,
       nextVersion,
@@ -203,22 +236,26 @@ class Recovery {
   }
 
   #loadBlock(segment: Segment, block: HintBlock): void {
-    let keyStart = 0;
+    // One object for all entries: the loader keeps nothing of it.
+    const entry = {
+      source: block.keys,
+      keyStart: 0,
+      keyEnd: 0,
+      offset: 0,
+      length: 0,
+      version: 0,
+      expiresAtMs: 0,
+      isTombstone: false,
+    };
     for (let index = 0; index < block.count; index += 1) {
-      const keyEnd = keyStart + (block.keyLengths[index] as number);
-      this.#loader.load(segment, {
-        source: block.keys,
-        keyStart,
-        keyEnd,
-        offset: block.offsets[index] as number,
-        length: block.lengths[index] as number,
-        version:
-          (block.versionsHigh[index] as number) * 2 ** 32 + (block.versionsLow[index] as number),
-        expiresAtMs:
-          (block.expiriesHigh[index] as number) * 2 ** 32 + (block.expiriesLow[index] as number),
-        isTombstone: ((block.flags[index] as number) & HintFlag.TOMBSTONE) !== 0,
-      });
-      keyStart = keyEnd;
+      entry.keyEnd = entry.keyStart + block.keyLengths[index]!;
+      entry.offset = block.offsets[index]!;
+      entry.length = block.lengths[index]!;
+      entry.version = block.versionsHigh[index]! * 2 ** 32 + block.versionsLow[index]!;
+      entry.expiresAtMs = block.expiriesHigh[index]! * 2 ** 32 + block.expiriesLow[index]!;
+      entry.isTombstone = (block.flags[index]! & HintFlag.TOMBSTONE) !== 0;
+      this.#loader.load(segment, entry);
+      entry.keyStart = entry.keyEnd;
     }
   }
 

@@ -19,13 +19,13 @@ export interface OpenStats {
   readonly segments: number;
   readonly segmentsFromHints: number;
   readonly segmentsScanned: number;
+  /** Whether the index was taken from the checkpoint of a clean close. */
+  readonly fromCheckpoint: boolean;
   readonly entriesLoaded: number;
   readonly bytesScanned: number;
   readonly tornBytesCut: number;
   readonly bytesWrittenAgain: number;
   readonly strayFiles: readonly string[];
-  /** Whether the index came from the checkpoint, so that no sealed segment had to be loaded. */
-  readonly fromCheckpoint: boolean;
 }
 
 /** Bytes known to be damaged. */

@@ -110,6 +110,7 @@ export class SegmentCheck {
     };
     try {
       const { length } = await new SegmentReader(reading, sink, this.#damage).read();
+      loader.flush();
       if (length < fileLength)
         this.#add("TORN_TAIL", { offset: length, length: fileLength - length });
       return true;

@@ -189,13 +189,13 @@ function openingOf({ open }: StoreStats) {
   return {
     duration: durationFromMs(Math.round(open.milliseconds)),
     wasClean: open.wasClean,
+    fromCheckpoint: open.fromCheckpoint,
     segmentsFromHints: open.segmentsFromHints,
     segmentsScanned: open.segmentsScanned,
     scannedBytes: BigInt(open.bytesScanned),
     tornBytesCut: BigInt(open.tornBytesCut),
     rewrittenBytes: BigInt(open.bytesWrittenAgain),
     strayFiles: open.strayFiles.slice(0, STRAY_FILES_NAMED_MAX),
-    fromCheckpoint: open.fromCheckpoint,
   };
 }
 

@@ -8,10 +8,11 @@
  *     MANIFEST.prev     the one before      RESERVE  zeros, for a full disk
  *     MANIFEST.damaged  kept by a repair    {prefix}_{id:05}_{timestamp}.seg
  *     MANIFEST.tmp      being written       {prefix}_{id:05}_{timestamp}.hint
- *                                           *.tmp    being written
+ *     CHECKPOINT        the index           *.tmp    being written
+ *     CHECKPOINT.tmp    being written
  *
- * kvix removes only what the manifest calls pending or removed and its own
- * *.tmp; every other file is reported and kept (V9).
+ * kvix removes only what the manifest calls pending or removed, a checkpoint
+ * that it does not name, and its own *.tmp; every other file is reported and kept (V9).
  */
 import { join } from "node:path";
 import { parseSegmentFileName } from "../format/segment-name.js";
@@ -19,6 +20,8 @@ import type { DirectoryEntry } from "../host/file-system.js";
 
 /** The names of the files that are not segments. */
 export const FileName = {
+  checkpoint: "CHECKPOINT",
+  checkpointTemporary: "CHECKPOINT.tmp",
   lock: "LOCK",
   manifest: "MANIFEST",
   manifestPrevious: "MANIFEST.prev",

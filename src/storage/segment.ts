@@ -67,13 +67,18 @@ export class Segment {
   checksum: number;
   /** Bytes of frames that the index points at. */
   liveBytes = 0;
+  /**
+   * Bytes of tombstone frames. Those that a later write of the same key in this
+   * segment has superseded may count or not: a hint does not list them. So it is
+   * never less than the bytes of those that may still hide something.
+   */
+  tombstoneBytes = 0;
+  /** The highest version of the tombstones counted; 0: there are none. */
+  highestTombstone = 0;
   lowestVersion = 0;
   highestVersion = 0;
   /** When its newest frame was accepted, in Unix milliseconds; 0: it has none. */
   newestTimestampMs = 0;
-  /** Bytes of tombstones in it, and the highest version of one; 0: there is none. */
-  tombstoneBytes = 0;
-  highestTombstone = 0;
   /** A compaction has replaced it: no part of the store, though readers may still be in it. */
   isRemoved = false;
   /** How far a compaction has judged its records; undefined: none is reading it. */

@@ -4,9 +4,8 @@
  */
 import { strict as assert } from "node:assert";
 import { KvixError } from "../../src/base/kvix-error.js";
-import type { CompactionSeams } from "../../src/engine/compaction/setup.js";
 import type { LocalStore } from "../../src/engine/local-store.js";
-import { openStore } from "../../src/engine/open-store.js";
+import { openStore, type StoreSeams } from "../../src/engine/open-store.js";
 import type { StoreOptionsInput } from "../../src/engine/options.js";
 import type { Durability, Expiry, TouchExpiry } from "../../src/engine/store.js";
 import { compact } from "./compaction-rig.js";
@@ -44,7 +43,7 @@ export class CrashRun {
   oracle = new DurabilityOracle();
   readonly options: StoreOptionsInput;
   /** What every opening is given. */
-  seams: CompactionSeams = {};
+  seams: StoreSeams = {};
   /** Set when the crash has happened. */
   hasCrashed = false;
   #store: LocalStore | undefined;

@@ -344,11 +344,11 @@ const emptyStats: StoreStats = {
     segments: 0,
     segmentsFromHints: 0,
     segmentsScanned: 0,
+    fromCheckpoint: false,
     entriesLoaded: 0,
     bytesScanned: 0,
     tornBytesCut: 0,
     bytesWrittenAgain: 0,
     strayFiles: [],
-    fromCheckpoint: false,
   },
 };

@@ -18,8 +18,8 @@ import { type Segment, SegmentName } from "../../storage/segment.js";
 import type { SegmentSet } from "../../storage/segment-set.js";
 import type { DiskSpace } from "../disk-space.js";
 import type { Latch } from "../latch.js";
-import type { Log } from "../log.js";
 import { dropFromManifest } from "../manifest-edits.js";
+import type { ManifestKeeper } from "../manifest-keeper.js";
 
 /** How long a run waits for the victims of a step before it takes the next. */
 const PATIENCE_MS = 1000;
@@ -36,7 +36,7 @@ export interface RemoverContext {
   readonly directories: StoreDirectories;
   readonly manifest: ManifestFile;
   readonly segments: SegmentSet;
-  readonly log: Log;
+  readonly keeper: ManifestKeeper;
   readonly latch: Latch;
   readonly readers: Readers;
   readonly space: DiskSpace;
@@ -175,6 +175,6 @@ export class Remover {
 
   async #drop(names: readonly SegmentName[]): Promise<void> {
     const timestamps = new Set(names.map(({ timestampNs }) => timestampNs));
-    await this.#context.log.changeManifest((draft) => dropFromManifest(draft, timestamps));
+    await this.#context.keeper.change((draft) => dropFromManifest(draft, timestamps));
   }
 }

@@ -21,10 +21,11 @@ import type { Versions } from "../versions.js";
 import type { WriteQueue } from "../write-queue.js";
 import type { Candidates } from "./candidates.js";
 import type { CompactionRun, RunEnd, RunReport } from "./compactor.js";
+import { orStopped, StepStopped } from "./copier-link.js";
 import { IndexDisagrees } from "./judge.js";
 import type { Choice, PolicyInput } from "./policy.js";
 import type { Remover } from "./remover.js";
-import { orStopped, StepStopped, type Steps, VictimUnreadable } from "./step.js";
+import { type Steps, VictimUnreadable } from "./step.js";
 
 const MiB = 1024 * 1024;
 /** Dead bytes below this are not worth a run of their own, nor a sealing. */

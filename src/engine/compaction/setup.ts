@@ -12,6 +12,7 @@ import type { Keydir } from "../keydir/keydir.js";
 import type { Latch } from "../latch.js";
 import type { Log } from "../log.js";
 import type { LogReaders } from "../log-readers.js";
+import type { ManifestKeeper } from "../manifest-keeper.js";
 import type { StoreOptions } from "../options.js";
 import type { Publisher } from "../publisher.js";
 import { RETENTION_BYTES_MAX, retainedSegments } from "../retention.js";
@@ -41,6 +42,7 @@ export interface CompactionParts {
   readonly versions: Versions;
   readonly latch: Latch;
   readonly log: Log;
+  readonly keeper: ManifestKeeper;
   readonly queue: WriteQueue;
   readonly space: DiskSpace;
   readonly namer: SegmentNamer;

@@ -16,32 +16,28 @@
  *  3. It commits only if every byte that lives in a victim is accounted for.
  *  4. Victims leave when the index names none of them and their readers are gone.
  */
-import { KvixError } from "../../base/kvix-error.js";
 import type { File } from "../../host/file-system.js";
 import type { Host } from "../../host/host.js";
-import type { Message, RunningWorker } from "../../host/worker.js";
 import type { FilePool } from "../../storage/file-pool.js";
 import type { StoreDirectories } from "../../storage/layout.js";
 import { Segment, type SegmentName } from "../../storage/segment.js";
 import { findFrame } from "../../storage/segment-scan.js";
 import type { SegmentSet } from "../../storage/segment-set.js";
 import type { DamageRegister } from "../damage.js";
-import { type DiskSpace, isDiskFull } from "../disk-space.js";
 import type { Keydir } from "../keydir/keydir.js";
 import type { Latch } from "../latch.js";
-import type { Log } from "../log.js";
 import type { LogReaders } from "../log-readers.js";
 import { addPendingOutput, commitCompaction } from "../manifest-edits.js";
+import type { ManifestKeeper } from "../manifest-keeper.js";
 import type { SegmentNamer } from "../segment-namer.js";
 import type { WriteQueue } from "../write-queue.js";
 import type { Candidates, TombstoneFacts } from "./candidates.js";
 import type { RunReport } from "./compactor.js";
-import { workerJob } from "./copier.js";
+import { CopierLink, orStopped, StepStopped } from "./copier-link.js";
 import {
   type Copied,
   type Damaged,
   type Examined,
-  type Failed,
   type JudgeRequest,
   refOf,
 } from "./copier-orders.js";
@@ -62,9 +58,8 @@ export interface StepContext {
   readonly pool: FilePool;
   readonly keydir: Keydir;
   readonly queue: WriteQueue;
-  readonly log: Log;
+  readonly keeper: ManifestKeeper;
   readonly latch: Latch;
-  readonly space: DiskSpace;
   readonly damage: DamageRegister;
   readonly namer: SegmentNamer;
   readonly candidates: Candidates;
@@ -87,9 +82,6 @@ interface FinishedCopy {
   readonly victims: readonly Segment[];
 }
 
-/** Thrown when a step was told to stop; it has left nothing that counts. */
-export class StepStopped extends Error {}
-
 /** Thrown when a victim is damaged: it is kept as it is. */
 export class VictimUnreadable extends Error {
   readonly segment: Segment;
@@ -103,8 +95,8 @@ export class VictimUnreadable extends Error {
 /** Takes steps, one at a time. */
 export class Steps {
   readonly #context: StepContext;
+  readonly #copier: CopierLink;
   readonly #ended = new AbortController();
-  #worker: RunningWorker | undefined;
   /** What is left to do of a step that took effect. */
   #finishing: Promise<void> = Promise.resolve();
   /** The step whose output the index does not name altogether yet. */
@@ -112,6 +104,7 @@ export class Steps {
 
   constructor(context: StepContext) {
     this.#context = context;
+    this.#copier = new CopierLink(context.host);
   }
 
   /**
@@ -126,11 +119,14 @@ export class Steps {
     await this.#untilFinished(signal);
   }
 
+  /** Whether the index still names segments that are no part of the store. */
+  get isIndexBehind(): boolean {
+    return this.#unfinished !== undefined;
+  }
+
   /** Lets the thread go, at the end of a run. */
-  async release(): Promise<void> {
-    const worker = this.#worker;
-    this.#worker = undefined;
-    await worker?.stop();
+  release(): Promise<void> {
+    return this.#copier.release();
   }
 
   /** The store closes: what is not done is left to the next opening. */
@@ -160,11 +156,11 @@ export class Steps {
 
   /** Copies what lives in the victims, and removes them. Throws VictimUnreadable. */
   async copy(victims: readonly Segment[], signal: AbortSignal, tally: StepTally): Promise<void> {
-    const { log, namer } = this.#context;
+    const { keeper, namer } = this.#context;
     tally.phase("copying");
     const name = namer.take();
     try {
-      await log.changeManifest((draft) => addPendingOutput(draft, name));
+      await keeper.change((draft) => addPendingOutput(draft, name));
     } finally {
       namer.settle(name);
     }
@@ -190,11 +186,10 @@ export class Steps {
   /** Bytes of tombstones in a segment that hide nothing. */
   async examine(segment: Segment, facts: TombstoneFacts, signal: AbortSignal): Promise<number> {
     const subject = refOf(segment);
-    const answer = await this.#ask(
+    const answer = await this.#copier.ask(
       { kind: "examine", subject, ...this.#store(), ...facts },
       signal,
     );
-    if (answer["kind"] !== "examined") throw this.#failed(answer as unknown as Failed);
     return (answer as unknown as Examined).droppableBytes;
   }
 
@@ -214,7 +209,7 @@ export class Steps {
       ...this.#store(),
       ...candidates.tombstoneFacts(victims, isWorthIt),
     };
-    let answer = await this.#ask(order, signal);
+    let answer = await this.#copier.ask(order, signal);
     let keptBefore = 0;
     while (answer["kind"] === "judge") {
       const request = answer as unknown as JudgeRequest;
@@ -224,10 +219,9 @@ export class Steps {
       keptBefore = kept;
       const keep = await judgeSlice(request, victims[request.victim]!, keydir, pacer);
       tally.read(request.bytesRead);
-      answer = await this.#ask({ kind: "verdict", keep }, signal);
+      answer = await this.#copier.ask({ kind: "verdict", keep }, signal);
     }
     if (answer["kind"] === "copied") return answer as unknown as Copied;
-    if (answer["kind"] !== "damaged") throw this.#failed(answer as unknown as Failed);
     const { victim, offset } = answer as unknown as Damaged;
     throw await this.#unreadable(victims[victim]!, offset);
   }
@@ -270,10 +264,10 @@ export class Steps {
 
   /** The change that a step takes effect by. Readers of the log hear of a floor before it rises. */
   async #commitManifest(output: Segment | undefined, victims: readonly Segment[]): Promise<void> {
-    const { log, logReaders } = this.#context;
+    const { keeper, logReaders } = this.#context;
     const reached = victims.filter(({ isLog }) => isLog).map((each) => each.highestVersion);
     if (reached.length > 0) logReaders.beforeFloorRises(Math.max(...reached));
-    await log.changeManifest((draft) => commitCompaction(draft, output, victims));
+    await keeper.change((draft) => commitCompaction(draft, output, victims));
   }
 
   /** All has died meanwhile: the victims go, and the output does not come. */
@@ -335,25 +329,9 @@ export class Steps {
     await this.#context.remover.untilGone(victims, signal);
   }
 
-  async #ask(message: Message, signal: AbortSignal): Promise<Message> {
-    if (signal.aborted) throw new StepStopped();
-    const { host } = this.#context;
-    this.#worker ??= host.workers.start(workerJob, host.files);
-    this.#worker.post(message);
-    const answer = await orStopped(this.#worker.receive(), signal);
-    if (answer === undefined) throw new Error("the copying thread has ended");
-    return answer;
-  }
-
   #store() {
     const { storeId, directories } = this.#context;
     return { storeId, directories };
-  }
-
-  #failed({ message, code }: Failed): Error {
-    const cause = Object.assign(new Error(message), { code });
-    if (!isDiskFull(cause)) return cause;
-    return new KvixError("NO_SPACE", "a compaction ran out of disk", { cause });
   }
 
   /** Damage is remembered, and the victim with it: its bytes are all there is of some records. */
@@ -392,14 +370,4 @@ function segmentFrom(name: SegmentName, file: File, copied: Copied): Segment {
 
 function bytesOf(segments: readonly Segment[]): number {
   return segments.reduce((sum, { length }) => sum + length, 0);
-}
-
-/** What a promise gives; throws StepStopped as soon as `signal` aborts. */
-export function orStopped<Result>(promise: Promise<Result>, signal: AbortSignal): Promise<Result> {
-  if (signal.aborted) return Promise.reject(new StepStopped());
-  return new Promise((resolve, reject) => {
-    const stop = (): void => reject(new StepStopped());
-    signal.addEventListener("abort", stop, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
-  });
 }

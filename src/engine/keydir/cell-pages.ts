@@ -18,6 +18,7 @@
  *   3. Of each size at most one page is empty; trim() gives that back too.
  */
 import { KvixError } from "../../base/kvix-error.js";
+import { append, bytesOf } from "./page-bytes.js";
 
 /** log2 of the cell numbers of a page. */
 export const CELL_PAGE_SHIFT = 13;
@@ -47,6 +48,25 @@ interface SizeClass {
   pages: number;
   /** Cells that are free, or were never used, in pages on the list. */
   room: number;
+}
+
+/** The cells beside their pages, for a checkpoint: by page, by size, and what belongs to neither. */
+export interface CellPagesImage {
+  readonly cellWords: readonly number[];
+  readonly capacity: readonly number[];
+  readonly used: readonly number[];
+  readonly live: readonly number[];
+  readonly fresh: readonly number[];
+  readonly free: readonly number[];
+  readonly next: readonly number[];
+  readonly previous: readonly number[];
+  readonly state: readonly number[];
+  readonly absent: readonly number[];
+  readonly condemned: readonly number[];
+  readonly classes: readonly SizeClass[];
+  readonly victim: number;
+  readonly count: number;
+  readonly liveCount: number;
 }
 
 /** The cells. */
@@ -215,6 +235,55 @@ export class CellPages {
         this.#withdraw(page, sizeClass);
       }
     }
+  }
+
+  /** Adds the bytes of the pages that exist to `pages`, in the order of their numbers. */
+  save(pages: Uint8Array[]): CellPagesImage {
+    for (const page of this.pages) if (page.length > 0) pages.push(bytesOf(page));
+    return {
+      cellWords: this.cellWords,
+      capacity: this.#capacity,
+      used: this.#used,
+      live: this.#live,
+      fresh: this.#fresh,
+      free: this.#free,
+      next: this.#next,
+      previous: this.#previous,
+      state: this.#state,
+      absent: this.#absent,
+      condemned: this.#condemned,
+      classes: this.#classes.filter((sizeClass) => sizeClass !== undefined),
+      victim: this.#victim,
+      count: this.#count,
+      liveCount: this.#liveCount,
+    };
+  }
+
+  /** Makes the cells, none yet, what `image` says; the pages are added to `pages`, to be filled. */
+  restore(image: CellPagesImage, pages: Uint8Array[]): void {
+    const absent = new Set(image.absent);
+    for (const [page, cellWords] of image.cellWords.entries()) {
+      const bytes = (LIVE_WORDS + image.capacity[page]! * cellWords) * 4;
+      const words = absent.has(page) ? ABSENT : new Int32Array(new SharedArrayBuffer(bytes));
+      this.pages.push(words);
+      this.#bytes += words.byteLength;
+      if (words.length > 0) pages.push(bytesOf(words));
+    }
+    append(this.cellWords, image.cellWords);
+    append(this.#capacity, image.capacity);
+    append(this.#used, image.used);
+    append(this.#live, image.live);
+    append(this.#fresh, image.fresh);
+    append(this.#free, image.free);
+    append(this.#next, image.next);
+    append(this.#previous, image.previous);
+    append(this.#state, image.state);
+    append(this.#absent, image.absent);
+    append(this.#condemned, image.condemned);
+    for (const sizeClass of image.classes) this.#classes[sizeClass.cellWords] = { ...sizeClass };
+    this.#victim = image.victim;
+    this.#count = image.count;
+    this.#liveCount = image.liveCount;
   }
 
   #classOf(bytes: number): SizeClass {

@@ -10,6 +10,7 @@
  */
 import { NO_ENTRY } from "./entry-table.js";
 import type { KeyTable } from "./key-table.js";
+import { bytesOf } from "./page-bytes.js";
 import type { StepMeter } from "./step-meter.js";
 
 const CHUNK_ENTRIES = 512;
@@ -84,6 +85,22 @@ export class CollisionList {
     chunk.count--;
     this.#count--;
     if (chunk.count === 0) this.#chunks.splice(index, 1);
+  }
+
+  /** Adds the chunks to `pages`; answers how many entries each has. */
+  save(pages: Uint8Array[]): readonly number[] {
+    for (const { entries } of this.#chunks) pages.push(bytesOf(entries));
+    return this.#chunks.map(({ count }) => count);
+  }
+
+  /** Makes the list, which is new, one of such chunks; they are added to `pages`, to be filled. */
+  restore(counts: readonly number[], pages: Uint8Array[]): void {
+    for (const count of counts) {
+      const chunk = { ...newChunk(), count };
+      this.#chunks.push(chunk);
+      this.#count += count;
+      pages.push(bytesOf(chunk.entries));
+    }
   }
 
   /** The last chunk whose first key is not above this one; the first if there is none. */

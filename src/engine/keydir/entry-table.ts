@@ -18,8 +18,8 @@
  *
  * Numbers above 32 bits are split in two: no bigint, exact to 2^48 - 1.
  */
-import { CELL_PAGE_SHIFT, CellPages, LIVE_WORDS } from "./cell-pages.js";
-import { ExpiryBounds } from "./expiry-bounds.js";
+import { CELL_PAGE_SHIFT, CellPages, type CellPagesImage, LIVE_WORDS } from "./cell-pages.js";
+import { ExpiryBounds, type ExpiryBoundsImage } from "./expiry-bounds.js";
 
 /** What a look-up answers when there is no such key. */
 export const NO_ENTRY = 0xffffffff;
@@ -30,6 +30,13 @@ export const KEY_WORD = 6;
 
 const PLACES = 1 << CELL_PAGE_SHIFT;
 const HIGH = 0x1_0000_0000;
+
+/** The entries beside their pages, for a checkpoint. */
+export interface EntryTableImage {
+  readonly cells: CellPagesImage;
+  readonly expiry: ExpiryBoundsImage;
+  readonly expiring: number;
+}
 
 /** The entries and their keys. */
 export class EntryTable {
@@ -192,6 +199,22 @@ export class EntryTable {
   trim(): void {
     this.cells.trim();
     if (this.cells.count === 0) this.expiry.clear();
+  }
+
+  /** Adds the bytes of all pages to `pages`. */
+  save(pages: Uint8Array[]): EntryTableImage {
+    return {
+      cells: this.cells.save(pages),
+      expiry: this.expiry.save(pages),
+      expiring: this.#expiring,
+    };
+  }
+
+  /** Makes the table, which is new, what `image` says; its pages are added to `pages`, to be filled. */
+  restore(image: EntryTableImage, pages: Uint8Array[]): void {
+    this.cells.restore(image.cells, pages);
+    this.expiry.restore(image.expiry, pages);
+    this.#expiring = image.expiring;
   }
 
   #word(entry: number, word: number): number {

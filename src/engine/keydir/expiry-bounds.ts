@@ -8,12 +8,22 @@
  * that costs one look. It is never too high.
  */
 
+import { bytesOf } from "./page-bytes.js";
+
 /** Entries under one bound. */
 export const EXPIRY_BLOCK_ENTRIES = 256;
 const BLOCK_SHIFT = 8;
 const BLOCKS = 32;
 const PAGE_SHIFT = 13;
 const NONE = new Float64Array(0);
+
+/** The bounds beside those of the blocks, for a checkpoint. */
+export interface ExpiryBoundsImage {
+  /** By page; null: Infinity. */
+  readonly pages: readonly (number | null)[];
+  /** The pages that have bounds of blocks. */
+  readonly filled: readonly number[];
+}
 
 /** The bounds, in Unix milliseconds; Infinity where nothing expires. */
 export class ExpiryBounds {
@@ -73,6 +83,35 @@ export class ExpiryBounds {
     let soonest = Number.POSITIVE_INFINITY;
     for (const bound of blocks) if (bound < soonest) soonest = bound;
     this.#pages[page] = soonest;
+  }
+
+  /** Adds the bounds of blocks to `pages`. */
+  save(pages: Uint8Array[]): ExpiryBoundsImage {
+    const filled: number[] = [];
+    for (let page = 0; page < this.#blocks.length; page++) {
+      if (this.#blocks[page]!.length > 0) filled.push(page);
+    }
+    const bounds = new Float64Array(filled.length * BLOCKS);
+    for (const [index, page] of filled.entries()) bounds.set(this.#blocks[page]!, index * BLOCKS);
+    if (bounds.length > 0) pages.push(bytesOf(bounds));
+    return {
+      pages: this.#pages.map((bound) => (Number.isFinite(bound) ? bound : null)),
+      filled,
+    };
+  }
+
+  /** Makes the bounds, which are new, what `image` says; those of blocks are to be filled. */
+  restore(image: ExpiryBoundsImage, pages: Uint8Array[]): void {
+    for (const bound of image.pages) {
+      this.#pages.push(bound ?? Number.POSITIVE_INFINITY);
+      this.#blocks.push(NONE);
+    }
+    const bounds = new Float64Array(image.filled.length * BLOCKS);
+    for (const [index, page] of image.filled.entries()) {
+      this.#blocks[page] = bounds.subarray(index * BLOCKS, (index + 1) * BLOCKS);
+    }
+    if (bounds.length > 0) pages.push(bytesOf(bounds));
+    this.#bytes = bounds.byteLength;
   }
 
   /** Forgets everything; for when no entry is left. */

@@ -14,11 +14,13 @@
  * at most.
  */
 
+import type { BulkLayout } from "./bulk-layout.js";
 import { NO_ENTRY } from "./entry-table.js";
 import { BLOCK_BYTES, BLOCK_WORDS, EQUAL_HASHES_MAX, SLOTS_PER_BLOCK } from "./hash-block.js";
 import type { HashLayout } from "./hash-layout.js";
 import type { KeyTable } from "./key-table.js";
-import { PagePool } from "./page-pool.js";
+import { bytesOf } from "./page-bytes.js";
+import { PagePool, type PagePoolImage } from "./page-pool.js";
 import type { StepMeter } from "./step-meter.js";
 
 const SLOT_SHIFT = 7;
@@ -31,6 +33,12 @@ const FIRST = 2;
 const ROWS_SHIFT = 6;
 const ROWS_MASK = (1 << ROWS_SHIFT) - 1;
 const ROWS_BYTES = (ROWS_MASK + 1) * ROW_WORDS * 4;
+
+/** The partitions beside their pages, for a checkpoint. */
+export interface HashPartitionsImage {
+  readonly count: number;
+  readonly pool: PagePoolImage;
+}
 
 /** The partitions and their slots. */
 export class HashPartitions {
@@ -194,6 +202,17 @@ export class HashPartitions {
     }
   }
 
+  /** Adds to a load's layout all slots of a partition. */
+  gather(partition: number, bulk: BulkLayout): void {
+    const rows = this.#rows[partition >>> ROWS_SHIFT]!;
+    const row = (partition & ROWS_MASK) * ROW_WORDS;
+    for (let i = 0; i < rows[row + 1]!; i++) {
+      const block = rows[row + FIRST + i]!;
+      const from = (block & PLACE_MASK) << BLOCK_WORDS_SHIFT;
+      bulk.addBlock(this.#pages[block >>> PAGE_SHIFT]!, from);
+    }
+  }
+
   /** Makes a layout the contents of a partition. Counts the bytes of both. */
   store(partition: number, layout: HashLayout): void {
     const rows = this.#rows[partition >>> ROWS_SHIFT]!;
@@ -211,6 +230,19 @@ export class HashPartitions {
       const to = (block & PLACE_MASK) << BLOCK_WORDS_SHIFT;
       page.set(words.subarray(i * BLOCK_WORDS, (i + 1) * BLOCK_WORDS), to);
     }
+  }
+
+  /** Adds the bytes of all pages to `pages`. */
+  save(pages: Uint8Array[]): HashPartitionsImage {
+    for (const rows of this.#rows) pages.push(bytesOf(rows));
+    return { count: this.#count, pool: this.#pool.save(pages) };
+  }
+
+  /** Makes the partitions, none yet, what `image` says; the pages are added to `pages`, to be filled. */
+  restore(image: HashPartitionsImage, pages: Uint8Array[]): void {
+    while (this.#count < image.count) this.add();
+    for (const rows of this.#rows) pages.push(bytesOf(rows));
+    this.#pool.restore(image.pool, pages);
   }
 
   /** Gives back what is held in reserve. */

@@ -16,11 +16,12 @@
  * hashes made to collide; they go to the collision list, where they are found
  * by their bytes (I7).
  */
+import type { BulkLayout } from "./bulk-layout.js";
 import type { CollisionList } from "./collision-list.js";
 import { NO_ENTRY } from "./entry-table.js";
-import { ENTRIES_PER_BLOCK, PARTITION_BLOCKS_MAX } from "./hash-block.js";
+import { ENTRIES_PER_BLOCK, EQUAL_HASHES_MAX, PARTITION_BLOCKS_MAX } from "./hash-block.js";
 import { HashLayout } from "./hash-layout.js";
-import { HashPartitions } from "./hash-partitions.js";
+import { HashPartitions, type HashPartitionsImage } from "./hash-partitions.js";
 import type { KeyTable } from "./key-table.js";
 import type { StepMeter } from "./step-meter.js";
 
@@ -30,10 +31,18 @@ const SPLIT_ABOVE = 1024;
 const JOIN_BELOW = 512;
 const PARTITION_ENTRIES_MAX = PARTITION_BLOCKS_MAX * ENTRIES_PER_BLOCK;
 
+/** The table beside its pages, for a checkpoint. */
+export interface HashTableImage {
+  readonly level: number;
+  readonly count: number;
+  readonly partitions: HashPartitionsImage;
+}
+
 /** Where a key's entry is found. */
 export class HashTable {
   readonly #partitions: HashPartitions;
   readonly #collisions: CollisionList;
+  readonly #meter: StepMeter;
   readonly #layout = new HashLayout();
   /** The other half, when a partition is split. */
   readonly #layoutAdded = new HashLayout();
@@ -44,6 +53,7 @@ export class HashTable {
   constructor(keys: KeyTable, collisions: CollisionList, meter: StepMeter) {
     this.#partitions = new HashPartitions(keys, meter);
     this.#collisions = collisions;
+    this.#meter = meter;
     this.#partitions.add();
   }
 
@@ -115,6 +125,69 @@ export class HashTable {
     const partitions = this.#partitions.count;
     if (this.#count > partitions * SPLIT_ABOVE) return this.#split();
     return partitions > 1 && this.#count < partitions * JOIN_BELOW && this.#join();
+  }
+
+  /** Partitions. */
+  get partitions(): number {
+    return this.#partitions.count;
+  }
+
+  /** The partition of a hash. */
+  partitionOf(hash: number): number {
+    return this.#partitionOf(hash);
+  }
+
+  /** Splits partitions until there are enough for so many entries more; for a load. */
+  reserve(entries: number): void {
+    while (this.#count + entries > this.#partitions.count * SPLIT_ABOVE) {
+      this.#meter.begin();
+      this.#split();
+    }
+  }
+
+  /**
+   * Adds the entries [from, end), which are of this partition, in one piece. `bulk`
+   * is the load's scratch; see its layInto for `settle` and `refuse`. False where hashes were made to
+   * collide: then keys are to be found and inserted one by one.
+   */
+  fill(
+    partition: number,
+    bulk: BulkLayout,
+    hashes: Int32Array,
+    entries: Uint32Array,
+    from: number,
+    end: number,
+    settle: (known: number, entry: number) => boolean,
+    refuse: (hash: number, entry: number) => void,
+  ): boolean {
+    const had = this.#partitions.entriesOf(partition);
+    const count = had + end - from;
+    if (count > PARTITION_ENTRIES_MAX || this.#collisions.count > 0) return false;
+    bulk.begin();
+    this.#partitions.gather(partition, bulk);
+    for (let i = from; i < end; i++) bulk.add(hashes[i]!, entries[i]!);
+    this.#layout.begin(Math.max(blocksFor(count), this.#partitions.blocksOf(partition)));
+    bulk.layInto(this.#layout, EQUAL_HASHES_MAX, settle, refuse);
+    this.#meter.begin();
+    this.#partitions.store(partition, this.#layout);
+    this.#count += this.#layout.entries - had;
+    return true;
+  }
+
+  /** Adds the bytes of all pages to `pages`. */
+  save(pages: Uint8Array[]): HashTableImage {
+    return {
+      level: this.#level,
+      count: this.#count,
+      partitions: this.#partitions.save(pages),
+    };
+  }
+
+  /** Makes the table, which is new, what `image` says; its pages are added to `pages`, to be filled. */
+  restore(image: HashTableImage, pages: Uint8Array[]): void {
+    this.#level = image.level;
+    this.#count = image.count;
+    this.#partitions.restore(image.partitions, pages);
   }
 
   /** Gives back what is held in reserve. */

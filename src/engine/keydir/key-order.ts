@@ -19,12 +19,15 @@
  *      they add to a tier. So a bulk load of a million keys is not held up, and
  *      a seek into what it left costs some milliseconds until the upkeep of the
  *      next idle moment has merged it.
+ *      A load at opening leaves a run for each 2^19 to 2^21 keys, whatever tier that is.
  *   3. At most a quarter of the numbers, and 4,096, name removed entries.
  */
 
 import { KeySorter } from "./key-sort.js";
 import type { KeyTable } from "./key-table.js";
-import { BLOCK_NUMBERS, newRunPool, Run, type Sequence } from "./run.js";
+import { bytesOf } from "./page-bytes.js";
+import type { PagePoolImage } from "./page-pool.js";
+import { BLOCK_NUMBERS, newRunPool, Run, type RunImage, type Sequence } from "./run.js";
 import { RunMerge, scratchBytesOf } from "./run-merge.js";
 import { SortedDelta } from "./sorted-delta.js";
 import type { StepMeter } from "./step-meter.js";
@@ -42,6 +45,15 @@ const TIERS = 11;
 const SORTED_BYTES = 16;
 /** Bytes that add() touches when the delta is full. */
 export const SEAL_BYTES_MAX = SORTED_BYTES * BLOCK_NUMBERS;
+
+/** The order beside its pages, for a checkpoint. */
+export interface KeyOrderImage {
+  readonly deltaCount: number;
+  readonly deltaKeyBytes: number;
+  readonly named: number;
+  readonly runs: readonly RunImage[];
+  readonly pool: PagePoolImage;
+}
 
 /** What maintains the order. */
 export class KeyOrder {
@@ -109,6 +121,17 @@ export class KeyOrder {
     if (this.#deltaCount === BLOCK_NUMBERS || this.#deltaKeyBytes >= DELTA_KEY_BYTES) this.#seal();
   }
 
+  /** Names many new entries, sorted by key; for a load, which makes no step of it. */
+  addSorted(entries: Uint32Array, count: number): void {
+    const first = entries[0]!;
+    const most = this.#keys.entries.keyLengthOf(first);
+    const shared = this.#keys.sharedBytes(first, entries[count - 1]!, most);
+    const run = new Run(this.#pool, shared);
+    for (let i = 0; i < count; i++) run.push(entries[i]!);
+    this.#named += count;
+    this.#await(run);
+  }
+
   /** Whether so much work has piled up that writes must do a share of it. */
   get isOverdue(): boolean {
     return this.#isBacklog(0) || this.removed * 4 > this.#named + 4 * BLOCK_NUMBERS;
@@ -134,6 +157,33 @@ export class KeyOrder {
     for (const merge of this.#merges) if (merge !== undefined) sequences.push(...merge.sequences);
     if (this.#purge !== undefined) sequences.push(...this.#purge.sequences);
     return sequences.filter((sequence) => sequence.from < sequence.end);
+  }
+
+  /**
+   * Adds the bytes of all pages to `pages`. A merge under way is saved as the
+   * runs that it has left and the run that it has made so far.
+   */
+  save(pages: Uint8Array[]): KeyOrderImage {
+    const runs: Run[] = this.#waiting.flat();
+    for (const merge of [...this.#merges, this.#purge]) runs.push(...(merge?.sequences ?? []));
+    pages.push(bytesOf(this.#delta));
+    return {
+      deltaCount: this.#deltaCount,
+      deltaKeyBytes: this.#deltaKeyBytes,
+      named: this.#named,
+      runs: runs.filter(({ length }) => length > 0).map((run) => run.save()),
+      pool: this.#pool.save(pages),
+    };
+  }
+
+  /** Makes the order, which is new, what `image` says; its pages are added to `pages`, to be filled. */
+  restore(image: KeyOrderImage, pages: Uint8Array[]): void {
+    this.#deltaCount = image.deltaCount;
+    this.#deltaKeyBytes = image.deltaKeyBytes;
+    this.#named = image.named;
+    pages.push(bytesOf(this.#delta));
+    this.#pool.restore(image.pool, pages);
+    for (const run of image.runs) this.#await(Run.restored(this.#pool, run));
   }
 
   /** Gives back what is held in reserve. */

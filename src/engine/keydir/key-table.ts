@@ -92,6 +92,24 @@ export class KeyTable {
     }
   }
 
+  /**
+   * Gathers four bytes of the keys of entries [from, end), from byte `at` on and
+   * with zeros behind a key's end, as numbers that compare like the bytes.
+   */
+  gatherWord(
+    entries: Uint32Array,
+    from: number,
+    end: number,
+    at: number,
+    target: Uint32Array,
+  ): void {
+    for (let i = from; i < end; i++) {
+      const words = this.entries.wordsOf(entries[i]!);
+      const first = this.entries.cells.startOf(entries[i]!) + KEY_WORD;
+      target[i] = bigEndianAt(words, first, at, words[first - 1]! >>> 16);
+    }
+  }
+
   /** The first byte from `from` on in which two keys differ, or `end`. */
   #difference(left: number, right: number, from: number, end: number): number {
     const leftWords = this.entries.wordsOf(left);

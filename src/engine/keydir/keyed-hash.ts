@@ -2,8 +2,10 @@
  * HalfSipHash-1-3: the secret hash of a key.
  *
  * 32-bit words throughout, since they are what this language multiplies and
- * rotates fast. The seed is secret and drawn anew at every open, so nobody can
- * choose keys that collide. The hash never reaches the disk.
+ * rotates fast. The seed is secret, so nobody can choose keys that collide. It
+ * is drawn anew at every open but for one: an index that comes from a checkpoint
+ * keeps the seed that it was made with. It and the hashes reach the disk only
+ * there, in a file that only its owner may read.
  *
  * HalfSipHash has a key of 64 bits and uses it twice in its first state; here
  * the second use has 64 seed bits of its own. With both halves of the seed

@@ -15,6 +15,7 @@
  *   3. Places from `fresh` on were never used: their bytes are zero.
  */
 import { KvixError } from "../../base/kvix-error.js";
+import { append, bytesOf } from "./page-bytes.js";
 
 /** How a pool cuts its pages. */
 export interface PageShape {
@@ -26,6 +27,18 @@ export interface PageShape {
   readonly trailerWords: number;
   /** The most pages there may be. */
   readonly pagesMax: number;
+}
+
+/** A pool beside its pages, for a checkpoint: by page, and what belongs to no page. */
+export interface PagePoolImage {
+  readonly used: readonly number[];
+  readonly fresh: readonly number[];
+  readonly free: readonly number[];
+  readonly next: readonly number[];
+  readonly previous: readonly number[];
+  readonly absent: readonly number[];
+  readonly roomy: number;
+  readonly blockCount: number;
 }
 
 const NO_PAGE = -1;
@@ -117,6 +130,41 @@ export class PagePool {
   /** Gives back the empty page that free() keeps, if nothing is in use. */
   trim(): void {
     if (this.#blockCount === 0 && this.#roomy !== NO_PAGE) this.#dropPage(this.#roomy);
+  }
+
+  /** Adds the bytes of the pages that exist to `pages`, in the order of their numbers. */
+  save(pages: Uint8Array[]): PagePoolImage {
+    for (const page of this.pages) if (page.length > 0) pages.push(bytesOf(page));
+    return {
+      used: this.#used,
+      fresh: this.#fresh,
+      free: this.#free,
+      next: this.#next,
+      previous: this.#previous,
+      absent: this.#absent,
+      roomy: this.#roomy,
+      blockCount: this.#blockCount,
+    };
+  }
+
+  /** Makes the pool, which is new, what `image` says; its pages are added to `pages`, to be filled. */
+  restore(image: PagePoolImage, pages: Uint8Array[]): void {
+    const absent = new Set(image.absent);
+    for (let page = 0; page < image.used.length; page++) {
+      const isAbsent = absent.has(page);
+      const words = isAbsent ? ABSENT : new Int32Array(new SharedArrayBuffer(this.pageBytes));
+      this.pages.push(words);
+      if (!isAbsent) pages.push(bytesOf(words));
+    }
+    append(this.#used, image.used);
+    append(this.#fresh, image.fresh);
+    append(this.#free, image.free);
+    append(this.#next, image.next);
+    append(this.#previous, image.previous);
+    append(this.#absent, image.absent);
+    this.#roomy = image.roomy;
+    this.#pageCount = image.used.length - absent.size;
+    this.#blockCount = image.blockCount;
   }
 
   #addPage(): number {

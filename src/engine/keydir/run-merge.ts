@@ -12,7 +12,7 @@
 import { GATHERED_BYTES, KeyMerge } from "./key-merge.js";
 import type { KeyTable } from "./key-table.js";
 import type { PagePool } from "./page-pool.js";
-import { Run, type Sequence } from "./run.js";
+import { Run } from "./run.js";
 import type { StepMeter } from "./step-meter.js";
 
 const AHEAD_MAX = 128;
@@ -47,7 +47,7 @@ export class RunMerge {
   }
 
   /** What is left of the inputs, and the output so far. */
-  get sequences(): readonly Sequence[] {
+  get sequences(): readonly Run[] {
     return [...this.#inputs, this.output];
   }
 

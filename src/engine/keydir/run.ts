@@ -9,6 +9,7 @@
  * taken off whole. So a merge needs no more memory than its inputs had, and
  * every number is in exactly one run at any time.
  */
+import { append } from "./page-bytes.js";
 import { PagePool } from "./page-pool.js";
 
 /** Entry numbers of a block. */
@@ -39,6 +40,14 @@ export interface Sequence {
   at(position: number): number;
 }
 
+/** A run beside its numbers, for a checkpoint. */
+export interface RunImage {
+  readonly sharedBytes: number;
+  readonly from: number;
+  readonly end: number;
+  readonly blocks: readonly number[];
+}
+
 /** A sequence in blocks of a pool. */
 export class Run implements Sequence {
   sharedBytes: number;
@@ -50,6 +59,26 @@ export class Run implements Sequence {
   constructor(pool: PagePool, sharedBytes: number) {
     this.#pool = pool;
     this.sharedBytes = sharedBytes;
+  }
+
+  /** A run as save() told of it, in a pool that is restored. */
+  static restored(pool: PagePool, image: RunImage): Run {
+    const run = new Run(pool, image.sharedBytes);
+    run.from = image.from;
+    run.end = image.end;
+    append(run.#blocks, image.blocks);
+    return run;
+  }
+
+  /** The run without the blocks that were taken off. */
+  save(): RunImage {
+    const gone = this.from >>> BLOCK_SHIFT;
+    return {
+      sharedBytes: this.sharedBytes,
+      from: this.from - gone * BLOCK_NUMBERS,
+      end: this.end - gone * BLOCK_NUMBERS,
+      blocks: this.#blocks.slice(gone),
+    };
   }
 
   /** Numbers in the run. */
