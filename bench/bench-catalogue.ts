@@ -75,6 +75,41 @@ export const benches: readonly Bench[] = [
     run: async () => (await import("./compaction-amplification.js")).run("compaction-uniform"),
   },
   {
+    name: "compaction-real",
+    sentence:
+      "Bytes written for each byte that users append, at a space amplification of at most 1.5: keys chosen zipfian, values of 1 KiB, measured in a store that compacts by itself.",
+    goal: { atMost: 1.75 },
+    run: async () => (await import("./compaction-real.js")).run(),
+  },
+  {
+    name: "compaction-disk",
+    sentence:
+      "Disk that a compaction takes more at its worst moment, in segments: at most the live bytes of the victims of a step, which fit one, and one more.",
+    goal: { atMost: 2 },
+    run: async () => (await import("./compaction-space.js")).runDisk(),
+  },
+  {
+    name: "compaction-empty",
+    sentence:
+      "What is left on the disk and in the index, as a share of what was there, when every key was deleted and the store compacted.",
+    goal: { atMost: 0.01 },
+    run: async () => (await import("./compaction-space.js")).runEmpty(),
+  },
+  {
+    name: "compaction-latency",
+    sentence:
+      "The p99 of Get and Set over gRPC while a compaction runs, by that of an idle server: the worse of the two, at 30 % of the peak load, from the intended start of each call.",
+    goal: { atMost: 2 },
+    run: async () => (await import("./compaction-latency.js")).run(),
+  },
+  {
+    name: "compaction-long",
+    sentence:
+      "A compaction of a store of 20 million keys, every hundredth of which is read after it.",
+    goal: { atLeast: 10 },
+    run: async () => (await import("./compaction-long.js")).run(),
+  },
+  {
     name: "open-hints",
     sentence:
       "Keys per second of an opening from hints, on one core where processes can be held to one, in million; the files are in the page cache.",
