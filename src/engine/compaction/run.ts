@@ -23,7 +23,7 @@ import type { Candidates } from "./candidates.js";
 import type { CompactionRun, RunEnd, RunReport } from "./compactor.js";
 import { orStopped, StepStopped } from "./copier-link.js";
 import { IndexDisagrees } from "./judge.js";
-import type { Choice, PolicyInput } from "./policy.js";
+import { type Choice, isOverDead, type PolicyInput } from "./policy.js";
 import type { Remover } from "./remover.js";
 import { type Steps, VictimUnreadable } from "./step.js";
 
@@ -95,13 +95,30 @@ export class SegmentCompaction implements CompactionRun {
 
   isDue(): boolean {
     const { candidates, latch, space } = this.#context;
-    if (latch.isClosed) return false;
+    if (latch.isClosed || !this.#mayBeDue()) return false;
     const all = candidates.candidates();
     const active = this.#isWorthSealing() ? deadBytesOf(this.#context.log.active) : 0;
     const reclaimable = all.reduce((sum, each) => sum + deadBytes(each), active);
     if (space.isFull) return reclaimable > 0;
     if (reclaimable < this.#deadBytesMin()) return false;
     return this.#isWorthSealing() || this.#choose("due").kind === "victims";
+  }
+
+  /** A first look, which is cheap however many segments there are: it says no where the second would. */
+  #mayBeDue(): boolean {
+    const { segments, deadPercent, space } = this.#context;
+    if (space.isFull || this.#isWorthSealing()) return true;
+    let storeBytes = 0;
+    let storeLiveBytes = 0;
+    let emptyBytes = 0;
+    for (const { length, liveBytes } of segments) {
+      storeBytes += length;
+      storeLiveBytes += liveBytes;
+      if (liveBytes === 0) emptyBytes += length;
+    }
+    const isEnough = storeBytes - storeLiveBytes >= this.#deadBytesMin();
+    const isOver = isOverDead({ storeBytes, storeLiveBytes, deadPercent });
+    return isEnough && (isOver || emptyBytes >= this.#deadBytesMin());
   }
 
   async run(
