@@ -10,6 +10,7 @@ import { isMutating } from "../support/file-operation.js";
 import { type CrashMoment, crashAt } from "../support/sim-hook.js";
 import { simHost } from "../support/sim-host.js";
 import { crashPolicies } from "../support/sim-survival.js";
+import { sweepStride } from "../support/sweep-stride.js";
 
 const moments: readonly CrashMoment[] = ["crash-before", "crash-midway", "crash-after"];
 const long = "x".repeat(150);
@@ -58,7 +59,7 @@ test("V8 D5 R7 R8: a power cut at any file operation of a life with checkpoints 
   assert.ok(ended);
   let recoveries = 0;
   let fromCheckpoint = 0;
-  for (let index = 0; index < operations; index++) {
+  for (let index = 0; index < operations; index += sweepStride(1)) {
     for (const [turn, moment] of moments.entries()) {
       const run = newRun();
       await run.live(checkpointedLife, crashAt(index, moment));

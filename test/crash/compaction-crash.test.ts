@@ -12,9 +12,10 @@ import { type CrashMoment, crashAt } from "../support/sim-hook.js";
 import { simHost } from "../support/sim-host.js";
 import { type CrashPolicy, crashPolicies } from "../support/sim-survival.js";
 import { imageOf, segmentDir } from "../support/store-image.js";
+import { sweepStride } from "../support/sweep-stride.js";
 
-/** Every operation in a step of its own of .ci/run; every so-manieth in the suite. */
-const stride = Number(process.env["KVIX_SWEEP_STRIDE"] ?? 7);
+/** Every operation in a step of .ci/run of its own; every seventh in the suite. */
+const stride = sweepStride(7);
 
 const moments: readonly CrashMoment[] = ["crash-before", "crash-midway", "crash-after"];
 
@@ -84,7 +85,7 @@ test("V1 V3 V6 V7 V8 V16 M1 M2 M3 M5 B1 R8: a power cut at any file operation of
 test("V8 R8 M5: a second power cut at any file operation of the recovery loses nothing either", async (t) => {
   const operations = await countOperations();
   let recoveries = 0;
-  for (let index = 5; index < operations; index += 9 * stride) {
+  for (let index = 5; index < operations; index += 18 * stride) {
     const run = await crashedRun(index, "crash-midway");
     const policy = crashPolicies[index % crashPolicies.length] as CrashPolicy;
     for (let second = 0; ; second += 1) {

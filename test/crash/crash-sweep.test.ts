@@ -11,6 +11,9 @@ import { isMutating } from "../support/file-operation.js";
 import { type CrashMoment, crashAt } from "../support/sim-hook.js";
 import { simHost } from "../support/sim-host.js";
 import { type CrashPolicy, crashPolicies } from "../support/sim-survival.js";
+import { sweepStride } from "../support/sweep-stride.js";
+
+const stride = sweepStride(1);
 
 const moments: readonly CrashMoment[] = ["crash-before", "crash-midway", "crash-after"];
 
@@ -60,7 +63,7 @@ test("V1 V2 V8 V15 D1 D2 D4 D5 R2 R8 B1 B3: a power cut at any file operation lo
   const operations = await countOperations();
   assert.ok(operations >= 120, `${operations} operations`);
   let recoveries = 0;
-  for (let index = 0; index < operations; index += 1) {
+  for (let index = 0; index < operations; index += stride) {
     for (const [turn, moment] of moments.entries()) {
       const run = await crashedRun(index, moment);
       for (const [order, policy] of crashPolicies.entries()) {
@@ -78,7 +81,7 @@ test("V1 V2 V8 V15 D1 D2 D4 D5 R2 R8 B1 B3: a power cut at any file operation lo
 test("V8 R8: a second power cut at any file operation of the recovery loses nothing either", async (t) => {
   const operations = await countOperations();
   let recoveries = 0;
-  for (let index = 3; index < operations; index += 7) {
+  for (let index = 3; index < operations; index += 7 * stride) {
     const run = await crashedRun(index, "crash-midway");
     const policy = crashPolicies[index % crashPolicies.length] as CrashPolicy;
     for (let second = 0; ; second += 1) {
@@ -100,7 +103,7 @@ test("V8 R8: a second power cut at any file operation of the recovery loses noth
 
 test("V1 V8: a killed process loses nothing, also if the power goes while its successor recovers", async () => {
   const operations = await countOperations();
-  for (let index = 2; index < operations; index += 3) {
+  for (let index = 2; index < operations; index += 3 * stride) {
     const run = await crashedRun(index, moments[index % 3] as CrashMoment);
     await liveOn(killed(run, index), `killed at ${index}`);
     const second = killed(run, index);
