@@ -6,13 +6,9 @@
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import { CrashRun } from "../support/crash-run.js";
-import { isMutating } from "../support/file-operation.js";
-import { type CrashMoment, crashAt } from "../support/sim-hook.js";
-import { simHost } from "../support/sim-host.js";
-import { crashPolicies } from "../support/sim-survival.js";
+import { CrashSweep } from "../support/crash-sweep.js";
 import { sweepStride } from "../support/sweep-stride.js";
 
-const moments: readonly CrashMoment[] = ["crash-before", "crash-midway", "crash-after"];
 const long = "x".repeat(150);
 
 function newRun(): CrashRun {
@@ -36,9 +32,11 @@ async function checkpointedLife(run: CrashRun): Promise<void> {
   await run.open();
 }
 
-async function liveOn(run: CrashRun, where: string): Promise<boolean> {
+let fromCheckpoint = 0;
+
+async function liveOn(run: CrashRun, where: string): Promise<void> {
   await run.openAndJudge(where);
-  const { fromCheckpoint } = run.store.stats().open;
+  if (run.store.stats().open.fromCheckpoint) fromCheckpoint += 1;
   await run.set("after", "1");
   await run.delete("a");
   await run.close();
@@ -46,36 +44,11 @@ async function liveOn(run: CrashRun, where: string): Promise<boolean> {
   await again.openAndJudge(`${where}, opened again`);
   assert.ok(again.store.stats().open.fromCheckpoint, where);
   await again.close();
-  return fromCheckpoint;
 }
 
 test("V8 D5 R7 R8: a power cut at any file operation of a life with checkpoints loses nothing", async (t) => {
-  const whole = newRun();
-  let operations = 0;
-  const ended = await whole.live(checkpointedLife, (operation) => {
-    if (isMutating(operation.op)) operations = operation.index + 1;
-    return undefined;
-  });
-  assert.ok(ended);
-  let recoveries = 0;
-  let fromCheckpoint = 0;
-  for (let index = 0; index < operations; index += sweepStride(1)) {
-    for (const [turn, moment] of moments.entries()) {
-      const run = newRun();
-      await run.live(checkpointedLife, crashAt(index, moment));
-      for (const [order, policy] of crashPolicies.entries()) {
-        // A third of the ways at every operation, in turns; each at one of the moments.
-        if ((order + index) % (3 * moments.length) !== turn) continue;
-        const files = run.host.files.crash(policy, index * 100 + order);
-        const next = run.next(simHost({ seed: index, files, clock: run.host.clock }));
-        const where = `${moment} ${index}, bytes ${policy.bytes}, names ${policy.names}`;
-        if (await liveOn(next, where)) fromCheckpoint++;
-        recoveries++;
-      }
-    }
-  }
+  const sweep = new CrashSweep({ life: checkpointedLife, liveOn, newRun });
+  const recoveries = await sweep.cutPower({ stride: sweepStride(1), rarity: 3 });
   assert.ok(fromCheckpoint > 0 && fromCheckpoint < recoveries);
-  t.diagnostic(
-    `${operations} operations, ${recoveries} recoveries, ${fromCheckpoint} by checkpoint`,
-  );
+  t.diagnostic(`${recoveries} recoveries, ${fromCheckpoint} by checkpoint`);
 });

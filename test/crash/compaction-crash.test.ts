@@ -6,42 +6,14 @@
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import { compactedLife } from "../support/crash-life.js";
-import { CrashRun } from "../support/crash-run.js";
-import { isMutating } from "../support/file-operation.js";
-import { type CrashMoment, crashAt } from "../support/sim-hook.js";
-import { simHost } from "../support/sim-host.js";
-import { type CrashPolicy, crashPolicies } from "../support/sim-survival.js";
+import type { CrashRun } from "../support/crash-run.js";
+import { CrashSweep } from "../support/crash-sweep.js";
 import { imageOf, segmentDir } from "../support/store-image.js";
 import { sweepStride } from "../support/sweep-stride.js";
 
 /** Every operation in a step of .ci/run of its own; every seventh in the suite. */
 const stride = sweepStride(7);
-
-const moments: readonly CrashMoment[] = ["crash-before", "crash-midway", "crash-after"];
-
-async function countOperations(): Promise<number> {
-  const run = new CrashRun();
-  let count = 0;
-  const ended = await run.live(compactedLife, (operation) => {
-    if (isMutating(operation.op)) count = operation.index + 1;
-    return undefined;
-  });
-  assert.ok(ended);
-  const { runs, segmentsRemoved } = run.store.stats().compaction;
-  assert.ok(segmentsRemoved > 0, `${segmentsRemoved} segments in ${runs} runs`);
-  return count;
-}
-
-async function crashedRun(index: number, moment: CrashMoment): Promise<CrashRun> {
-  const run = new CrashRun();
-  await run.live(compactedLife, crashAt(index, moment));
-  return run;
-}
-
-function survivors(run: CrashRun, policy: CrashPolicy, seed: number): CrashRun {
-  const files = run.host.files.crash(policy, seed);
-  return run.next(simHost({ seed, files, clock: run.host.clock }));
-}
+const sweep = new CrashSweep({ life: compactedLife, liveOn });
 
 /** Opens, judges, writes on, compacts, closes, opens again: the store works as if nothing had been. */
 async function liveOn(run: CrashRun, where: string): Promise<void> {
@@ -65,52 +37,19 @@ function sizeOf(run: CrashRun, name: string): number {
 }
 
 test("V1 V3 V6 V7 V8 V16 M1 M2 M3 M5 B1 R8: a power cut at any file operation of compactions loses nothing and brings nothing back", async (t) => {
-  const operations = await countOperations();
-  let recoveries = 0;
-  for (let index = 0; index < operations; index += stride) {
-    for (const [turn, moment] of moments.entries()) {
-      const run = await crashedRun(index, moment);
-      for (const [order, policy] of crashPolicies.entries()) {
-        // Every policy at every sixth operation, each at one of the three moments, in turns.
-        if ((order + index) % (6 * moments.length) !== turn) continue;
-        const where = `${moment} ${index}, bytes ${policy.bytes}, names ${policy.names}`;
-        await liveOn(survivors(run, policy, index * 100 + order), where);
-        recoveries += 1;
-      }
-    }
-  }
+  const operations = await sweep.countOperations(({ store }) => {
+    const { segmentsRemoved } = store.stats().compaction;
+    assert.ok(segmentsRemoved > 0, "the last session compacts");
+  });
+  const recoveries = await sweep.cutPower({ stride, rarity: 6 });
   t.diagnostic(`${operations} file operations, ${recoveries} recoveries`);
 });
 
 test("V8 R8 M5: a second power cut at any file operation of the recovery loses nothing either", async (t) => {
-  const operations = await countOperations();
-  let recoveries = 0;
-  for (let index = 5; index < operations; index += 18 * stride) {
-    const run = await crashedRun(index, "crash-midway");
-    const policy = crashPolicies[index % crashPolicies.length] as CrashPolicy;
-    for (let second = 0; ; second += 1) {
-      const recovering = survivors(run, policy, index);
-      const from = recovering.host.files.mutations;
-      const where = `crash at ${index}, again at ${second} of the recovery`;
-      const ended = await recovering.live(
-        (each) => liveOn(each, where),
-        crashAt(from + second, moments[second % 3]),
-      );
-      if (ended) break;
-      const next = crashPolicies[(index + second) % crashPolicies.length] as CrashPolicy;
-      await liveOn(survivors(recovering, next, second), where);
-      recoveries += 1;
-    }
-  }
+  const recoveries = await sweep.cutPowerTwice({ stride: 18 * stride, from: 5 });
   t.diagnostic(`${recoveries} recoveries of recoveries`);
 });
 
 test("V1 V8 M5: a process that is killed while it compacts loses nothing", async () => {
-  const operations = await countOperations();
-  for (let index = 2; index < operations; index += stride) {
-    const run = await crashedRun(index, moments[index % 3] as CrashMoment);
-    const files = run.host.files.kill();
-    const next = run.next(simHost({ seed: index, files, clock: run.host.clock }));
-    await liveOn(next, `killed at ${index}`);
-  }
+  await sweep.kill({ stride: 2 * stride, from: 2 });
 });
