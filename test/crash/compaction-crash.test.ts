@@ -18,8 +18,15 @@ const stride = Number(process.env["KVIX_SWEEP_STRIDE"] ?? 7);
 
 const moments: readonly CrashMoment[] = ["crash-before", "crash-midway", "crash-after"];
 
-async function countOperations(): Promise<number> {
+/** Clean closes write checkpoints; what follows a crash is read from hints and frames. */
+function newRun(): CrashRun {
   const run = new CrashRun();
+  run.seams = { checkpointKeysMin: 0 };
+  return run;
+}
+
+async function countOperations(): Promise<number> {
+  const run = newRun();
   let count = 0;
   const ended = await run.live(compactedLife, (operation) => {
     if (isMutating(operation.op)) count = operation.index + 1;
@@ -32,7 +39,7 @@ async function countOperations(): Promise<number> {
 }
 
 async function crashedRun(index: number, moment: CrashMoment): Promise<CrashRun> {
-  const run = new CrashRun();
+  const run = newRun();
   await run.live(compactedLife, crashAt(index, moment));
   return run;
 }
