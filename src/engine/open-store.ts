@@ -95,7 +95,7 @@ export async function openStore(
       // An index that names what a compaction has removed is good for this session only.
       keydir.count < checkpointKeysMin || parts.steps.isIndexBehind
         ? undefined
-        : await saveCheckpoint(closing, keydir);
+        : await saveCheckpoint(closing, keydir, parts.space.watermarkBytes);
     return new LocalStore({ ...parts, locks, openStats, saveCheckpoint: save });
   } catch (error) {
     for (const segment of segments) await segment.file?.close();
