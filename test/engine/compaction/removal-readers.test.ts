@@ -55,3 +55,27 @@ test("M10: victims of one step wait for who was there when they were replaced, o
   later.close();
   await rig.store.close();
 });
+
+test("M13 M5: a close ends the readers that a removal waits for, and leaves nothing behind", async () => {
+  const rig = await twoByTwo(0, 1);
+  const { snapshots, logReaders } = rig.store;
+  const snapshot = snapshots.open();
+  const reader = logReaders.open({ afterVersion: 0 });
+  await reader.next(1);
+  const run = watch(compact(rig));
+  await rig.settle();
+  assert.ok(rig.store.stats().compaction.pinnedBytes > 0);
+  await rig.store.close();
+  assert.equal(run.state, "resolved");
+  await rejects(reader.next(1), "STORE_CLOSING");
+  snapshot.close();
+  reader.close();
+  const entries = await rig.sim.files.list("/store/segments");
+  assert.ok(!entries.some(({ name }) => /_0000[01]_/.test(name)), "the victims are gone");
+  const next = await Rig.open(rig.options, rig.sim);
+  assert.deepEqual(next.store.stats().open.strayFiles, []);
+  for (let index = 0; index < 12; index += 1) {
+    assert.equal(await next.get(`k${index}`), "v".repeat(80));
+  }
+  await next.store.close();
+});
