@@ -79,3 +79,19 @@ test("M13 M5: a close ends the readers that a removal waits for, and leaves noth
   }
   await next.store.close();
 });
+
+test("M10 V11: a reader that goes on reading slowly holds what was replaced for one lease, and no longer", async () => {
+  const rig = await twoByTwo(0, 1);
+  const reader = rig.store.logReaders.open({ afterVersion: 0 });
+  await reader.next(1);
+  const run = watch(compact(rig));
+  await rig.settle();
+  await rig.sim.clock.advance(LOG_LEASE_MS / 2);
+  assert.equal((await reader.next(1)).version, 2);
+  assert.ok(rig.store.stats().compaction.pinnedBytes > 0);
+  await rig.sim.clock.advance(LOG_LEASE_MS / 2);
+  assert.equal(rig.store.stats().compaction.pinnedBytes, 0);
+  assert.equal(run.value?.outcome, "completed");
+  await rejects(reader.next(1), "HISTORY_LOST");
+  await rig.store.close();
+});
