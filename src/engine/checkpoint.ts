@@ -42,12 +42,14 @@ export interface CheckpointContext {
 }
 
 /**
- * Writes the checkpoint of a store in which nothing changes any more. Answers its
+ * Writes the checkpoint of a store in which nothing changes any more, and leaves so
+ * many bytes of the disk free: the next opening must not find it full. Answers its
  * checksum; undefined: it could not be written, and the next opening does without.
  */
 export async function saveCheckpoint(
   context: CheckpointContext,
   keydir: Keydir,
+  keptFreeBytes: number,
 ): Promise<number | undefined> {
   const { host, directories, storeId, segments } = context;
   try {
@@ -55,7 +57,9 @@ export async function saveCheckpoint(
     let pageBytes = 0;
     for (const page of pages) pageBytes += page.length;
     const free = host.files.freeBytes(directories.data);
-    if (pageBytes > free) throw new Error(`it has ${pageBytes} bytes, the disk has ${free} left`);
+    if (pageBytes + keptFreeBytes > free) {
+      throw new Error(`it has ${pageBytes} bytes, the disk has ${free} left`);
+    }
     const description = { segments: Array.from(segments, describe), index: parts };
     const front = encodeCheckpointFront(storeId, description, pageBytes);
     return await writeCheckpoint(host.files, directories, front, pages);

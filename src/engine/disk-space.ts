@@ -17,6 +17,8 @@ const ROTATION_BYTES = 1024 * 1024;
 /** The disk is asked again after so many appended bytes, or this much time. */
 const CHECK_BYTES = 1024 * 1024;
 const CHECK_INTERVAL_MS = 250;
+/** How long a write that there was no room for counts as a wish for more. */
+const WISH_MS = 60_000;
 
 /** What the watch over free space works with. */
 export interface DiskSpaceContext {
@@ -28,7 +30,7 @@ export interface DiskSpaceContext {
   /** Where the reserve lies, on the same disk. */
   readonly reservePath: string;
   readonly reserveBytes: number;
-  /** Live bytes of the segment that is cheapest to compact. */
+  /** What a compaction of the cheapest segment takes of the disk. */
   readonly cheapestVictimBytes: () => number;
   /** The size of a manifest. */
   readonly manifestBytes: () => number;
@@ -50,7 +52,10 @@ export class DiskSpace {
   #restoring: Promise<void> | undefined;
   #appendedBytes = 0;
   #checkedAtMs: number;
-  /** Is called with every look at a disk that is full: space is wanted back. */
+  /** What was refused last though the disk is not full, and when. */
+  #refusedBytes = 0;
+  #refusedAtMs = 0;
+  /** Is called with every look at a disk that is full, and every refusal: space is wanted back. */
   onFull: () => void = () => undefined;
 
   constructor(context: DiskSpaceContext) {
@@ -76,9 +81,19 @@ export class DiskSpace {
       this.#appendedBytes >= CHECK_BYTES ||
       clock.monotonicMs() - this.#checkedAtMs >= CHECK_INTERVAL_MS;
     if (isDue) this.check();
-    return (
-      this.#isFull || this.#freeBytes - pendingBytes - this.#appendedBytes < this.watermarkBytes
-    );
+    if (this.#isFull) return true;
+    if (this.#hasRoomFor(pendingBytes)) return false;
+    this.#refusedBytes = pendingBytes;
+    this.#refusedAtMs = clock.monotonicMs();
+    this.onFull();
+    return true;
+  }
+
+  /** Whether compaction is to take what it can: the disk is full, or too full for a write of late. */
+  get isShort(): boolean {
+    if (this.#isFull) return true;
+    const sinceMs = this.#context.clock.monotonicMs() - this.#refusedAtMs;
+    return this.#refusedBytes > 0 && sinceMs < WISH_MS && !this.#hasRoomFor(this.#refusedBytes);
   }
 
   /** Whether the store is in its full state. */
@@ -141,6 +156,10 @@ export class DiskSpace {
       await removeIfThere(files, reservePath).catch(() => undefined);
       return false;
     }
+  }
+
+  #hasRoomFor(bytes: number): boolean {
+    return this.#freeBytes - bytes - this.#appendedBytes >= this.#watermarkBytes;
   }
 
   /** Asks for the free space; a disk that does not say is taken to have what it had. */

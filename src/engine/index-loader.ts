@@ -56,7 +56,6 @@ export class IndexLoader implements EntrySink {
   load(segment: Segment, entry: LoadedEntry): void {
     this.#entries += 1;
     segment.coverVersion(entry.version);
-    if (entry.isTombstone) segment.coverTombstone(entry.version, entry.length);
     const { source, keyStart, keyEnd, version, isTombstone, length } = entry;
     const expiresAtMs = isTombstone ? TOMBSTONE_MARK : entry.expiresAtMs;
     this.#load.add(

@@ -14,7 +14,8 @@
  * It holds the segment it reads and no other, on a lease: if nobody reads for
  * five minutes the segment may be compacted, and the reader must find its place
  * again. History that was complete up to the end of a held segment stays so,
- * whatever becomes of the floor meanwhile.
+ * whatever becomes of the floor meanwhile. A segment that was compacted is held
+ * until the lease ends that its reader had then, though it goes on reading.
  *
  * Damage on its way is DATA_LOSS: RECORD_CORRUPT, with file, bytes and the range
  * of versions that may be lost. Damage in what it only passes over is not.
@@ -173,7 +174,9 @@ export class LogReader {
   #place(): Position | undefined {
     const { leases } = this.#history;
     if (this.#position !== undefined && this.#hold !== undefined) {
-      if (this.#lease !== undefined) leases.renew(this.#lease, LOG_LEASE_MS);
+      // What a compaction has replaced must go, however slowly it is read.
+      const mayStay = !this.#position.segment.isRemoved;
+      if (this.#lease !== undefined && mayStay) leases.renew(this.#lease, LOG_LEASE_MS);
       return this.#position;
     }
     const kept = this.#position;

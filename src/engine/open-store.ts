@@ -16,6 +16,7 @@ import {
   dropCheckpoints,
   saveCheckpoint,
 } from "./checkpoint.js";
+import { HINT_SHARE } from "./compaction/run.js";
 import { type CompactionSeams, setUpCompaction } from "./compaction/setup.js";
 import { DamageRegister } from "./damage.js";
 import {
@@ -94,7 +95,7 @@ export async function openStore(
       // An index that names what a compaction has removed is good for this session only.
       keydir.count < checkpointKeysMin || parts.steps.isIndexBehind
         ? undefined
-        : await saveCheckpoint(closing, keydir);
+        : await saveCheckpoint(closing, keydir, parts.space.watermarkBytes);
     return new LocalStore({ ...parts, locks, openStats, saveCheckpoint: save });
   } catch (error) {
     for (const segment of segments) await segment.file?.close();
@@ -265,11 +266,11 @@ function lostRangesOf(
   return newest === undefined ? ranges : [...ranges, newest];
 }
 
-/** Live bytes of the sealed segment that a compaction would copy least of. */
+/** What a compaction of the cheapest sealed segment takes of the disk: what it may have to copy, with a hint. */
 function cheapestVictimBytes(segments: SegmentSet): number {
   let cheapest = Number.POSITIVE_INFINITY;
-  for (const segment of segments) {
-    if (segment.isSealed && segment.liveBytes < cheapest) cheapest = segment.liveBytes;
+  for (const { isSealed, liveBytes, tombstoneBytes } of segments) {
+    if (isSealed) cheapest = Math.min(cheapest, liveBytes + tombstoneBytes);
   }
-  return Number.isFinite(cheapest) ? cheapest : 0;
+  return Number.isFinite(cheapest) ? Math.ceil(cheapest * (1 + HINT_SHARE)) : 0;
 }

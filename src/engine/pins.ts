@@ -65,6 +65,8 @@ export class Pins {
   #over: Epoch[] = [];
   readonly #holds = new Map<Segment, number>();
   readonly #removals = new Set<Removal>();
+  /** Segments that wait for their readers, or had their last: they stay so. */
+  readonly #leaving = new WeakSet<Segment>();
 
   /** Tickets and holds that are out. */
   get count(): number {
@@ -89,7 +91,7 @@ export class Pins {
 
   /** Holds a segment; undefined: it is being taken away, and nobody may come to it any more. */
   hold(segment: Segment): Hold | undefined {
-    for (const removal of this.#removals) if (removal.segment === segment) return undefined;
+    if (this.#leaving.has(segment)) return undefined;
     this.#holds.set(segment, (this.#holds.get(segment) ?? 0) + 1);
     let isHeld = true;
     return {
@@ -112,6 +114,7 @@ export class Pins {
       this.#current = this.#newEpoch(this.#current.number + 1);
     }
     const epoch = this.#current.number - 1;
+    this.#leaving.add(segment);
     return new Promise((resolve) => {
       const abort = (): void => removal.end(false);
       const removal: Removal = {
@@ -120,6 +123,7 @@ export class Pins {
         end: (isReleased) => {
           signal?.removeEventListener("abort", abort);
           this.#removals.delete(removal);
+          if (!isReleased) this.#leaving.delete(segment);
           resolve(isReleased);
         },
       };

@@ -38,7 +38,6 @@ export class Publisher {
       if (known !== NO_ENTRY) this.undo.replaced(known, version);
     }
     if (entry.flags !== 0) {
-      segment.coverTombstone(version, length);
       const known = keydir.findIn(source, keyStart, keyEnd);
       if (known !== NO_ENTRY) {
         this.#segments

@@ -8,8 +8,8 @@
  *
  * The window is a stretch that ends with the log: a segment is kept only if all
  * behind it are, for history with a gap in it is of no use. The active segment
- * is no victim anyway and does not count. On a full disk nothing is kept: space
- * comes before history.
+ * is no victim anyway and does not count. On a disk that is full, or too full
+ * for a write of late, nothing is kept: space comes before history.
  */
 import type { Segment } from "../storage/segment.js";
 
@@ -24,13 +24,13 @@ export interface RetentionInput {
   /** How long history is kept, from the newest frame of a segment on; 0: not at all. */
   readonly retentionMs: number;
   readonly bytesMax: number;
-  readonly diskIsFull: boolean;
+  readonly diskIsShort: boolean;
 }
 
 /** The sealed segments of the log that are no victims for the sake of their history. */
 export function retainedSegments(input: RetentionInput): Set<Segment> {
   const retained = new Set<Segment>();
-  if (input.diskIsFull || input.retentionMs === 0) return retained;
+  if (input.diskIsShort || input.retentionMs === 0) return retained;
   const sealed = Array.from(input.segments).filter(({ isLog, isSealed }) => isLog && isSealed);
   sealed.sort((one, other) => (one.name.timestampNs < other.name.timestampNs ? 1 : -1));
   let bytes = 0;

@@ -103,7 +103,7 @@ export interface CompactionProgress {
   readonly segmentsChosen: number;
   readonly bytesRead: number;
   readonly bytesWritten: number;
-  /** Bytes of segments that were removed, less those that were written. */
+  /** Bytes of segments that were replaced or removed, less those of what took their place. */
   readonly bytesReclaimed: number;
   /** How much of the work that is known of is done: 0 to 1. */
   readonly share: number;

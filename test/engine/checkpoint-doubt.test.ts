@@ -159,6 +159,21 @@ test("D5 D6: a checkpoint that cannot be written leaves a clean close and nothin
   }
 });
 
+test("D6: a checkpoint that would take what is kept free of the disk is not written, and writes go on", async () => {
+  const { image, clock } = await closedImage(new SimRandom(26), 50);
+  const host = hostOf(image, clock);
+  const options = { ...smallStore, diskReserveBytes: 16 * 1024 * 1024 };
+  const store = await openStore(options, host, { checkpointKeysMin: 0 });
+  await put(store, "key1", "after all");
+  const { files } = host;
+  files.capacityBytes += options.diskReserveBytes + 65_536 - files.freeBytes("/store");
+  await store.close();
+  assert.ok(!imageOf(files).has(checkpointPath));
+  const next = await openStore(options, host, { checkpointKeysMin: 0 });
+  await put(next, "key1", "and on");
+  await next.close();
+});
+
 test("D6: an outdated checkpoint that cannot be removed stops no write, and does not count later", async () => {
   const { image, clock } = await closedImage(new SimRandom(28), 30);
   const host = hostOf(image, clock);

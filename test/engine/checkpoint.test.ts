@@ -14,6 +14,7 @@ import {
   recoveredFrom,
   withoutCheckpoint,
 } from "../support/checkpoint-life.js";
+import { compacted, onDemand, takingSome } from "../support/compaction-rig.js";
 import type { SimClock } from "../support/sim-clock.js";
 import { type SimHost, simHost } from "../support/sim-host.js";
 import { SimRandom } from "../support/sim-random.js";
@@ -27,6 +28,7 @@ import {
   withManifest,
 } from "../support/store-image.js";
 import { bytesOf, put, smallStore } from "../support/store-life.js";
+import { unpaced } from "../support/unpaced.js";
 
 const HISTORIES = 40;
 
@@ -73,6 +75,54 @@ test("I8 D5 R7: with its checkpoint a store is recovered as without it, over ran
   }
   assert.ok(keys > HISTORIES * 4, `only ${keys} keys`);
   t.diagnostic(`${HISTORIES} histories, ${keys} keys`);
+});
+
+test("I8 M5 M10: with its checkpoint a store that was compacted is recovered as without it", async () => {
+  let removed = 0;
+  for (let seed = 1; seed <= HISTORIES / 2; seed++) {
+    const random = new SimRandom(seed);
+    const host = simHost({ seed });
+    const options = { ...smallStore, ...onDemand };
+    const seams = {
+      checkpointKeysMin: 0,
+      chooseVictims: takingSome(random),
+      pacer: unpaced(host.clock),
+    };
+    for (let life = 0; life < 3; life++) {
+      const store = await openStore(options, host, seams);
+      const steps = random.below(40);
+      for (let step = 0; step < steps; step++) {
+        const key = bytesOf(`key${random.below(20)}`);
+        if (random.chance(0.3)) await store.delete(key);
+        else await store.set(key, bytesOf("v".repeat(random.below(60))), { kind: "never" });
+        if (random.chance(0.2)) host.clock.stepWall(random.below(2000) - 1000);
+        if (!random.chance(0.15)) continue;
+        await store.hintsWritten();
+        await compacted({ store });
+      }
+      // One that only compacts is a session like any other.
+      await store.hintsWritten();
+      await compacted({ store });
+      const stats = store.stats();
+      removed += stats.compaction.segmentsRemoved;
+      // A clock that was set back pauses the sweep of the next opening alone.
+      const figures = { ...lastingFigures(stats), sweepPausedBecause: "" };
+      const facts = store.segments();
+      await store.close();
+      const image = imageOf(host.files);
+      if (!image.has(checkpointPath)) continue;
+      const fast = await recoveredFrom(image, host.clock);
+      const slow = await recoveredFrom(withoutCheckpoint(image), host.clock);
+      assert.ok(fast.fromCheckpoint && !slow.fromCheckpoint, `life ${life} of ${seed}`);
+      assert.deepEqual(fast.state, slow.state, `life ${life} of ${seed}`);
+      const again = await openStore(options, host, seams);
+      assert.deepEqual(again.segments(), facts);
+      const restored = { ...lastingFigures(again.stats()), sweepPausedBecause: "" };
+      assert.deepEqual(restored, figures, `life ${life} of ${seed}`);
+      await again.close();
+    }
+  }
+  assert.ok(removed > 100, `${removed} were removed`);
 });
 
 test("I8 I9 T5: what is read, written, removed and expires after it is the same too", async () => {

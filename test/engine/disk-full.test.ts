@@ -1,6 +1,8 @@
 /** A disk that fills up: what is still written, what is refused, and how service comes back. */
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
+import { KvixError } from "../../src/base/kvix-error.js";
+import { simHost } from "../support/sim-host.js";
 import { bytes, Rig, rejects, segmentFiles } from "../support/store-rig.js";
 
 const MiB = 1024 * 1024;
@@ -212,4 +214,51 @@ test("a full disk begins a compaction, at whatever hour", async () => {
   await rig.sim.clock.advance(1000);
   assert.equal(rig.store.stats().compaction.runs, 1);
   await rig.store.close();
+});
+
+/** Writes a record of 64 KiB; false: there is no room for it. */
+async function hasRoom(rig: Rig, key: string): Promise<boolean> {
+  const set = rig.set(key, "v".repeat(65_536), { durability: "buffered" });
+  const refused = await set.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  if (refused === undefined) return true;
+  assert.ok(refused instanceof KvixError && refused.reason === "NO_SPACE", String(refused));
+  return false;
+}
+
+/** Writes until there is no room, though the store has looked at the disk again; answers how many there are. */
+async function fill(rig: Rig, name: string): Promise<number> {
+  for (let count = 0; ; count += 1) {
+    if (await hasRoom(rig, `${name} ${count}`)) continue;
+    await rig.sim.clock.advance(300);
+    if (!(await hasRoom(rig, `${name} ${count}`))) return count;
+  }
+}
+
+test("D6 M8 M14: where a disk has filled up deletes go on, a compaction frees it by itself, and writes are taken again", async () => {
+  for (const segmentMiB of [1, 8]) {
+    const sim = simHost({ seed: 1 });
+    sim.files.capacityBytes = 80 * MiB;
+    const sizes = { segmentBytesMax: segmentMiB * MiB, diskReserveBytes: 5 * MiB };
+    const rig = await Rig.open(sizes, sim);
+    await sim.clock.advance(61_000);
+    const count = await fill(rig, "first");
+    assert.ok(count > 500, `${count} records`);
+    for (let index = 0; index < count; index += 5) {
+      await rig.delete(`first ${index}`, { durability: "buffered" });
+    }
+    // Segments that are cheaper to compact let a few more in.
+    await fill(rig, "second");
+    for (let seconds = 0; !(await hasRoom(rig, "more")); seconds += 1) {
+      assert.ok(seconds < 10, JSON.stringify(rig.store.stats().compaction.last));
+      await sim.clock.advance(1000);
+    }
+    for (let index = 0; index < count; index += 1) {
+      const value = await rig.get(`first ${index}`);
+      assert.equal(value?.length, index % 5 === 0 ? undefined : 65_536);
+    }
+    await rig.store.close();
+  }
 });

@@ -4,10 +4,13 @@
  */
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
+import { KvixError } from "../../src/base/kvix-error.js";
 import type { LogChange } from "../../src/engine/log-events.js";
-import type { LogReader } from "../../src/engine/log-reader.js";
+import { LOG_LEASE_MS, type LogReader } from "../../src/engine/log-reader.js";
 import type { Mutation } from "../../src/engine/store.js";
 import { newRecordFields, parseRecord } from "../../src/format/record.js";
+import { compacted, onDemand, takingSome } from "../support/compaction-rig.js";
+import { simHost } from "../support/sim-host.js";
 import { SimRandom } from "../support/sim-random.js";
 import { bytes, Rig, rejects, text } from "../support/store-rig.js";
 
@@ -173,6 +176,66 @@ test("B2 V5: a reader of the log tells every change after a version once, in ord
     assert.equal(rig.store.stats().pins, 0);
     await rig.store.close();
   }
+});
+
+test("M10 V7: a reader of the log beside compactions tells every change or says that history is gone, and above the floor none is", async () => {
+  let [removed, lost, followed] = [0, 0, 0];
+  for (let seed = 1; seed <= 5; seed += 1) {
+    const random = new SimRandom(seed);
+    const writer = new Writer(random);
+    const options = { ...onDemand, segmentBytesMax: 1000, flushIntervalMs: 1 };
+    const rig = await Rig.open(options, simHost({ seed }), undefined, {
+      chooseVictims: takingSome(random),
+    });
+    const { logReaders } = rig.store;
+    const open: { reader: LogReader; from: number; told: Told[] }[] = [];
+    let run: Promise<unknown> = Promise.resolve();
+    for (let step = 0; step < 200; step += 1) {
+      const choice = random.below(100);
+      const one = open[random.below(Math.max(open.length, 1))];
+      if (choice < 40) await writer.write(rig);
+      else if (choice < 50) {
+        await rig.store.hintsWritten();
+        run = Promise.all([run, compacted(rig)]);
+        if (random.chance(0.5)) await rig.settle();
+      } else if (choice < 55) await rig.sim.clock.advance(random.below(LOG_LEASE_MS));
+      else if (choice < 65 && open.length < 5) {
+        const from = Math.min(logReaders.floor + random.below(5), rig.store.version);
+        open.push({ reader: logReaders.open({ afterVersion: from }), from, told: [] });
+      } else if (one !== undefined) {
+        const isOver = await one.reader.next(1 + random.below(400)).then(
+          ({ changes }) => void one.told.push(...changes.flatMap(tell)),
+          (error: unknown) => {
+            assert.ok(error instanceof KvixError && error.reason === "HISTORY_LOST", String(error));
+            assert.ok(one.reader.version < logReaders.floor, "it is gone");
+            lost += 1;
+            return true;
+          },
+        );
+        const wanted = writer.after(one.from).flat();
+        assert.deepEqual(one.told, wanted.slice(0, one.told.length));
+        if (isOver !== true && random.chance(0.9)) continue;
+        one.reader.close();
+        open.splice(open.indexOf(one), 1);
+      }
+    }
+    await rig.sim.clock.advance(10);
+    const { floor } = logReaders;
+    const last = logReaders.open({ afterVersion: floor });
+    assert.deepEqual(await readAll(last, random), writer.after(floor));
+    last.close();
+    for (const { reader, told } of open) {
+      followed += told.length;
+      reader.close();
+    }
+    for (let turn = 0; turn < 60; turn += 1) await rig.sim.clock.advance(1000);
+    await run;
+    const { pins, compaction } = rig.store.stats();
+    assert.deepEqual([pins, compaction.pinnedBytes], [0, 0]);
+    removed += compaction.segmentsRemoved;
+    await rig.store.close();
+  }
+  assert.ok(removed > 25 && lost > 2 && followed > 25, `${removed}, ${lost}, ${followed}`);
 });
 
 test("V14 D4: what a reader of the log was told is there after a power cut, from the first change on", async () => {

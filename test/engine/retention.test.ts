@@ -42,14 +42,14 @@ const cases: readonly (readonly [string, readonly Made[], Partial<RetentionInput
   ["they are as large as may be", [log(900, 40), log(500, 60), active(0, 999)], {}, [0, 1]],
   ["they are larger than may be", [log(900, 41), log(500, 60), active(0)], {}, [1]],
   ["one is larger than may be", [log(900, 1), log(500, 101), active(0)], {}, []],
-  ["the disk is full", [log(900), log(500), active(0)], { diskIsFull: true }, []],
+  ["the disk is full", [log(900), log(500), active(0)], { diskIsShort: true }, []],
   ["nothing is to be kept", [log(-1), log(0), active(0)], { retentionMs: 0 }, []],
 ];
 
 for (const [what, list, differing, kept] of cases) {
   test(`the retention window when ${what}`, () => {
     const segments = list.map(made);
-    const input = { nowMs, retentionMs: 1000, bytesMax: 100, diskIsFull: false, ...differing };
+    const input = { nowMs, retentionMs: 1000, bytesMax: 100, diskIsShort: false, ...differing };
     const shuffled = [...segments].sort((one, other) => one.name.id - other.name.id);
     const retained = retainedSegments({ segments: shuffled, ...input });
     const expected = new Set(kept.map((index) => segments[index] as Segment));

@@ -8,6 +8,8 @@ import { test } from "node:test";
 import type { Snapshot } from "../../src/engine/snapshots/snapshot.js";
 import type { SnapshotCursor } from "../../src/engine/snapshots/snapshot-cursor.js";
 import type { Mutation } from "../../src/engine/store.js";
+import { compacted, onDemand, takingSome } from "../support/compaction-rig.js";
+import { simHost } from "../support/sim-host.js";
 import { SimRandom } from "../support/sim-random.js";
 import { bytes, Gate, Rig, rejects, segmentFiles, text } from "../support/store-rig.js";
 
@@ -134,6 +136,51 @@ test("I9 M10: a snapshot of a store reads what was there when it was opened, rec
     assert.equal(rig.store.stats().pins, 0);
     await rig.store.close();
   }
+});
+
+test("M10 V7 I9: compactions of random victims, outputs among them, change nothing that open snapshots read", async () => {
+  let removed = 0;
+  for (let seed = 1; seed <= 6; seed += 1) {
+    const random = new SimRandom(seed);
+    const sim = simHost({ seed });
+    const rig = await Rig.open(
+      { ...onDemand, segmentBytesMax: 1500, cacheBytesMax: 0 },
+      sim,
+      undefined,
+      {
+        chooseVictims: takingSome(random),
+      },
+    );
+    const world = new World(rig, random);
+    let run: Promise<unknown> = Promise.resolve();
+    for (let step = 0; step < 400; step += 1) {
+      const choice = random.below(100);
+      const kept = world.open[random.below(Math.max(world.open.length, 1))];
+      if (choice < 30) await world.set();
+      else if (choice < 40) await world.delete();
+      else if (choice < 50) await world.batch();
+      else if (choice < 55) await sim.clock.advance(random.below(300));
+      else if (choice < 62) {
+        // One run waits for its snapshots a second at most at each step, by a clock that stands still.
+        await rig.store.hintsWritten();
+        run = Promise.all([run, compacted(rig)]);
+        if (random.chance(0.5)) await rig.settle();
+      } else if (choice < 67) {
+        if (world.open.length < 4) world.begin();
+      } else if (kept === undefined) continue;
+      else if (choice < 95) await world.step(kept);
+      else await world.end(kept);
+    }
+    for (const kept of [...world.open]) await world.end(kept);
+    for (let turn = 0; turn < 60; turn += 1) await sim.clock.advance(1000);
+    await run;
+    await rig.store.hintsWritten();
+    const { pins, compaction } = rig.store.stats();
+    assert.deepEqual([pins, compaction.pinnedBytes], [0, 0]);
+    removed += compaction.segmentsRemoved;
+    await rig.store.close();
+  }
+  assert.ok(removed > 100, `${removed} were removed`);
 });
 
 test("B2 V14: a snapshot sees all of a batch or nothing of it, and nothing that waits for its sync", async () => {

@@ -4,6 +4,7 @@ import type { Choice, PolicyInput } from "../../src/engine/compaction/policy.js"
 import type { LocalStore } from "../../src/engine/local-store.js";
 import type { StoreOptionsInput } from "../../src/engine/options.js";
 import type { CompactionProgress } from "../../src/engine/store-stats.js";
+import type { SimRandom } from "./sim-random.js";
 
 /** Nothing is compacted but on demand, and nothing is kept for watchers. */
 export const onDemand: Partial<StoreOptionsInput> = { compaction: "manual", watchRetentionMs: 0 };
@@ -50,5 +51,13 @@ export function takingAll(times = 1): (input: PolicyInput) => Choice {
     left -= 1;
     if (left < 0 || candidates.length === 0) return { kind: "nothing" };
     return { kind: "victims", ids: candidates.map(({ id }) => id) };
+  };
+}
+
+/** A policy that takes some of what may be taken, and is content at random. */
+export function takingSome(random: SimRandom): (input: PolicyInput) => Choice {
+  return ({ candidates }) => {
+    const ids = candidates.map(({ id }) => id).filter(() => random.chance(0.4));
+    return ids.length === 0 || random.chance(0.3) ? { kind: "nothing" } : { kind: "victims", ids };
   };
 }

@@ -42,6 +42,8 @@ export class FakeRun implements CompactionRun {
   /** What `isDue` answers, and how often it was asked. */
   due = false;
   asked = 0;
+  /** What `isDue` throws instead, though it must not. */
+  defect: Error | undefined;
   /** How runs end that the test does not want to see; undefined: they wait. */
   always: RunEnd | undefined;
   /** Runs under way, now and at most. */
@@ -62,6 +64,7 @@ export class FakeRun implements CompactionRun {
 
   isDue(): boolean {
     this.asked += 1;
+    if (this.defect !== undefined) throw this.defect;
     return this.due;
   }
 

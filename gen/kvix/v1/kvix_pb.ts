@@ -2390,8 +2390,8 @@ export type CompactionProgress = Message<"kvix.v1.CompactionProgress"> & {
   bytesWritten: bigint;
 
   /**
-   * How many bytes of segments it has removed, less those that it has written:
-   * less than 0 while what it wrote has not yet taken the place of what it read.
+   * How many bytes of segments it has replaced or removed, less those of the
+   * segments that took their place. What it is still copying does not count.
    *
    * @generated from field: int64 bytes_reclaimed = 6;
    */

@@ -142,7 +142,7 @@ export class Compactor {
   }
 
   async #tick(): Promise<void> {
-    const { clock, run } = this.#context;
+    const { clock } = this.#context;
     const { signal } = this.#stop;
     for (;;) {
       await clock.sleep(this.#schedule.tickMs, signal);
@@ -152,8 +152,21 @@ export class Compactor {
         this.#endAtWindow(this.#run, now);
         continue;
       }
-      const cause = this.#schedule.next(now, () => run.isDue());
+      const cause = this.#schedule.next(now, () => this.#isDue(now));
       if (cause !== undefined) this.#begin(cause === "interval" ? "thorough" : "due", cause);
+    }
+  }
+
+  /** A defect here must end neither the schedule nor the process: it is put off like a run that failed. */
+  #isDue({ monotonicMs }: Moment): boolean {
+    const { run, log } = this.#context;
+    try {
+      return run.isDue();
+    } catch (err) {
+      log.error({ err }, "whether a compaction is due could not be found out");
+      const failed = { cause: "dead bytes", outcome: "failed", bytesReclaimed: 0 } as const;
+      this.#schedule.ended(monotonicMs, failed);
+      return false;
     }
   }
 

@@ -139,9 +139,10 @@ export class Remover {
   async #dismiss(leaving: readonly Segment[]): Promise<void> {
     const { segments, readers } = this.#context;
     try {
-      for (const segment of leaving) {
-        if (!(await readers.released(segment, this.#stop.signal))) return;
-      }
+      // All from now on: one after the other, each would wait for readers that came later.
+      const { signal } = this.#stop;
+      const waits = leaving.map((segment) => readers.released(segment, signal));
+      if ((await Promise.all(waits)).includes(false)) return;
       for (const segment of leaving) await segment.file?.close();
       // The manifest keeps their ids from being given. If a file cannot be removed now,
       // it is a leftover like any other.

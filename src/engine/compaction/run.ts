@@ -33,7 +33,7 @@ const DEAD_BYTES_MIN = 64 * MiB;
 /** What a step leaves free on the disk for manifests and the log. */
 const MARGIN_BYTES = 4 * MiB;
 /** An output's hint and its blocks on the disk: at most so many bytes for each byte of records. */
-const HINT_SHARE = 0.4;
+export const HINT_SHARE = 0.4;
 /** More is merged in one go by the next step. */
 const STEP_VICTIMS_MAX = 32;
 /** How many segments are asked for tombstones that may go, in one run. */
@@ -99,7 +99,7 @@ export class SegmentCompaction implements CompactionRun {
     const all = candidates.candidates();
     const active = this.#isWorthSealing() ? deadBytesOf(this.#context.log.active) : 0;
     const reclaimable = all.reduce((sum, each) => sum + deadBytes(each), active);
-    if (space.isFull) return reclaimable > 0;
+    if (space.isShort) return reclaimable > 0;
     if (reclaimable < this.#deadBytesMin()) return false;
     return this.#isWorthSealing() || this.#choose("due").kind === "victims";
   }
@@ -281,7 +281,7 @@ export class SegmentCompaction implements CompactionRun {
       segmentBytesMax,
       deadPercent,
       roomBytes: Math.max(0, Math.floor((freeBytes - MARGIN_BYTES) / (1 + HINT_SHARE))),
-      extent: space.isFull ? "thorough" : extent,
+      extent: space.isShort ? "thorough" : extent,
     });
     // A step should not itself bring the disk to where writes are refused.
     const polite = choose(input(space.freeBytes - space.watermarkBytes));

@@ -77,7 +77,7 @@ export function setUpCompaction(parts: CompactionParts): Compaction {
       nowMs: clock.wallMs(),
       retentionMs: options.watchRetentionMs,
       bytesMax: RETENTION_BYTES_MAX,
-      diskIsFull: parts.space.isFull,
+      diskIsShort: parts.space.isShort,
     });
   const candidates = new Candidates({ ...parts, retained });
   const isForegroundWaiting = (): boolean => parts.queue.waitingCalls > 0;

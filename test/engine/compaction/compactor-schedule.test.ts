@@ -56,6 +56,20 @@ test("while one run is under way no other begins, however long it takes", async 
   assert.deepEqual([fake.run.calls.length, fake.run.runningMax], [2, 1]);
 });
 
+test("a defect in what says whether a run is due does not end the process, nor the schedule, nor fill the log", async () => {
+  const fake = new FakeCompaction(scheduled);
+  fake.run.defect = new Error("a defect");
+  fake.run.always = completed;
+  await fake.clock.advance(10 * minuteMs);
+  assert.equal(fake.run.asked, 4, "after 1, 2, 4 and 8 minutes");
+  assert.equal(fake.log.lines.filter(({ level }) => level === "error").length, 4);
+  assert.equal(fake.run.calls.length, 0);
+  fake.run.defect = undefined;
+  await fake.clock.advance(5 * hourMs);
+  assert.equal(fake.run.calls.length, 1, "its interval is over");
+  await fake.compactor.stop();
+});
+
 test("a manual store begins nothing by itself, not even for a full disk", async () => {
   const fake = new FakeCompaction();
   fake.run.due = true;
