@@ -44,6 +44,12 @@ export interface FileSystem {
   link(from: string, to: string): Promise<void>;
   /** Removes a file's name; ENOENT if there is none. */
   remove(path: string): Promise<void>;
+  /**
+   * The same for a file that nobody needs under any name, with pauses: to free much
+   * disk at once holds up the syncs of all other files. One that has another name is
+   * left as it is under that.
+   */
+  removeSlowly(path: string, pause: () => Promise<void>): Promise<void>;
   syncDirectory(path: string): Promise<void>;
   /** Bytes that an unprivileged process may still write to the disk of `path`. */
   freeBytes(path: string): number;

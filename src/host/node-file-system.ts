@@ -25,6 +25,7 @@ import {
   type Stats,
   stat,
   statfsSync,
+  truncate,
   unlink,
 } from "node:fs";
 import { dirname } from "node:path";
@@ -43,6 +44,9 @@ import { systemError } from "./system-error.js";
 
 const fileMode = 0o600;
 const directoryMode = 0o700;
+
+/** How much of a file that is removed slowly goes at a time. */
+const SLOW_STEP_BYTES = 1024 * 1024;
 
 const openFlags: Readonly<Record<FileAccess, number>> = {
   read: constants.O_RDONLY,
@@ -98,6 +102,21 @@ export class NodeFileSystem implements FileSystem {
 
   remove(path: string): Promise<void> {
     return called<void>((done) => unlink(path, done));
+  }
+
+  /**
+   * From its end, 1 MiB at a time: on ext4 the sync of another file waits 1 ms for that,
+   * and 30 to 50 ms for a file of 64 MiB that goes at once.
+   */
+  async removeSlowly(path: string, pause: () => Promise<void>): Promise<void> {
+    const { size, nlink } = await called<Stats>((done) => stat(path, done));
+    if (nlink === 1) {
+      for (let left = size - SLOW_STEP_BYTES; left > 0; left -= SLOW_STEP_BYTES) {
+        await called<void>((done) => truncate(path, left, done));
+        await pause();
+      }
+    }
+    await this.remove(path);
   }
 
   async syncDirectory(path: string): Promise<void> {

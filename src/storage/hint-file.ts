@@ -29,6 +29,8 @@ export type HintLoad =
   | { readonly kind: "missing" }
   | { readonly kind: "doubtful"; readonly why: string };
 
+/** A hint is synced as it grows: a sync of the log waits for what others have not synced. */
+const SYNC_BYTES = 1024 * 1024;
 /** How much of the end is read at first. */
 const TAIL_BYTES = 64 * 1024;
 
@@ -115,6 +117,7 @@ export class HintFile {
   readonly #segment: Segment;
   readonly #file: File;
   #position = 0;
+  #unsyncedBytes = 0;
 
   private constructor(files: FileSystem, segment: Segment, file: File) {
     this.#files = files;
@@ -132,6 +135,10 @@ export class HintFile {
   async append(piece: Uint8Array): Promise<void> {
     await this.#file.write(piece, this.#position);
     this.#position += piece.length;
+    this.#unsyncedBytes += piece.length;
+    if (this.#unsyncedBytes < SYNC_BYTES) return;
+    await this.#file.syncData();
+    this.#unsyncedBytes = 0;
   }
 
   /** Makes the hint's bytes durable and gives it its name; the directory is the caller's to sync. */

@@ -133,6 +133,10 @@ export class FaultyFileSystem implements FileSystem {
     return this.run("link", from, { target: to }, () => this.#inner.link(from, to));
   }
 
+  removeSlowly(path: string, pause: () => Promise<void>): Promise<void> {
+    return this.run("remove", path, {}, () => this.#inner.removeSlowly(path, pause));
+  }
+
   remove(path: string): Promise<void> {
     return this.run("remove", path, {}, () => this.#inner.remove(path));
   }

@@ -48,6 +48,10 @@ export class PooledFileSystem implements FileSystem {
     return this.#inner.link(from, to);
   }
 
+  removeSlowly(path: string, pause: () => Promise<void>): Promise<void> {
+    return this.#inner.removeSlowly(path, pause);
+  }
+
   remove(path: string): Promise<void> {
     return this.#inner.remove(path);
   }

@@ -155,6 +155,11 @@ export class SimFileSystem implements FileSystem {
     return this.later(() => this.perform("link", from, { target: to }, { act }));
   }
 
+  /** Nothing here takes time. */
+  removeSlowly(path: string): Promise<void> {
+    return this.remove(path);
+  }
+
   remove(path: string): Promise<void> {
     const act = (): void => {
       const { directory, name, node } = this.#place(path);

@@ -10,6 +10,7 @@
  * opening, once that session has begun.
  */
 import { SegmentState } from "../../../gen/kvix/v1/kvix_pb.js";
+import { errorCode } from "../../host/file-system.js";
 import type { Host } from "../../host/host.js";
 import { removeIfThere } from "../../storage/file-tools.js";
 import { type StoreDirectories, TEMPORARY_SUFFIX } from "../../storage/layout.js";
@@ -23,6 +24,9 @@ import type { ManifestKeeper } from "../manifest-keeper.js";
 
 /** How long a run waits for the victims of a step before it takes the next. */
 const PATIENCE_MS = 1000;
+
+/** How long a large file is left alone between two pieces of it that go: others sync meanwhile. */
+const REMOVAL_PAUSE_MS = 2;
 
 /** What knows of readers that are still in a segment. */
 export interface Readers {
@@ -87,7 +91,8 @@ export class Remover {
 
   /** Takes a pending output away that will not be one. */
   async discard(name: SegmentName): Promise<void> {
-    await this.#removeFiles([name]);
+    // Whoever gave up waits for it: at once, as far as others let it.
+    await this.#removeFiles([name], 0);
     await this.#drop([name]);
   }
 
@@ -156,11 +161,11 @@ export class Remover {
     }
   }
 
-  async #removeFiles(names: readonly SegmentName[]): Promise<void> {
+  async #removeFiles(names: readonly SegmentName[], pauseMs = REMOVAL_PAUSE_MS): Promise<void> {
     const { host, directories, latch, space } = this.#context;
     for (const { path, hintPath } of names) {
-      await removeIfThere(host.files, path);
-      await removeIfThere(host.files, hintPath);
+      await this.#removeSlowly(path, pauseMs);
+      await this.#removeSlowly(hintPath, pauseMs);
       await removeIfThere(host.files, hintPath + TEMPORARY_SUFFIX);
     }
     try {
@@ -172,6 +177,16 @@ export class Remover {
     }
     // Nobody else may look at the disk before long: a full one takes no writes.
     space.check();
+  }
+
+  /** No error if it is gone; without pauses once the store closes. */
+  async #removeSlowly(path: string, pauseMs: number): Promise<void> {
+    const { clock, files } = this.#context.host;
+    try {
+      await files.removeSlowly(path, () => clock.sleep(pauseMs, this.#stop.signal));
+    } catch (error) {
+      if (errorCode(error) !== "ENOENT") throw error;
+    }
   }
 
   async #drop(names: readonly SegmentName[]): Promise<void> {
