@@ -204,7 +204,7 @@ export const storeOptionTable: Readonly<Record<keyof StoreOptionsInput, StoreOpt
   },
   compactionBytesPerSecondMax: {
     kind: "number",
-    default: 128 * MiB,
+    default: 64 * MiB,
     min: MiB,
     max: 16 * GiB,
     floorLifted: 1,

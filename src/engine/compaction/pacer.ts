@@ -36,7 +36,7 @@ const STEP_MS = 100;
 const SLEEP_MS_MAX = 100;
 
 /** How long a slice of work may be: well below what a call over the network takes. */
-const SLICE_MS = 0.5;
+const SLICE_MS = 0.25;
 /** And how many looks at the clock it may take: a clock that stands still must not make it endless. */
 const SLICE_LOOKS_MAX = 256;
 /** How long the rest is after a slice while others work, in slices, and at most. */

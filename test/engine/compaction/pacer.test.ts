@@ -222,15 +222,15 @@ test("the floor is 1 MiB/s or a 64th of the rate, and never above the rate", asy
   }
 });
 
-test("M14: a slice has half a millisecond from its first question on, and a turn begins another", async () => {
+test("M14: a slice has a quarter of a millisecond from its first question on, and a turn begins another", async () => {
   const clock = new LoadedClock();
   const pacer = new Pacer(clock, MiB);
   await clock.advance(50);
   for (let slice = 0; slice < 2; slice += 1) {
     assert.ok(pacer.hasTime());
-    await clock.advance(0.375);
+    await clock.advance(0.1875);
     assert.ok(pacer.hasTime());
-    await clock.advance(0.25);
+    await clock.advance(0.125);
     assert.ok(!pacer.hasTime());
     await pacer.turn();
     await clock.advance(50);
