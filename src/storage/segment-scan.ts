@@ -44,13 +44,14 @@ export interface ScanRange {
 
 /**
  * Visits the sound frames of a range in order until the end, or until a byte
- * that starts none, or until `visit` answers false.
+ * that starts none, or until `visit` answers false. `window`: one over the same file
+ * and up to the same end, for who goes on where the last scan has stopped.
  */
 export async function scanFrames(
   range: ScanRange,
   visit: (scanned: ScannedFrame) => boolean,
+  window = new ByteWindow(range.file, range.to),
 ): Promise<ScanStop> {
-  const window = new ByteWindow(range.file, range.to);
   let offset = range.from;
   let need = FRAME_HEADER_BYTES;
   while (offset < range.to) {

@@ -10,6 +10,7 @@
 import { FrameFlag, readFrame } from "../../format/frame.js";
 import type { File } from "../../host/file-system.js";
 import type { Channel } from "../../host/worker.js";
+import { ByteWindow } from "../../storage/byte-window.js";
 import type { Segment } from "../../storage/segment.js";
 import { scanFrames } from "../../storage/segment-scan.js";
 import { type FrameEntry, visitFrame } from "../frame-loader.js";
@@ -51,6 +52,10 @@ export class VictimReader {
   readonly #file: File;
   readonly #index: number;
   readonly #channel: Channel;
+  /** Goes over the victim once; what a slice leaves of it the next one takes up. */
+  readonly #window: ByteWindow;
+  /** The frames of the slice; used again for the next, when all of them are handed on. */
+  readonly #held = Buffer.allocUnsafeSlow(HELD_BYTES_MAX);
   #position = 0;
   #records: SurvivingRecord[] = [];
   #next = 0;
@@ -61,6 +66,7 @@ export class VictimReader {
     this.#file = file;
     this.#index = index;
     this.#channel = channel;
+    this.#window = new ByteWindow(file, segment.length);
   }
 
   /** The next record that lives; undefined: there are no more. It is good until the next `advance`. */
@@ -89,7 +95,7 @@ export class VictimReader {
   }
 
   async #readSlice(): Promise<void> {
-    const slice = new Slice();
+    const slice = new Slice(this.#held);
     const from = this.#position;
     const range = {
       file: this.#file,
@@ -97,14 +103,18 @@ export class VictimReader {
       from,
       to: this.#segment.length,
     };
-    const stop = await scanFrames(range, (scanned) => {
-      const isOurs = visitFrame(scanned, this.#segment, {
-        entry: (entry) => slice.add(entry, scanned.at + entry.offset - scanned.offset),
-      });
-      if (!isOurs) throw new DamagedVictim(this.#index, scanned.offset);
-      const read = scanned.offset + scanned.frame.frameBytes - from;
-      return read < SLICE_BYTES && slice.records.length < SLICE_RECORDS;
-    });
+    const stop = await scanFrames(
+      range,
+      (scanned) => {
+        const isOurs = visitFrame(scanned, this.#segment, {
+          entry: (entry) => slice.add(entry, scanned.at + entry.offset - scanned.offset),
+        });
+        if (!isOurs) throw new DamagedVictim(this.#index, scanned.offset);
+        const read = scanned.offset + scanned.frame.frameBytes - from;
+        return read < SLICE_BYTES && slice.records.length < SLICE_RECORDS;
+      },
+      this.#window,
+    );
     if (stop.kind !== "end") throw new DamagedVictim(this.#index, stop.offset);
     this.#position = stop.offset;
     const request = slice.request(this.#index, stop.offset, stop.offset - from);
@@ -119,18 +129,31 @@ export class VictimReader {
 /** Records that were scanned together. */
 class Slice {
   readonly records: SurvivingRecord[] = [];
+  readonly #held: Buffer;
   #keyBytes = 0;
   #heldBytes = 0;
+
+  /** `held`: memory for frames; what has no room in it is not held. */
+  constructor(held: Buffer) {
+    this.#held = held;
+  }
 
   /** Copies the frame that starts at `at`: a scan may use its memory again for what follows. */
   add(entry: FrameEntry, at: number): void {
     const keyStart = entry.keyStart - at;
     const keyEnd = entry.keyEnd - at;
-    const isHeld = this.#heldBytes + entry.length <= HELD_BYTES_MAX;
-    if (isHeld) this.#heldBytes += entry.length;
-    const bytes = Buffer.from(entry.bytes.subarray(at, at + (isHeld ? entry.length : keyEnd)));
+    const bytes = this.#hold(entry, at) ?? Buffer.from(entry.bytes.subarray(at, at + keyEnd));
     this.records.push({ ...entry, bytes, keyStart, keyEnd });
     this.#keyBytes += keyEnd - keyStart;
+  }
+
+  /** A copy of the frame in the memory for frames, if there is room. */
+  #hold({ bytes, length }: FrameEntry, at: number): Uint8Array | undefined {
+    const start = this.#heldBytes;
+    if (start + length > this.#held.length) return undefined;
+    this.#heldBytes += length;
+    this.#held.set(bytes.subarray(at, at + length), start);
+    return this.#held.subarray(start, start + length);
   }
 
   request(victim: number, upTo: number, bytesRead: number): JudgeRequest & Record<string, unknown> {
