@@ -107,7 +107,7 @@ export class SegmentCompaction implements CompactionRun {
   /** A first look, which is cheap however many segments there are: it says no where the second would. */
   #mayBeDue(): boolean {
     const { segments, deadPercent, space } = this.#context;
-    if (space.isFull || this.#isWorthSealing()) return true;
+    if (space.isShort || this.#isWorthSealing()) return true;
     let storeBytes = 0;
     let storeLiveBytes = 0;
     let emptyBytes = 0;
