@@ -155,5 +155,7 @@ export function openTerminal(
 
 function terminalArgs(line: string): string[] {
   const script = `${shellPrelude}\n${line}`;
-  return ["--quiet", "--return", "--command", `bash -c ${quoted(script)}`, "/dev/null"];
+  // script(1) starts the user's shell, which must not stay between: many a one dies of
+  // the Ctrl-C that the command was told.
+  return ["--quiet", "--return", "--command", `exec bash -c ${quoted(script)}`, "/dev/null"];
 }
