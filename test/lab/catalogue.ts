@@ -1,0 +1,9 @@
+/** The instruments of the failure lab, in the order in which docs/testing.md tells of them. */
+import type { Instrument } from "./instrument.js";
+
+export const instruments: readonly Instrument[] = [];
+
+/** The instrument of that name. */
+export function findInstrument(name: string): Instrument | undefined {
+  return instruments.find((instrument) => instrument.name === name);
+}
