@@ -9,6 +9,7 @@
  * Runs live in a process of their own (lab-worker.ts), one after the other; what
  * hangs, leaks or dies there is a finding like any other.
  */
+import type { PropertyId } from "./properties.js";
 
 /** What one run did. Whatever it throws is a finding, too. */
 export interface RunOutcome {
@@ -41,7 +42,7 @@ export interface Instrument {
   /** What `--only` may name; undefined: it is refused. */
   readonly parts?: string;
   /** Ids of docs/testing.md that it can find a break of. */
-  readonly properties: readonly string[];
+  readonly properties: readonly PropertyId[];
   /** How many runs there are where none are named, and in the profile of CI. */
   readonly runs: { readonly default: number; readonly ci: number };
   /** A run that takes longer has hung; in seconds. */

@@ -19,6 +19,7 @@ import { type ServerState, serverStates } from "../../src/service/server-life.js
 import { serverOptionTable } from "../../src/service/server-options.js";
 import { repositoryRoot } from "../support/paths.js";
 import { requestFields } from "../support/request-fields.js";
+import { renderInstruments, renderInvariants, renderProperties } from "./property-tables.js";
 
 /** A generated table and where it stands. */
 export interface GeneratedTable {
@@ -61,6 +62,9 @@ export function renderTables(): GeneratedTable[] {
     { page: "docs/operations.md", section: "findings", content: renderFindings() },
     { page: "docs/api.md", section: "health", content: renderHealth() },
     { page: "docs/server.md", section: "server-options", content: renderServerOptions() },
+    { page: "docs/architecture.md", section: "invariants", content: renderInvariants() },
+    { page: "docs/testing.md", section: "instruments", content: renderInstruments() },
+    { page: "docs/testing.md", section: "properties", content: renderProperties() },
   ];
 }
 

@@ -90,7 +90,12 @@ test("no work is left undone", () => {
 });
 
 test("no test runs alone and none is left out", () => {
-  assert.deepEqual(selectedTests(written), []);
+  assert.deepEqual(
+    selectedTests(
+      written.filter(({ path }) => !path.startsWith("test/lab/") || path.endsWith(".test.ts")),
+    ),
+    [],
+  );
   assertEachFound(selectedTests, "test/base/a.test.ts", [
     'test.only("x", run);',
     'describe.skip("x", run);',
