@@ -11,7 +11,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import type { Instrument } from "./instrument.js";
-import type { WorkerAnswer, WorkerOrder } from "./lab-worker.js";
+import type { WorkerAnswer, WorkerOrder } from "./run-server.js";
 import { Tally } from "./tally.js";
 
 /** When to stop; whichever comes first. */
@@ -28,6 +28,8 @@ export interface CrewExtent {
   readonly onRun?: (tally: Tally) => void;
   /** No run is begun any more; those under way are ended without a verdict. */
   readonly signal?: AbortSignal;
+  /** The program of a worker; the lab's own unless a test has instruments of its own. */
+  readonly workerPath?: string;
 }
 
 /** An instrument cannot be used here; the message says why. */
@@ -35,7 +37,7 @@ export class CannotStart extends Error {
   override readonly name = "CannotStart";
 }
 
-const workerPath = fileURLToPath(new URL("lab-worker.js", import.meta.url));
+const labWorkerPath = fileURLToPath(new URL("lab-worker.js", import.meta.url));
 
 /** Lines of a worker's stderr that a finding quotes. */
 const stderrLinesMax = 20;
@@ -105,7 +107,8 @@ class Worker {
   #stderr: string[] = [];
   #onAnswer: (answer: WorkerAnswer) => void = () => undefined;
 
-  private constructor(instrument: Instrument, { only, signal }: CrewExtent) {
+  private constructor(instrument: Instrument, extent: CrewExtent) {
+    const { only, signal, workerPath = labWorkerPath } = extent;
     this.#signal = signal;
     this.#process = fork(workerPath, [instrument.name, ...(only === undefined ? [] : [only])], {
       stdio: ["ignore", "inherit", "pipe", "ipc"],
