@@ -246,6 +246,7 @@ class Recovery {
       version: 0,
       expiresAtMs: 0,
       isTombstone: false,
+      isLost: false,
     };
     for (let index = 0; index < block.count; index += 1) {
       entry.keyEnd = entry.keyStart + block.keyLengths[index]!;
@@ -254,6 +255,7 @@ class Recovery {
       entry.version = block.versionsHigh[index]! * 2 ** 32 + block.versionsLow[index]!;
       entry.expiresAtMs = block.expiriesHigh[index]! * 2 ** 32 + block.expiriesLow[index]!;
       entry.isTombstone = (block.flags[index]! & HintFlag.TOMBSTONE) !== 0;
+      entry.isLost = (block.flags[index]! & HintFlag.DAMAGED) !== 0;
       this.#loader.load(segment, entry);
       entry.keyStart = entry.keyEnd;
     }

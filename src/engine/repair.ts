@@ -1,5 +1,5 @@
 /**
- * Rebuilding a lost or damaged manifest from what else there is: the mark of
+ * Rebuilding a lost, damaged or outdated manifest from what else there is: the mark of
  * the segment directory, the manifest before, and the segments themselves.
  *
  * This is for an operator who has no backup. The manifest alone knows which
@@ -31,6 +31,7 @@ import { readStoreMark } from "../storage/store-mark.js";
 import { holdDirectories, openFailed } from "./directories.js";
 import { visitFrame } from "./frame-loader.js";
 import { resolveStoreOptions, type StoreOptionsInput } from "./options.js";
+import { findYoungerSegment } from "./outdated-manifest.js";
 import { VERSION_BLOCK } from "./versions.js";
 
 /** Blocks of versions that are skipped, for those that were reserved and are not in any file. */
@@ -56,11 +57,15 @@ export async function repairStore(
   const { directories, locks } = await holdDirectories(host, options);
   try {
     const verdict = await loadManifest(host.files, directories);
-    if (verdict?.kind === "manifest") {
-      return { isRepaired: false, segments: [], leftOut: [], highestVersion: 0 };
-    }
     if (verdict?.kind === "too-new") throw new KvixError("FORMAT_TOO_NEW");
-    return await rebuild(host, directories);
+    const standing = verdict?.kind === "manifest" ? verdict.manifest : undefined;
+    if (standing !== undefined) {
+      const younger = await findYoungerSegment(host, directories, standing);
+      if (younger === undefined) {
+        return { isRepaired: false, segments: [], leftOut: [], highestVersion: 0 };
+      }
+    }
+    return await rebuild(host, directories, standing);
   } catch (error) {
     throw openFailed(error);
   } finally {
@@ -68,8 +73,15 @@ export async function repairStore(
   }
 }
 
-async function rebuild(host: Host, directories: StoreDirectories): Promise<RepairReport> {
-  const previous = await previousManifest(host, directories);
+/** `outdated`: the manifest that is there, sound, but older than some of the segments. */
+async function rebuild(
+  host: Host,
+  directories: StoreDirectories,
+  outdated: Manifest | undefined,
+): Promise<RepairReport> {
+  const kept = await previousManifest(host, directories);
+  const isNewer = (outdated?.generation ?? 0n) > (kept?.generation ?? 0n);
+  const previous = isNewer ? outdated : kept;
   const storeId = (await readStoreMark(host.files, directories)) ?? previous?.storeId;
   if (storeId === undefined) {
     throw new KvixError(
