@@ -292,13 +292,16 @@ class Recovery {
     const versionCeiling =
       clean === undefined ? Number(versionMark) : Number(clean.lastVersion) + 1;
     const fileLength = (await segment.file?.size()) ?? 0;
-    if (segment.file === undefined || fileLength < syncedLength) {
+    // Closed properly while it was empty, it had nothing to lose.
+    const hadNothing = clean !== undefined && syncedLength === 0;
+    if ((segment.file === undefined && !hadNothing) || fileLength < syncedLength) {
+      const firstVersion = this.#highestVersion + 1;
       damage.add({
         segment: segment.name,
         offset: fileLength,
         length: Math.max(syncedLength - fileLength, 1),
-        firstVersion: this.#highestVersion + 1,
-        lastVersion: versionCeiling - 1,
+        firstVersion,
+        lastVersion: Math.max(firstVersion, versionCeiling - 1),
         keysUnknown: true,
       });
     }
