@@ -11,6 +11,9 @@ export interface Judgement {
   readonly findings: readonly string[];
 }
 
+/** A history in which an operation overlaps fewer others on its key, in the mean, is slack. */
+export const overlapMin = 3;
+
 /** Checks each key for linearizability, and what holds between keys. */
 export function judge(operations: readonly Operation[]): Judgement {
   const findings: string[] = [];
@@ -29,7 +32,9 @@ export function judge(operations: readonly Operation[]): Judgement {
   const unknownWrites = operations.filter(({ answer }) => answer === undefined).length;
   const unmetConditions = operations.filter(({ answer }) => answer?.applied === false).length;
   const reads = operations.filter(({ kind }) => kind === "get").length;
+  const overlap = overlapOf(operations);
+  const isSlack = overlap.overlapsOnKey < overlapMin * operations.length;
   const sizes = { operations: operations.length, reads, unknownWrites, unmetConditions };
-  const checked = { keys: keys.size, keysGivenUp, positions };
-  return { counts: { ...sizes, ...overlapOf(operations), ...checked }, findings };
+  const checked = { keys: keys.size, keysGivenUp, positions, slackHistories: isSlack ? 1 : 0 };
+  return { counts: { ...sizes, ...overlap, ...checked }, findings };
 }

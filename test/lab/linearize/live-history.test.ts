@@ -5,12 +5,13 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import type { Store } from "../../../src/engine/store.js";
+import { makeDataDir } from "../../e2e/data-dir.js";
 import { startMemoryServer } from "../../service/memory-server.js";
 import { SimRandom } from "../../support/sim-random.js";
 import { judge } from "./judge.js";
 import { makeHistory } from "./live-history.js";
 import { type Plan, planOf } from "./plan.js";
-import type { StartServer } from "./server-lives.js";
+import { realServers, type StartServer } from "./server-lives.js";
 
 const plan: Plan = {
   ...planOf(1),
@@ -47,6 +48,19 @@ test("a sound store has a sound history, with writes of unknown outcome in it (P
   assert.deepEqual([faults, findings], [[], []]);
   assert.ok((counts["unknownWrites"] ?? 0) > 0);
   assert.ok((counts["overlapsOnKey"] ?? 0) / operations.length > 3);
+});
+
+test("the real server, stopped and killed in the midst of it, has a sound history (V1 P2 P3)", async (t) => {
+  const lives = (["stop", "kill"] as const).map((ending) => {
+    return { operations: 150, ending, pauses: 1, cuts: 2 };
+  });
+  const short = { ...plan, lives, isProxied: true };
+  const random = new SimRandom(2);
+  const start = realServers(makeDataDir(t), short, random);
+  const { operations, faults, kills, stops, cuts } = await makeHistory(short, start, random);
+  assert.deepEqual([faults, judge(operations).findings], [[], []]);
+  assert.deepEqual([kills, stops], [1, 1]);
+  assert.ok(cuts > 0);
 });
 
 const settled = () => new Promise((resolve) => setTimeout(resolve, 5));
