@@ -62,7 +62,8 @@ export async function survey(
 
 function intend(client: number, environment: ClientEnvironment): Intent {
   const { random, plan, met } = environment;
-  const key = random.below(plan.keys);
+  const drawn = random.below(plan.keys);
+  const key = random.chance(plan.skew) ? Math.min(drawn, random.below(plan.keys)) : drawn;
   const kind = random.pick(["get", "get", "get", "get", "set", "set", "set", "delete"] as const);
   const value = kind === "set" ? `#${++environment.values}` : undefined;
   const condition = kind === "get" ? undefined : conditionOf(random, met[key] ?? 0);

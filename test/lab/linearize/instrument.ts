@@ -106,7 +106,7 @@ export const linearizeInstrument: Instrument = {
     "P2",
     "P3",
   ],
-  runs: { default: 20, ci: 6 },
+  runs: { default: 16, ci: 5 },
   runSecondsMax: 1800,
   isParallel: false,
   start: () => ({ run }),

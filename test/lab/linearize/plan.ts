@@ -21,6 +21,11 @@ export interface Plan {
   readonly clients: number;
   readonly connections: number;
   readonly keys: number;
+  /**
+   * Of two keys drawn, how often the lower is taken, in 0..1: so that some are hot, and
+   * others lie still for long enough to be compacted.
+   */
+  readonly skew: number;
   readonly lives: readonly Life[];
   /** Compactions follow one another without a pause. */
   readonly isCompacted: boolean;
@@ -52,6 +57,7 @@ export function planOf(seed: number): Plan {
     clients,
     connections: 2 + random.below(6),
     keys,
+    skew: random.pick([0, 0.5, 1]),
     lives: livesOf(random, isProxied),
     isCompacted: random.chance(0.7),
     isProxied,
@@ -81,6 +87,8 @@ function flagsOf(random: SimRandom): string[] {
     "--flush-interval": random.pick(["1ms", "20ms", "100ms"]),
     "--max-cache-bytes": random.pick(["0", "16MiB"]),
     "--compaction": "manual",
+    // A slow one is overtaken by many writes.
+    "--max-compaction-rate": random.pick(["16KiB", "256KiB", "64MiB"]),
     "--watch-retention": "0ms",
   };
   return ["--lift-floors", ...Object.entries(flags).flat()];
