@@ -185,29 +185,34 @@ class LifeLoad {
     }
   }
 
-  /** Compaction after compaction, on a connection of its own. */
+  /** Compaction after compaction, on connections of their own. */
   async #compact(): Promise<void> {
-    const rpc = this.#connect();
-    try {
-      while (!this.#isOver && this.#begun < this.#life.operations) {
-        for await (const { progress } of rpc.stream(AdminService.method.compact, {})) {
-          if (progress?.phase !== CompactionPhase.DONE) continue;
-          this.segmentsCompacted += progress.segmentsDone;
-          const hasFailed = progress.outcome === CompactionOutcome.FAILED;
-          if (hasFailed) this.#environment.find(`a compaction failed: ${progress.why}`);
-        }
-        await this.#moved(placesBetweenCompactions);
+    while (!this.#isOver && this.#begun < this.#life.operations) {
+      const rpc = this.#connect();
+      try {
+        await this.#compactOnce(rpc);
+      } catch {
+        // The server is going, or the connection was cut: what is wrong of it the clients meet.
+      } finally {
+        rpc.close();
       }
-    } catch {
-      // The server is gone or going, or the connection was cut; the clients say what of it is wrong.
-    } finally {
-      rpc.close();
+      await this.#moved(placesBetweenCompactions);
+    }
+  }
+
+  async #compactOnce(rpc: RpcClient): Promise<void> {
+    for await (const { progress } of rpc.stream(AdminService.method.compact, {})) {
+      if (progress?.phase !== CompactionPhase.DONE) continue;
+      this.segmentsCompacted += progress.segmentsDone;
+      const hasFailed = progress.outcome === CompactionOutcome.FAILED;
+      if (hasFailed) this.#environment.find(`a compaction failed: ${progress.why}`);
     }
   }
 
   /** Resolves when the history is so many places further, or when the life is over. */
   #moved(places: number): Promise<void> {
     return new Promise((resolve) => {
+      if (this.#isOver) return resolve();
       this.#environment.recorder.after(places, resolve);
       this.#forgets.push(resolve);
     });
