@@ -1,8 +1,12 @@
 /** The instruments of the failure lab, in the order in which docs/testing.md tells of them. */
 import type { Instrument } from "./instrument.js";
+import { linearizeInstrument } from "./linearize/instrument.js";
 import { rotInstrument } from "./rot/instrument.js";
 
-export const instruments: readonly Instrument[] = [rotInstrument];
+export const instruments: readonly Instrument[] = [
+  linearizeInstrument,
+  rotInstrument,
+];
 
 /** The instrument of that name. */
 export function findInstrument(name: string): Instrument | undefined {
