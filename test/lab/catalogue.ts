@@ -1,9 +1,11 @@
 /** The instruments of the failure lab, in the order in which docs/testing.md tells of them. */
 import type { Instrument } from "./instrument.js";
+import { killInstrument } from "./kill/instrument.js";
 import { linearizeInstrument } from "./linearize/instrument.js";
 import { rotInstrument } from "./rot/instrument.js";
 
 export const instruments: readonly Instrument[] = [
+  killInstrument,
   linearizeInstrument,
   rotInstrument,
 ];
