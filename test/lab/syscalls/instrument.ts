@@ -220,7 +220,7 @@ export const syscallsInstrument: Instrument = {
     ...["D1", "D2", "D3", "D4", "D5", "D6", "R2", "R7", "R8", "M1", "M2", "M3", "M5", "B1", "B3"],
   ],
   runs: { default: deals, ci: 4 },
-  runSecondsMax: 900,
+  runSecondsMax: 1800,
   isParallel: true,
   start: (options) => {
     requireTool("strace", "strace");

@@ -158,11 +158,11 @@ function lifeOf(seed: number): Life {
 
 function someStep(random: SimRandom): LifeStep[] {
   const choice = random.below(20);
-  if (choice < 13) return [{ do: "write", writes: someWrites(random) }];
-  if (choice < 15) return [{ do: "compact" }];
-  if (choice < 16) return [{ do: "write", writes: someWrites(random), isCompacting: true }];
-  if (choice < 17) return [{ do: "pass", ms: random.pick([50, 400, 1000]) }];
-  if (choice < 18) return [{ do: "sync" }];
+  if (choice < 12) return [{ do: "write", writes: someWrites(random) }];
+  if (choice < 14) return [{ do: "compact" }];
+  if (choice < 15) return [{ do: "write", writes: someWrites(random), isCompacting: true }];
+  if (choice < 16) return [{ do: "pass", ms: random.pick([50, 400, 1000]) }];
+  if (choice < 17) return [{ do: "sync" }];
   return [{ do: "tell" }, { do: "close" }, { do: "open" }];
 }
 

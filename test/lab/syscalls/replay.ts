@@ -13,7 +13,7 @@ import { type CrashState, seededState, smallStates, unitsOf } from "./crash-stat
 import { digestOf, requireSameFiles, writeDisk } from "./disk-files.js";
 import { isTelling } from "./fault-points.js";
 import { judgeRemains } from "./judge.js";
-import { ReplayedDisk } from "./replayed-disk.js";
+import { eventsOf, ReplayedDisk } from "./replayed-disk.js";
 import type { Scene, SceneRun, Stage } from "./scene.js";
 import { type Line, Listener, linesOf, oracleOf } from "./transcript.js";
 
@@ -42,13 +42,6 @@ export interface ReplayOutcome {
   /** States that had been judged before, under the same knowledge. */
   readonly repeated: number;
   readonly findings: readonly string[];
-}
-
-/** Begin or end of a call, in the order of the trace. */
-interface TraceEvent {
-  readonly line: number;
-  readonly isEnd: boolean;
-  readonly call: TracedCall;
 }
 
 /** Plays a run that was recorded. Throws where the replay is not what happened. */
@@ -83,7 +76,7 @@ class Replay {
     this.#scene = scene;
     this.#run = run;
     this.#extent = extent;
-    this.#replayed = new ReplayedDisk(stage.rootPath, scene.basePath);
+    this.#replayed = new ReplayedDisk(stage.rootPath, scene.baseDisk ?? scene.basePath);
   }
 
   async play(): Promise<ReplayOutcome> {
@@ -164,21 +157,6 @@ class Replay {
 function textOf(where: string, error: unknown): string {
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
   return text.includes(where) ? text : `${where}\n${text}`;
-}
-
-/** Of the program's own threads: what its children do with descriptors is theirs. */
-function eventsOf({ calls, mainThread, poolThread }: SceneRun): TraceEvent[] {
-  const events: TraceEvent[] = [];
-  for (const call of calls) {
-    if (call.pid !== mainThread && call.pid !== poolThread) continue;
-    events.push({ line: call.started, isEnd: false, call });
-    if (call.returned !== undefined && call.result !== undefined) {
-      events.push({ line: call.returned, isEnd: true, call });
-    }
-  }
-  return events.sort(
-    (one, other) => one.line - other.line || Number(one.isEnd) - Number(other.isEnd),
-  );
 }
 
 function placeOf(call: TracedCall): string {

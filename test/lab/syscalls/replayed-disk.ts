@@ -21,8 +21,23 @@ import {
   SimInode,
   type SimNode,
 } from "../../support/sim-disk.js";
+import { cloneDisk } from "../../support/sim-survival.js";
 import type { TracedCall } from "../../support/syscall-trace.js";
 import { isBelow, writtenRange } from "./fault-points.js";
+
+/** Begin or end of a call, in the order of the trace. */
+export interface TraceEvent {
+  readonly line: number;
+  readonly isEnd: boolean;
+  readonly call: TracedCall;
+}
+
+/** A recording, as far as it is played. */
+export interface RecordedThreads {
+  readonly calls: readonly TracedCall[];
+  readonly mainThread: number;
+  readonly poolThread: number;
+}
 
 /** A name: the directory that has it, and how it is called there. */
 interface Place {
@@ -44,11 +59,14 @@ export class ReplayedDisk {
   readonly #descriptors = new Map<number, SimNode>();
   readonly #syncs = new Map<TracedCall, SyncUnderWay>();
 
-  /** `basePath`: what was there, all of it durable; undefined: nothing. */
-  constructor(rootPath: string, basePath: string | undefined) {
+  /**
+   * `base`: what was there. A folder: all of it durable. A disk: as much of it as is; its
+   * process is gone, and what that had not synced is still pending. Undefined: nothing.
+   */
+  constructor(rootPath: string, base: SimDisk | string | undefined) {
     this.#rootPath = rootPath;
-    this.disk = new SimDisk(2 ** 40);
-    if (basePath !== undefined) load(basePath, this.disk.root);
+    this.disk = base instanceof SimDisk ? cloneDisk(base) : new SimDisk(2 ** 40);
+    if (typeof base === "string") load(base, this.disk.root);
   }
 
   /** A call begins. Answers whether that changed anything. */
@@ -195,6 +213,35 @@ export class ReplayedDisk {
     }
     return node;
   }
+}
+
+/** Of the program's own threads: what its children do with descriptors is theirs. */
+export function eventsOf({ calls, mainThread, poolThread }: RecordedThreads): TraceEvent[] {
+  const events: TraceEvent[] = [];
+  for (const call of calls) {
+    if (call.pid !== mainThread && call.pid !== poolThread) continue;
+    events.push({ line: call.started, isEnd: false, call });
+    if (call.returned !== undefined && call.result !== undefined) {
+      events.push({ line: call.returned, isEnd: true, call });
+    }
+  }
+  return events.sort(
+    (one, other) => one.line - other.line || Number(one.isEnd) - Number(other.isEnd),
+  );
+}
+
+/** Plays all of a run. */
+export function playedDisk(
+  rootPath: string,
+  basePath: string | undefined,
+  run: RecordedThreads,
+): SimDisk {
+  const replayed = new ReplayedDisk(rootPath, basePath);
+  for (const { isEnd, call } of eventsOf(run)) {
+    if (isEnd) replayed.end(call);
+    else replayed.begin(call);
+  }
+  return replayed.disk;
 }
 
 function hasFailed({ result }: TracedCall): boolean {

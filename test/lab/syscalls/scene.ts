@@ -7,7 +7,9 @@
  */
 import { appendFileSync, cpSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import type { SimDisk, SimNode } from "../../support/sim-disk.js";
 import { type LifeName, lifeNamed, passedMs } from "./life.js";
+import { playedDisk } from "./replayed-disk.js";
 import { runSubject, type SubjectRun, type Treatment } from "./subject.js";
 import type { Line } from "./transcript.js";
 
@@ -21,6 +23,8 @@ export interface Scene {
   readonly life: string;
   /** What is there when it begins; undefined: nothing. */
   readonly basePath: string | undefined;
+  /** The same as a disk, where not all of it is durable. */
+  readonly baseDisk?: SimDisk;
   /** What was told in the lives before. */
   readonly baseLines: readonly Line[];
   readonly wallMs: number;
@@ -79,19 +83,40 @@ export class Stage {
       case "later":
       case "unclosed":
         return await this.#after(life, "fresh");
-      case "mend": {
-        const scene = await this.#after(life, "unclosed");
-        tear(scene.basePath ?? "");
-        return scene;
-      }
+      case "mend":
+        return await this.#torn(life, "unclosed");
     }
   }
 
   /** Over what another life leaves that nothing befalls. */
   async #after(life: LifeName, before: LifeName): Promise<Scene> {
-    const scene = await this.scene(before);
-    const run = await this.run(scene, { kind: "nothing" });
+    return await this.#leave(life, await this.scene(before), { kind: "nothing" }, () => undefined);
+  }
+
+  /**
+   * The same, where the life ended without a close: what it had not synced is in the page
+   * cache, as is the beginning of a write that never came to its end.
+   */
+  async #torn(life: LifeName, before: LifeName): Promise<Scene> {
+    const last = await this.scene(before);
+    let baseDisk: SimDisk | undefined;
+    const scene = await this.#leave(life, last, { kind: "record" }, (run) => {
+      baseDisk = playedDisk(this.rootPath, last.basePath, run);
+      tear(this.dataDir, baseDisk);
+    });
+    return { ...scene, ...(baseDisk === undefined ? {} : { baseDisk }) };
+  }
+
+  async #leave(
+    life: LifeName,
+    scene: Scene,
+    treatment: Treatment,
+    look: (run: SceneRun) => void,
+  ): Promise<Scene> {
+    const before = scene.life;
+    const run = await this.run(scene, treatment);
     if (run.exitCode !== 0) throw new Error(`the life ${before} failed: ${run.stderr}`);
+    look(run);
     const basePath = this.folder(`before-${life}`);
     cpSync(this.rootPath, basePath, { recursive: true });
     const wallMs = scene.wallMs + lifeMs;
@@ -122,15 +147,22 @@ function newStore(life: string): Scene {
   return { life, basePath: undefined, baseLines: [], wallMs: beginMs, endMs };
 }
 
-/** A write that never came to its end: some bytes that are no frame behind the newest segment. */
-function tear(basePath: string): void {
-  const segments = join(basePath, "store", "segments");
+/** Some bytes that are no frame, behind the newest segment: in its file, and on the disk. */
+function tear(dataDir: string, disk: SimDisk): void {
+  const segments = join(dataDir, "segments");
   const newest = readdirSync(segments)
     .filter((name) => name.endsWith(".seg"))
     .sort((one, other) => Number(timestampOf(one) - timestampOf(other)))
     .at(-1);
   if (newest === undefined) throw new Error("there is no segment to tear");
-  appendFileSync(join(segments, newest), Buffer.alloc(70, 0x5a));
+  const bytes = Buffer.alloc(70, 0x5a);
+  appendFileSync(join(segments, newest), bytes);
+  let node: SimNode | undefined = disk.root;
+  for (const name of ["store", "segments", newest]) {
+    node = node?.kind === "directory" ? node.current.get(name) : undefined;
+  }
+  if (node?.kind !== "file") throw new Error(`${newest} is not on the disk`);
+  disk.write(node, bytes, node.current.length, newest);
 }
 
 function timestampOf(name: string): bigint {
