@@ -31,7 +31,8 @@ export async function runFault(
   }
   const { acknowledged, rejected } = listener;
   const oracle = listener.oracle;
-  await judgeRemains({ dataDir: run.dataDir, oracle, nowMs: scene.endMs, where });
+  const { dataDir } = run;
+  await judgeRemains({ dataDir, oracle, nowMs: scene.endMs, isThorough: true, where });
   return { wasMet: run.wasMet, acknowledged, rejected };
 }
 

@@ -26,8 +26,12 @@ import { judgeTold } from "./transcript.js";
 
 /** So many seeds have all calls of all lives. */
 const deals = 64;
+/** So many seeds have every point of the replays of those lives. */
+const replayDeals = 16;
 /** The lives that are hit at every call. */
-const hitLives = ["fresh", "later", "mend"] as const satisfies readonly LifeName[];
+const hitLives = ["fresh", "later", "full", "mend"] as const satisfies readonly LifeName[];
+/** Those that are replayed: a reserve of 1 MiB would be written out with every state. */
+const replayedLives = hitLives.filter((life) => life !== "full");
 /** A run of one seed ends with so many findings. */
 const findingsMax = 5;
 /** One seed in so many replays a life that has met an error. */
@@ -81,7 +85,7 @@ class SyscallRuns implements LabRuns {
     const report = new Report();
     for (const life of hitLives) await this.#hit(life, seed, report);
     if (this.#has("replay")) {
-      for (const life of hitLives) await this.#replayDeal(life, seed, report);
+      for (const life of replayedLives) await this.#replayDeal(life, seed, report);
       await this.#replaySeed(seed, report);
     }
     return report;
@@ -143,7 +147,7 @@ class SyscallRuns implements LabRuns {
     if (report.isOver) return;
     const { scene, run } = await this.#recording(life);
     const random = new SimRandom(seed);
-    const extent = { stride: deals, offset: seed, rarity: 16, random, findingsMax };
+    const extent = { stride: replayDeals, offset: seed, rarity: 8, random, findingsMax };
     await this.#replay(scene, run, report, extent);
   }
 
@@ -213,7 +217,7 @@ export const syscallsInstrument: Instrument = {
   name: "syscalls",
   sentence:
     "The engine on real files, killed or refused at its n-th system call; and power cuts in what it called.",
-  oneRun: `1/${deals} of all calls of four lives, each way to be hit there; and a life of the seed, replayed`,
+  oneRun: `1/${deals} of all calls of four lives, hit in every way; and a life of the seed, replayed`,
   parts: `${parts.join(", ")}, or a system call such as fdatasync`,
   properties: [
     ...["V1", "V2", "V6", "V8", "V10", "V14", "V15", "V16"],

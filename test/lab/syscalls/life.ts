@@ -33,7 +33,10 @@ export type LifeStep =
 /** A life, and the store that lives it. */
 export interface Life {
   readonly segmentBytesMax: number;
-  readonly diskReserveBytes: number;
+  /** Whether it keeps a reserve of disk space: a file of 1 MiB. */
+  readonly hasReserve?: boolean;
+  /** Whether it leaves a checkpoint, of half a MiB, when it is closed. */
+  readonly hasCheckpoint?: boolean;
   readonly steps: readonly LifeStep[];
 }
 
@@ -56,7 +59,7 @@ export const lives = {
   /** Of a new store: groups, rollover, batches, lifetimes and the sweep, a value larger than a segment. */
   fresh: {
     segmentBytesMax: 700,
-    diskReserveBytes: 1,
+    hasCheckpoint: true,
     steps: [
       { do: "open" },
       write(set("a", "1")),
@@ -80,7 +83,6 @@ export const lives = {
   /** Over what the first left: from its checkpoint; compacted beside writes, closed, opened again. */
   later: {
     segmentBytesMax: 700,
-    diskReserveBytes: 0,
     steps: [
       { do: "open" },
       write(set("a", "3"), set("k", long), set("l", long)),
@@ -106,7 +108,6 @@ export const lives = {
   /** Over what the first left: ends without a close, in a segment that is not its first. */
   unclosed: {
     segmentBytesMax: 700,
-    diskReserveBytes: 0,
     steps: [
       { do: "open" },
       write(set("a", "3"), set("k", long)),
@@ -115,10 +116,22 @@ export const lives = {
       write(buffered(set("p", "1"))),
     ],
   },
+  /** Of a new store with a reserve of disk space, which a full disk gives back. */
+  full: {
+    segmentBytesMax: 700,
+    hasReserve: true,
+    steps: [
+      { do: "open" },
+      write(set("a", "1"), set("b", long)),
+      write(buffered(set("c", "1")), drop("a")),
+      write(set("d", long)),
+      { do: "tell" },
+      { do: "close" },
+    ],
+  },
   /** Over what that left, with a torn end: recovered, and the hint of its last segment written. */
   mend: {
     segmentBytesMax: 700,
-    diskReserveBytes: 0,
     steps: [
       { do: "open" },
       write(set("a", "7"), buffered(set("q", "1"))),
@@ -151,7 +164,6 @@ function lifeOf(seed: number): Life {
   if (random.chance(0.5)) steps.push({ do: "tell" }, { do: "close" });
   return {
     segmentBytesMax: random.pick([300, 600, 1200, 20_000]),
-    diskReserveBytes: 0,
     steps,
   };
 }

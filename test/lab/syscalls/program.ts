@@ -95,11 +95,11 @@ class Program {
   }
 
   async #open(): Promise<boolean> {
-    const { segmentBytesMax, diskReserveBytes } = this.#life;
+    const { segmentBytesMax, hasReserve = false, hasCheckpoint = false } = this.#life;
     const options = {
       dataDir: this.#dataDir,
       segmentBytesMax,
-      diskReserveBytes,
+      diskReserveBytes: hasReserve ? 1 : 0,
       liftFloors: true,
       flushIntervalMs: 20,
       compaction: "manual",
@@ -109,7 +109,10 @@ class Program {
     const host = { ...nodeHost(), clock: this.#clock };
     for (let attempt = 1; attempt <= openingsMax; attempt += 1) {
       try {
-        const seams = { pacer: unpaced(this.#clock), checkpointKeysMin: 1 };
+        const seams = {
+          pacer: unpaced(this.#clock),
+          ...(hasCheckpoint ? { checkpointKeysMin: 1 } : {}),
+        };
         this.#store = await openStore(options, host, seams);
         tell({ at: "opened" });
         if (await this.#tellState()) return true;

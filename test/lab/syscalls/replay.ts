@@ -19,6 +19,8 @@ import { type Line, Listener, linesOf, oracleOf } from "./transcript.js";
 
 /** How many states are judged at once: who waits for the disk leaves the processor to another. */
 const atOnce = 4;
+/** One state in so many is compacted and opened again, too. */
+const thoroughRarity = 4;
 
 /** How many states there are at a point. */
 export interface ReplayExtent {
@@ -142,9 +144,12 @@ class Replay {
     mkdirSync(root);
     writeDisk(disk, root);
     const where = `life ${this.#scene.life}, power cut ${at}, ${how}`;
-    const nowMs = this.#scene.endMs + this.#extent.random.pick([0, 10_000]);
-    const remains = { dataDir: join(root, "store"), oracle: oracleOf(this.#heard), nowMs, where };
-    const judging = judgeRemains(remains)
+    const { random } = this.#extent;
+    const nowMs = this.#scene.endMs + random.pick([0, 10_000]);
+    const isThorough = random.below(thoroughRarity) === 0;
+    const oracle = oracleOf(this.#heard);
+    const dataDir = join(root, "store");
+    const judging = judgeRemains({ dataDir, oracle, nowMs, isThorough, where })
       .catch((error: unknown) => void this.#findings.push(textOf(where, error)))
       .finally(() => {
         this.#judging.delete(judging);

@@ -79,6 +79,7 @@ export class Stage {
   async #make(life: LifeName): Promise<Scene> {
     switch (life) {
       case "fresh":
+      case "full":
         return newStore(life);
       case "later":
       case "unclosed":

@@ -198,10 +198,16 @@ describe("what a life has left", () => {
     const lines = [asked(0, "a", "1"), acknowledged(0, version)];
     const lost = oracleOf([...lines, asked(1, "a", "2"), acknowledged(1, version + 1)]);
     await assert.rejects(
-      judgeRemains({ dataDir, oracle: lost, nowMs, where: "lost" }),
+      judgeRemains({ dataDir, oracle: lost, nowMs, isThorough: true, where: "lost" }),
       /lost: opened: the recovered state is none/,
     );
-    await judgeRemains({ dataDir, oracle: oracleOf(lines), nowMs, where: "sound" });
+    await judgeRemains({
+      dataDir,
+      oracle: oracleOf(lines),
+      nowMs,
+      isThorough: true,
+      where: "sound",
+    });
   });
 
   it("is met at the very call, and sound, when the process was killed there (V1, V8)", async () => {
