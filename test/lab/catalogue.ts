@@ -3,9 +3,11 @@ import type { Instrument } from "./instrument.js";
 import { killInstrument } from "./kill/instrument.js";
 import { linearizeInstrument } from "./linearize/instrument.js";
 import { rotInstrument } from "./rot/instrument.js";
+import { syscallsInstrument } from "./syscalls/instrument.js";
 
 export const instruments: readonly Instrument[] = [
   killInstrument,
+  syscallsInstrument,
   linearizeInstrument,
   rotInstrument,
 ];
