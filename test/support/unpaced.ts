@@ -5,5 +5,5 @@ import type { Clock } from "../../src/host/host.js";
 /** Leaves the event loop to others after every slice, and takes no time. */
 export function unpaced(clock: Pick<Clock, "soon">): Pace {
   const turn = (): Promise<void> => new Promise((resolve) => clock.soon(resolve));
-  return { take: turn, hasTime: () => false, turn };
+  return { take: turn, hasTime: () => false, turn, isBehind: false };
 }

@@ -18,7 +18,8 @@
  *  2. While others work, a slice is followed by a rest of four times its length: they
  *     have four fifths of the event loop.
  *  3. Speed never falls below the floor: compaction that stands still fills the disk,
- *     and a full disk hurts more than a late answer.
+ *     and a full disk hurts more than a late answer. So the floor is higher while
+ *     compaction is behind those who write.
  */
 import type { Clock } from "../../host/host.js";
 
@@ -27,6 +28,8 @@ const BURST_MS = 250;
 /** The floor of the speed: this share of the maximum, and this much if the maximum allows. */
 const FLOOR_SHARE = 64;
 const FLOOR_BYTES_PER_SECOND = 1024 * 1024;
+/** The floor while compaction is behind. */
+const HURRIED_FLOOR_SHARE = 4;
 /** The first speed, and how much one step adds, as shares of the maximum: full speed after 1.4 s. */
 const START_SHARE = 8;
 const STEP_SHARE = 16;
@@ -58,10 +61,12 @@ const LATE_MEASURE_MS_MAX = 4;
 const TIMER_UNIT_MS = 1;
 
 /** What holds a compaction back. */
-export type Pace = Pick<Pacer, "take" | "hasTime" | "turn">;
+export type Pace = Pick<Pacer, "take" | "hasTime" | "turn" | "isBehind">;
 
 /** Holds a compaction back. */
 export class Pacer {
+  /** Whether compaction has fallen behind those who write; told by who chooses victims. */
+  isBehind = false;
   readonly #clock: Clock;
   readonly #maxPerMs: number;
   readonly #floorPerMs: number;
@@ -159,8 +164,10 @@ export class Pacer {
   #step(nowMs: number): void {
     this.#fill();
     this.#steppedAtMs = nowMs;
+    const hurriedPerMs = this.#maxPerMs / HURRIED_FLOOR_SHARE;
+    const floorPerMs = this.isBehind ? Math.max(this.#floorPerMs, hurriedPerMs) : this.#floorPerMs;
     this.#perMs = this.#isLateBy(LATE_MS)
-      ? Math.max(this.#floorPerMs, this.#perMs / 2)
+      ? Math.max(floorPerMs, this.#perMs / 2)
       : Math.min(this.#maxPerMs, this.#perMs + this.#maxPerMs / STEP_SHARE);
   }
 

@@ -104,6 +104,24 @@ export function isOverDead({
   return (storeBytes - storeLiveBytes) * 100 > storeBytes * deadPercent;
 }
 
+/**
+ * Whether compaction has fallen behind those who write: of what it has to copy from,
+ * more is dead than half way from the share that may be to all of it.
+ */
+export function isBehind({
+  candidates,
+  deadPercent,
+}: Pick<PolicyInput, "candidates" | "deadPercent">): boolean {
+  let bytes = 0;
+  let needed = 0;
+  for (const each of candidates) {
+    if (neededBytes(each) === 0) continue;
+    bytes += each.bytes;
+    needed += neededBytes(each);
+  }
+  return (bytes - needed) * 200 > bytes * (100 + deadPercent);
+}
+
 /** What a copy of the segment takes. */
 function neededBytes({ liveBytes, keptBytes }: Candidate): number {
   return liveBytes + keptBytes;

@@ -23,7 +23,8 @@ import type { Candidates } from "./candidates.js";
 import type { CompactionRun, RunEnd, RunReport } from "./compactor.js";
 import { orStopped, StepStopped } from "./copier-link.js";
 import { IndexDisagrees } from "./judge.js";
-import { type Choice, isOverDead, type PolicyInput } from "./policy.js";
+import type { Pace } from "./pacer.js";
+import { type Choice, isBehind, isOverDead, type PolicyInput } from "./policy.js";
 import type { Remover } from "./remover.js";
 import { type Steps, VictimUnreadable } from "./step.js";
 
@@ -54,6 +55,7 @@ export interface CompactionRunContext {
   readonly candidates: Candidates;
   readonly steps: Steps;
   readonly remover: Remover;
+  readonly pacer: Pace;
   readonly segmentBytesMax: number;
   readonly deadPercent: number;
   readonly historyFloor: () => number;
@@ -272,6 +274,7 @@ export class SegmentCompaction implements CompactionRun {
     const { choose } = this.#context;
     space.check();
     const all = candidates.candidates().filter(({ id }) => this.#isInScope(extent, id));
+    this.#context.pacer.isBehind = space.isShort || isBehind({ candidates: all, deadPercent });
     const { bytes, liveBytes } = this.#sums(all);
     const input = (freeBytes: number): PolicyInput => ({
       candidates: all,

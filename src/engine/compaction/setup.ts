@@ -90,6 +90,7 @@ export function setUpCompaction(parts: CompactionParts): Compaction {
     candidates,
     steps,
     remover,
+    pacer,
     segmentBytesMax: options.segmentBytesMax,
     deadPercent: options.compactionDeadPercent,
     choose: parts.seams.chooseVictims ?? chooseVictims,

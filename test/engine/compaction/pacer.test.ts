@@ -270,3 +270,14 @@ test("M14: work of others that delays nobody yet brings the rests, at full speed
   assert.equal(await settledSpeed(clock, pacer), 128 * MiB);
   assert.equal(await restAfter(clock, pacer, 0.5), 0);
 });
+
+test("M14: behind those who write, the speed stays at a quarter of the rate, however late it is let on", async () => {
+  const clock = new LoadedClock();
+  const pacer = new Pacer(clock, 128 * MiB);
+  clock.roundMs = 3;
+  assert.equal(await settledSpeed(clock, pacer), 2 * MiB);
+  pacer.isBehind = true;
+  assert.equal(await settledSpeed(clock, pacer), 32 * MiB);
+  pacer.isBehind = false;
+  assert.equal(await settledSpeed(clock, pacer), 2 * MiB);
+});

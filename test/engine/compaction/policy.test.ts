@@ -4,6 +4,7 @@ import { test } from "node:test";
 import {
   type Choice,
   chooseVictims,
+  isBehind,
   type PolicyInput,
 } from "../../../src/engine/compaction/policy.js";
 import { full, segments, store } from "../../support/policy-input.js";
@@ -182,4 +183,17 @@ test("V11: as many segments as there can be are no more than a pass over them", 
   });
   assert.equal(choice.kind === "victims" && choice.ids.length, 32);
   assert.ok(looks < 65_536 * 40, `${looks} looks`);
+});
+
+test("M14: compaction is behind when more is dead than half way from what may be to all, where there is something to copy", () => {
+  const behind = (...liveBytes: readonly number[]): boolean =>
+    isBehind({
+      ...store(segments(...liveBytes.map((each) => ({ liveBytes: each })))),
+      deadPercent: 30,
+    });
+  assert.equal(behind(), false);
+  assert.equal(behind(350), false);
+  assert.equal(behind(349), true);
+  assert.equal(behind(349, 351), false);
+  assert.equal(behind(0, 0, 0, 350), false);
 });

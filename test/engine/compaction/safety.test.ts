@@ -6,6 +6,7 @@ import { flipBitAtRest, type Injector, injectFault } from "../../support/faulty-
 import { simHost } from "../../support/sim-host.js";
 import { imageOf } from "../../support/store-image.js";
 import { bytes, Gate, Rig, rejects } from "../../support/store-rig.js";
+import { unpaced } from "../../support/unpaced.js";
 
 /** Three records fill a segment. */
 const small = { ...onDemand, segmentBytesMax: 400 };
@@ -165,6 +166,30 @@ test("V10 M5: a sync of the manifest that fails in the commit latches, and loses
       assert.deepEqual(again.store.stats().damage, []);
     }
   }
+});
+
+test("M14 M8: a store that is mostly dead, or whose disk is short, is compacted in a hurry, and no other", async () => {
+  // The first look counts: the last one finds nothing any more.
+  const hurry = async (everyNthStays: number, diskIsShort = false): Promise<boolean> => {
+    const sim = simHost({ seed: 1 });
+    const looks: boolean[] = [];
+    const pacer = Object.defineProperty(unpaced(sim.clock), "isBehind", {
+      set: (isBehind: boolean) => looks.push(isBehind),
+    });
+    const rig = await Rig.open({ ...small, diskReserveBytes: 4096 }, sim, undefined, { pacer });
+    for (let write = 0; write < 40; write += 1) {
+      await rig.set(write % everyNthStays === 0 ? `k${write}` : "often", filler);
+    }
+    await rig.store.hintsWritten();
+    if (diskIsShort) sim.files.capacityBytes -= sim.files.freeBytes("/store");
+    await compact(rig);
+    assert.ok(looks.length > 0);
+    return looks[0] as boolean;
+  };
+  assert.equal(await hurry(1), false);
+  assert.equal(await hurry(2), false);
+  assert.equal(await hurry(4), true);
+  assert.equal(await hurry(1, true), true);
 });
 
 test("M13: a close in the middle of a compaction is prompt, and the next session clears up", async () => {
