@@ -4,12 +4,12 @@
  *     Breaks: a sentence, what does not hold any more
  *     Property: V1, D2
  *     Written: with sight of the tests | without sight of the tests
- *     Caught-by: sweep                          the first to be asked; may be missing
+ *     Caught-by: sweep                          is asked first; may be missing
  *
  *     diff --git a/src/engine/log.ts b/src/engine/log.ts
  *     ...
  *
- * `Caught-by` names an instrument, or `suite` and files or folders of the suite.
+ * `Caught-by` names an instrument, or, where none is known, `suite` and files of it.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,10 +1,12 @@
 /** The plants are whole, and what looks for them tells one that is seen from one that is not. */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { repositoryRoot } from "../../support/paths.js";
+import type { Instrument } from "../instrument.js";
 import { properties } from "../properties.js";
-import type { Detector, Sighting } from "./detectors.js";
+import { type Detector, detectorsFor, order, type Sighting } from "./detectors.js";
 import { askAbout } from "./instrument.js";
 import { type Plant, PlantUnreadable, parsePlant, readPlants } from "./patches.js";
 import { applyPatch, PlantDead } from "./scratch.js";
@@ -13,6 +15,8 @@ const head = "Breaks: a promise\nProperty: V1, D2\nWritten: with sight of the te
 const diff =
   "\ndiff --git a/src/engine/latch.ts b/src/engine/latch.ts\n" +
   "--- a/src/engine/latch.ts\n+++ b/src/engine/latch.ts\n@@ -1 +1 @@\n-nothing\n+something\n";
+
+const plant: Plant = parsePlant("a/bad-seed.patch", head + diff);
 
 test("every plant is whole and applies to the sources as they are", () => {
   const plants = readPlants();
@@ -40,6 +44,27 @@ test("every invariant is broken by some plant, and twenty plants were written wi
   const ids = new Set(plants.flatMap((plant) => plant.properties));
   const unbroken = Object.keys(properties).filter((id) => /^V/.test(id) && !ids.has(id as "V1"));
   assert.deepEqual(unbroken, [], "invariants that no plant breaks");
+});
+
+test("what is known to catch a plant is there, and is asked first", () => {
+  const instrumentOf = (name: string): Instrument => ({
+    ...{ name, sentence: "", oneRun: "", properties: [], runs: { default: 1, ci: 1 } },
+    ...{
+      runSecondsMax: 1,
+      isParallel: false,
+      start: () => ({ run: async () => ({ counts: {} }) }),
+    },
+  });
+  const instruments = ["plant", "kill", "rot", "sweep"].map(instrumentOf);
+  const asked = (one: Plant): string[] => detectorsFor(one, instruments).map(({ name }) => name);
+  assert.deepEqual(asked(plant), ["sweep", "rot", "kill", "suite"]);
+  assert.deepEqual(asked({ ...plant, caughtBy: "kill" }), ["kill", "sweep", "rot", "suite"]);
+  for (const { name, caughtBy } of readPlants()) {
+    const [expected, ...tests] = caughtBy?.split(/\s+/) ?? ["suite"];
+    assert.ok(expected === "suite" || order.includes(expected as string), name);
+    assert.ok(expected === "suite" || tests.length === 0, name);
+    for (const path of tests) assert.ok(existsSync(join(repositoryRoot, path)), `${name}: ${path}`);
+  }
 });
 
 test("a patch without a full head, of no property, or of something else than src is refused", () => {
@@ -78,8 +103,6 @@ test("a plant that no longer applies says which it is, and of what", () => {
       error.message.includes(plant.files[0] as string),
   );
 });
-
-const plant: Plant = parsePlant("a/bad-seed.patch", head + diff);
 
 /** Sees `sighting` in the tree "planted", and the same in the clean one if `isFalse`. */
 function detector(name: string, sighting: Sighting | "refused" | undefined, isFalse = false) {
