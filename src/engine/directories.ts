@@ -21,6 +21,7 @@ import {
 import { loadManifest, ManifestFile } from "../storage/manifest-file.js";
 import { readStoreMark, writeStoreMark } from "../storage/store-mark.js";
 import type { StoreOptions } from "./options.js";
+import { findYoungerSegment } from "./outdated-manifest.js";
 
 /** The directories of a store that this process holds. */
 export interface HeldDirectories {
@@ -72,6 +73,10 @@ export async function openManifest(
   const verdict = await loadManifest(host.files, directories);
   if (verdict?.kind === "manifest") {
     await requireSameStore(host, directories, verdict.manifest);
+    const younger = await findYoungerSegment(host, directories, verdict.manifest);
+    if (younger !== undefined) {
+      throw manifestDamaged(directories, `MANIFEST is older than ${younger}`);
+    }
     return new ManifestFile(host.files, directories, verdict.manifest, true);
   }
   if (verdict?.kind === "too-new") {

@@ -2,7 +2,9 @@
  * Fills the keydir at opening. Entries may come in any order, from hints and
  * from frames: the highest version of a key wins (V5). Tombstones stay in the
  * keydir until all is loaded, so that they hide older values whichever comes
- * first; then they leave.
+ * first; then they leave. Of two entries of one version the first stays, so what
+ * is lost comes last: damaged bytes that a record was guessed from do not withhold
+ * the record itself, which lies whole elsewhere.
  */
 import { KvixError } from "../base/kvix-error.js";
 import type { Segment } from "../storage/segment.js";
@@ -23,6 +25,8 @@ export interface LoadedEntry {
   readonly version: number;
   readonly expiresAtMs: number;
   readonly isTombstone: boolean;
+  /** Its frame cannot be read; the key may be a guess. */
+  readonly isLost: boolean;
 }
 
 /** What takes the entries of a segment. */
@@ -36,6 +40,7 @@ export class IndexLoader implements EntrySink {
   readonly #segments: SegmentSet;
   readonly #bytesMax: number;
   readonly #load: BulkLoad;
+  readonly #lost: { segment: Segment; entry: LoadedEntry }[] = [];
   #tombstones = 0;
   #entries = 0;
 
@@ -55,6 +60,11 @@ export class IndexLoader implements EntrySink {
 
   load(segment: Segment, entry: LoadedEntry): void {
     this.#entries += 1;
+    if (entry.isLost) this.#lost.push({ segment, entry: keptEntry(entry) });
+    else this.#add(segment, entry);
+  }
+
+  #add(segment: Segment, entry: LoadedEntry): void {
     segment.coverVersion(entry.version);
     const { source, keyStart, keyEnd, version, isTombstone, length } = entry;
     const expiresAtMs = isTombstone ? TOMBSTONE_MARK : entry.expiresAtMs;
@@ -84,6 +94,7 @@ export class IndexLoader implements EntrySink {
 
   /** Puts the last entries in: until then they are not found. Tombstones are entries too. */
   flush(): void {
+    for (const { segment, entry } of this.#lost.splice(0)) this.#add(segment, entry);
     this.#load.flush();
   }
 
@@ -110,4 +121,10 @@ export class IndexLoader implements EntrySink {
       );
     }
   }
+}
+
+/** An entry is good until the next one: this one has its key to itself. */
+function keptEntry(entry: LoadedEntry): LoadedEntry {
+  const source = entry.source.slice(entry.keyStart, entry.keyEnd);
+  return { ...entry, source, keyStart: 0, keyEnd: source.length };
 }

@@ -246,6 +246,7 @@ class Recovery {
       version: 0,
       expiresAtMs: 0,
       isTombstone: false,
+      isLost: false,
     };
     for (let index = 0; index < block.count; index += 1) {
       entry.keyEnd = entry.keyStart + block.keyLengths[index]!;
@@ -254,6 +255,7 @@ class Recovery {
       entry.version = block.versionsHigh[index]! * 2 ** 32 + block.versionsLow[index]!;
       entry.expiresAtMs = block.expiriesHigh[index]! * 2 ** 32 + block.expiriesLow[index]!;
       entry.isTombstone = (block.flags[index]! & HintFlag.TOMBSTONE) !== 0;
+      entry.isLost = (block.flags[index]! & HintFlag.DAMAGED) !== 0;
       this.#loader.load(segment, entry);
       entry.keyStart = entry.keyEnd;
     }
@@ -290,13 +292,16 @@ class Recovery {
     const versionCeiling =
       clean === undefined ? Number(versionMark) : Number(clean.lastVersion) + 1;
     const fileLength = (await segment.file?.size()) ?? 0;
-    if (segment.file === undefined || fileLength < syncedLength) {
+    // Closed properly while it was empty, it had nothing to lose.
+    const hadNothing = clean !== undefined && syncedLength === 0;
+    if ((segment.file === undefined && !hadNothing) || fileLength < syncedLength) {
+      const firstVersion = this.#highestVersion + 1;
       damage.add({
         segment: segment.name,
         offset: fileLength,
         length: Math.max(syncedLength - fileLength, 1),
-        firstVersion: this.#highestVersion + 1,
-        lastVersion: versionCeiling - 1,
+        firstVersion,
+        lastVersion: Math.max(firstVersion, versionCeiling - 1),
         keysUnknown: true,
       });
     }

@@ -1,5 +1,5 @@
 /**
- * Rebuilding a lost or damaged manifest from what else there is: the mark of
+ * Rebuilding a lost, damaged or outdated manifest from what else there is: the mark of
  * the segment directory, the manifest before, and the segments themselves.
  *
  * This is for an operator who has no backup. The manifest alone knows which
@@ -26,11 +26,12 @@ import { readWholeFile } from "../storage/file-tools.js";
 import { dataPath, FileName, type StoreDirectories } from "../storage/layout.js";
 import { loadManifest, ManifestFile } from "../storage/manifest-file.js";
 import { Segment, SegmentName } from "../storage/segment.js";
-import { checksumOf, findFrame, scanFrames } from "../storage/segment-scan.js";
+import { checksumOf, findFrame, type ScanRange, scanFrames } from "../storage/segment-scan.js";
 import { readStoreMark } from "../storage/store-mark.js";
 import { holdDirectories, openFailed } from "./directories.js";
 import { visitFrame } from "./frame-loader.js";
 import { resolveStoreOptions, type StoreOptionsInput } from "./options.js";
+import { findYoungerSegment } from "./outdated-manifest.js";
 import { VERSION_BLOCK } from "./versions.js";
 
 /** Blocks of versions that are skipped, for those that were reserved and are not in any file. */
@@ -56,11 +57,15 @@ export async function repairStore(
   const { directories, locks } = await holdDirectories(host, options);
   try {
     const verdict = await loadManifest(host.files, directories);
-    if (verdict?.kind === "manifest") {
-      return { isRepaired: false, segments: [], leftOut: [], highestVersion: 0 };
-    }
     if (verdict?.kind === "too-new") throw new KvixError("FORMAT_TOO_NEW");
-    return await rebuild(host, directories);
+    const standing = verdict?.kind === "manifest" ? verdict.manifest : undefined;
+    if (standing !== undefined) {
+      const younger = await findYoungerSegment(host, directories, standing);
+      if (younger === undefined) {
+        return { isRepaired: false, segments: [], leftOut: [], highestVersion: 0 };
+      }
+    }
+    return await rebuild(host, directories, standing);
   } catch (error) {
     throw openFailed(error);
   } finally {
@@ -68,8 +73,15 @@ export async function repairStore(
   }
 }
 
-async function rebuild(host: Host, directories: StoreDirectories): Promise<RepairReport> {
-  const previous = await previousManifest(host, directories);
+/** `outdated`: the manifest that is there, sound, but older than some of the segments. */
+async function rebuild(
+  host: Host,
+  directories: StoreDirectories,
+  outdated: Manifest | undefined,
+): Promise<RepairReport> {
+  const kept = await previousManifest(host, directories);
+  const isNewer = (outdated?.generation ?? 0n) > (kept?.generation ?? 0n);
+  const previous = isNewer ? outdated : kept;
   const storeId = (await readStoreMark(host.files, directories)) ?? previous?.storeId;
   if (storeId === undefined) {
     throw new KvixError(
@@ -79,8 +91,9 @@ async function rebuild(host: Host, directories: StoreDirectories): Promise<Repai
   }
   const { found, leftOut } = await findSegments(host, directories, storeId, previous);
   const highestVersion = found.reduce((max, each) => Math.max(max, each.highestVersion), 0);
-  // Not the newest of them: that may be the output of a compaction.
-  const active = found.findLast(({ isLog }) => isLog);
+  // Not the newest of them: that may be the output of a compaction. Nor one that was sealed,
+  // or an output whose frames do not say so: a damaged end of it would be cut as torn.
+  const active = found.findLast(({ isLog, wasSealed }) => isLog && !wasSealed);
   const newest = found.at(-1);
   const mark = Math.max(highestVersion + 1, Number(previous?.versionMark ?? 1n));
   const manifest = create(ManifestSchema, {
@@ -124,10 +137,10 @@ async function findSegments(
   directories: StoreDirectories,
   storeId: Uint8Array,
   previous: Manifest | undefined,
-): Promise<{ found: Segment[]; leftOut: string[] }> {
+): Promise<{ found: ReadSegment[]; leftOut: string[] }> {
   const stateBefore = new Map<bigint, SegmentState>();
   for (const { state, timestamp } of previous?.segments ?? []) stateBefore.set(timestamp, state);
-  const found: Segment[] = [];
+  const found: ReadSegment[] = [];
   const leftOut: string[] = [];
   for (const { name } of await host.files.list(directories.segments)) {
     const parsed = parseSegmentFileName(name);
@@ -136,7 +149,7 @@ async function findSegments(
     const segmentName = new SegmentName(directories, storeId, prefix, id, timestampNs);
     const state = stateBefore.get(timestampNs);
     const isRemoved = state === SegmentState.REMOVED;
-    const segment = isRemoved ? undefined : await readSegment(host, segmentName);
+    const segment = isRemoved ? undefined : await readSegment(host, segmentName, state);
     const isHalf = state === SegmentState.PENDING && segment?.isWhole === false;
     if (segment === undefined || isHalf) leftOut.push(name);
     else found.push(segment);
@@ -146,39 +159,65 @@ async function findSegments(
 }
 
 /** A segment that was read from its first byte to its last. */
-type ReadSegment = Segment & { isWhole: boolean };
+type ReadSegment = Segment & { readonly wasSealed: boolean; isWhole: boolean };
 
-/** Length, checksum and versions of a segment; undefined if no frame in it is of this store. */
-async function readSegment(host: Host, name: SegmentName): Promise<ReadSegment | undefined> {
+/**
+ * Length, checksum and versions of a segment; undefined if no frame in it is of this store.
+ * What the manifest before says it is, it is; else its frames tell.
+ */
+async function readSegment(
+  host: Host,
+  name: SegmentName,
+  before: SegmentState | undefined,
+): Promise<ReadSegment | undefined> {
   const file = await host.files.open(name.path, "read");
   try {
-    let isLog = true;
     const length = await file.size();
     const whole = { file, salt: name.salt, from: 0, to: length };
-    await scanFrames(whole, ({ frame }) => {
-      // The log begins every segment with BARRIER; a compaction never writes it.
-      isLog = (frame.flags & FrameFlag.BARRIER) !== 0;
-      return false;
+    const isOutput = before === SegmentState.COMPACTED || before === SegmentState.PENDING;
+    const isLog = !isOutput && (before !== undefined || (await hasBarrier(whole)));
+    const wasSealed = isLog && before === SegmentState.SEALED;
+    const segment = Object.assign(new Segment(name, file, true, isLog), {
+      wasSealed,
+      isWhole: true,
     });
-    const segment = Object.assign(new Segment(name, file, true, isLog), { isWhole: true });
     segment.length = length;
-    for (let from = 0; from < segment.length; ) {
-      const range = { ...whole, from };
-      const stop = await scanFrames(range, (scanned) =>
-        visitFrame(scanned, segment, { entry: (entry) => segment.coverVersion(entry.version) }),
-      );
-      if (stop.kind === "end") break;
-      segment.isWhole = false;
-      const next = await findFrame({ ...range, from: stop.offset + 1 });
-      if (next.kind !== "frame") break;
-      from = next.offset;
-    }
+    segment.isWhole = await scanAround(whole, (scanned) =>
+      visitFrame(scanned, segment, { entry: (entry) => segment.coverVersion(entry.version) }),
+    );
     if (segment.highestVersion === 0) return undefined;
     segment.checksum = await checksumOf(file, segment.length);
     return segment;
   } finally {
     await file.close();
   }
+}
+
+/** Whether any frame has BARRIER: the log begins every segment with it, a compaction never writes it. */
+async function hasBarrier(whole: ScanRange): Promise<boolean> {
+  let isFound = false;
+  await scanAround(whole, ({ frame }) => {
+    isFound ||= (frame.flags & FrameFlag.BARRIER) !== 0;
+    return !isFound;
+  });
+  return isFound;
+}
+
+/** Scans all frames that are sound, around what is damaged; answers whether nothing was. */
+async function scanAround(
+  whole: ScanRange,
+  onFrame: Parameters<typeof scanFrames>[1],
+): Promise<boolean> {
+  let isWhole = true;
+  for (let from = whole.from; from < whole.to; ) {
+    const stop = await scanFrames({ ...whole, from }, onFrame);
+    if (stop.kind === "end") break;
+    isWhole = false;
+    const next = await findFrame({ ...whole, from: stop.offset + 1 });
+    if (next.kind !== "frame") break;
+    from = next.offset;
+  }
+  return isWhole;
 }
 
 function listedAs(segment: Segment, isActive: boolean): ListedSegment {

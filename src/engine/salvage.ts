@@ -102,6 +102,7 @@ export function loadLost(segment: Segment, lost: readonly LostFrame[], loader: E
       expiresAtMs: isCertain ? fields.expiresAtMs : 0,
       // A lost tombstone is DATA_LOSS as well: what it deleted must not come back as a value.
       isTombstone: false,
+      isLost: true,
     });
   }
 }

@@ -127,6 +127,7 @@ export class SegmentReader {
       version: entry.version,
       expiresAtMs: entry.expiresAtMs,
       isTombstone: (entry.flags & FrameFlag.TOMBSTONE) !== 0,
+      isLost: false,
     });
   }
 

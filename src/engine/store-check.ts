@@ -18,6 +18,7 @@ import { Segment, SegmentName } from "../storage/segment.js";
 import { readStoreMark } from "../storage/store-mark.js";
 import { WatchedFile } from "../storage/watched-file.js";
 import { findStrayFiles } from "./directories.js";
+import { findYoungerSegment } from "./outdated-manifest.js";
 import type { Finding } from "./verify-findings.js";
 import { SegmentCheck, type SegmentExpectation } from "./verify-segment.js";
 
@@ -96,7 +97,7 @@ export class StoreCheck {
   async #readManifest(): Promise<Manifest | undefined> {
     const file = dataPath(this.#directories, FileName.manifest);
     const verdict = await loadManifest(this.#host.files, this.#directories);
-    if (verdict?.kind === "manifest") return verdict.manifest;
+    if (verdict?.kind === "manifest") return await this.#requireCurrent(file, verdict.manifest);
     if (verdict?.kind === "too-new") {
       throw new KvixError("FORMAT_TOO_NEW", `format version ${verdict.formatVersion}`);
     }
@@ -105,6 +106,15 @@ export class StoreCheck {
     }
     if (verdict === undefined) this.#findings.push({ kind: "MANIFEST_MISSING", file });
     else this.#findings.push({ kind: "MANIFEST_DAMAGED", file, detail: verdict.why });
+    return undefined;
+  }
+
+  /** A manifest that is older than the segments is as good as none. */
+  async #requireCurrent(file: string, manifest: Manifest): Promise<Manifest | undefined> {
+    const younger = await findYoungerSegment(this.#host, this.#directories, manifest);
+    if (younger === undefined) return manifest;
+    const detail = `${younger} was begun later`;
+    this.#findings.push({ kind: "MANIFEST_OUTDATED", file, detail });
     return undefined;
   }
 

@@ -40,6 +40,10 @@ export const findingCatalogue = {
     "the manifest does not read, so nothing says which files belong to the store",
     "Restore the directory from a backup, or run kvix repair.",
   ),
+  MANIFEST_OUTDATED: damage(
+    "the manifest is older than some of the segments: somebody put back a copy, and it does not name what was written since",
+    "Restore the directory as a whole from a backup, or run kvix repair.",
+  ),
   STORE_MISMATCH: damage(
     "the segment directory bears the mark of another store",
     "Name the segment directory that goes with the data directory.",

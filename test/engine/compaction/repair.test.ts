@@ -4,7 +4,7 @@ import { test } from "node:test";
 import type { CompactionSeams } from "../../../src/engine/compaction/setup.js";
 import { repairStore } from "../../../src/engine/repair.js";
 import { choosing, compact, compacted, onDemand, takingAll } from "../../support/compaction-rig.js";
-import { injectFault } from "../../support/faulty-file-system.js";
+import { flipBitAtRest, injectFault } from "../../support/faulty-file-system.js";
 import { simHost } from "../../support/sim-host.js";
 import { Gate, Rig, text, watch } from "../../support/store-rig.js";
 
@@ -78,4 +78,31 @@ test("M1 M3 M5: after a repair that took an output in beside its victims, the st
   assert.deepEqual(again.store.stats().damage, []);
   const reopened = await again.reopened();
   assert.deepEqual(await reopened.values("a", "b", "c", "d"), expected);
+});
+
+test("R2 V13 M12: an output whose first frame is damaged is not taken for the active segment, and nothing of it is cut", async () => {
+  const seams = { chooseVictims: choosing([0, 1]) };
+  const sixEach = { ...onDemand, segmentBytesMax: 700 };
+  const rig = await Rig.open(sixEach, simHost({ seed: 1 }), undefined, seams);
+  const keys = Array.from({ length: 12 }, (_, key) => `k${key}`);
+  for (const key of keys) await rig.set(key, filler);
+  for (const key of keys.slice(0, 7)) await rig.set(key, `2${filler}`);
+  await rig.store.hintsWritten();
+  await compact(rig);
+  const output = rig.store.segments().at(-1);
+  assert.equal(output?.role, "compacted");
+  const path = `/store/segments/${output.file}`;
+  const files = rig.sim.files.kill();
+  const sim = simHost({ seed: 3, files, clock: rig.sim.clock });
+  await flipBitAtRest(files, path, 8 * 40);
+  for (const name of ["MANIFEST", "MANIFEST.prev"]) await files.remove(`/store/${name}`);
+  await repairStore(rig.options, sim);
+  const again = await Rig.open(rig.options, sim);
+  const { condition, damage } = again.store.stats();
+  assert.equal(damage.length, 1, "the damage is known");
+  assert.ok(condition.degraded);
+  const readable = await Promise.allSettled(keys.map((key) => again.values(key)));
+  const lost = readable.filter(({ status }) => status === "rejected").length;
+  assert.ok(lost <= 1, `${lost} keys are lost to one bit`);
+  assert.equal(readable.filter(({ status }) => status === "fulfilled").length + lost, keys.length);
 });

@@ -1,0 +1,64 @@
+/**
+ * Files that hold the bytes of other files: what is whole elsewhere stays
+ * readable, whichever segment is read first.
+ */
+import { strict as assert } from "node:assert";
+import { test } from "node:test";
+import { type Segment as ListedSegment, SegmentState } from "../../gen/kvix/v1/kvix_pb.js";
+import { openStore } from "../../src/engine/open-store.js";
+import { choosing, compacted, onDemand } from "../support/compaction-rig.js";
+import { simHost } from "../support/sim-host.js";
+import { fileOf, imageOf, segmentPathOf, withFile, withoutHints } from "../support/store-image.js";
+import {
+  type BuiltStore,
+  describe,
+  openImage,
+  put,
+  smallStore,
+  stateOf,
+} from "../support/store-life.js";
+import { unpaced } from "../support/unpaced.js";
+
+const options = { ...smallStore, ...onDemand, segmentBytesMax: 200 };
+
+/** Sealed segments, and behind them in the manifest the output of a compaction with older records. */
+async function compactedStore(): Promise<BuiltStore> {
+  const host = simHost({ seed: 7 });
+  const seams = { pacer: unpaced(host.clock), chooseVictims: choosing([0, 1]) };
+  const store = await openStore(options, host, seams);
+  for (let index = 0; index < 24; index += 1) await put(store, `k${index}`, `${index}`);
+  await store.hintsWritten();
+  await compacted({ store });
+  await store.hintsWritten();
+  await store.close();
+  return describe(withoutHints(imageOf(host.files)), host.clock);
+}
+
+test("R3 V13: a segment that holds the bytes of another one withholds no record of that one", async () => {
+  const built = await compactedStore();
+  const whole = await stateOf((await openImage(built.image, options)).store, built.keys);
+  const listed = [...built.frames.keys()];
+  const output = listed.at(-1) as ListedSegment;
+  assert.equal(output.state, SegmentState.COMPACTED);
+  for (const spoilt of listed) {
+    for (const source of [output, listed[0] as ListedSegment]) {
+      if (source === spoilt) continue;
+      const where = `segment ${spoilt.id} with the bytes of ${source.id}`;
+      const bytes = fileOf(built.image, segmentPathOf(source));
+      const frames = built.frames.get(spoilt) ?? [];
+      const gone = new Set(frames.flatMap(({ records }) => records.map(({ key }) => key)));
+      const image = withFile(built.image, segmentPathOf(spoilt), bytes);
+      const first = await openImage(image, options, built.clock);
+      await first.store.hintsWritten();
+      const state = await stateOf(first.store, built.keys);
+      for (const key of built.keys) {
+        if (!gone.has(key)) assert.equal(state[key], whole[key], `${where}: ${key}`);
+      }
+      assert.ok(first.store.stats().damage.length > 0, where);
+      await first.store.close();
+      const again = await openImage(imageOf(first.host.files), options, built.clock);
+      assert.deepEqual(await stateOf(again.store, built.keys), state, `${where}, opened again`);
+      await again.store.close();
+    }
+  }
+});

@@ -1,0 +1,114 @@
+/**
+ * Which damages there are of a store: all that a small one can have, or some of
+ * a large one.
+ *
+ * Every bit and every length of every file is in it, in the modes in which the
+ * file decides something. Of the checkpoint, whose pages are mostly zeros, of
+ * MANIFEST.prev in other modes, and of temporary files it takes some.
+ */
+import type { SimRandom } from "../../support/sim-random.js";
+import { fileOf } from "../../support/store-image.js";
+import { type Damage, Damager, type FileKind, fileKindOf, pathsOf } from "./damage.js";
+import type { RotMode, RotStore } from "./rot-store.js";
+
+/** Of files that are not gone through, so many bits and as many lengths are taken. */
+const SAMPLES = 24;
+/** So that a file of a small store has more than one. */
+const SMALL_PAGE_BYTES = 64;
+/** What disks lose at a time. */
+const PAGE_BYTES: readonly number[] = [512, 4096];
+
+const segmentKinds: readonly FileKind[] = ["sealed segment", "compacted segment", "active segment"];
+
+/** The files of which every bit and every length is a case. */
+const exhaustive: Readonly<Record<RotMode, readonly FileKind[]>> = {
+  checkpoint: segmentKinds,
+  hints: [...segmentKinds, "hint", "manifest", "mark"],
+  bare: segmentKinds,
+  killed: ["active segment", "manifest", "manifest before"],
+  "killed bare": ["active segment"],
+};
+
+/** Every damage of a small store, in an order that the random source determines. */
+export function* smallDamages(store: RotStore, random: SimRandom): Generator<Damage> {
+  const damager = new Damager(store);
+  for (const path of pathsOf(store)) {
+    yield* damager.whole(path, random);
+    yield* bitsAndLengths(store, damager, path, random);
+    yield* pages(store, damager, path, random);
+  }
+}
+
+function* bitsAndLengths(
+  store: RotStore,
+  damager: Damager,
+  path: string,
+  random: SimRandom,
+): Generator<Damage> {
+  const { length } = fileOf(store.image, path);
+  if (length === 0) return;
+  if (exhaustive[store.mode].includes(fileKindOf(store, path))) {
+    for (let bit = 0; bit < length * 8; bit += 1) yield damager.flip(path, bit);
+    for (let left = 1; left < length; left += 1) yield damager.cut(path, left);
+    return;
+  }
+  for (let sample = 0; sample < SAMPLES; sample += 1) {
+    // In turn near the front, where all that is read lies, and anywhere.
+    const bound = sample % 2 === 0 ? Math.min(length, 100) : length;
+    yield damager.flip(path, random.below(bound) * 8 + random.below(8));
+    if (length > 1) yield damager.cut(path, 1 + random.below(Math.min(bound, length - 1)));
+  }
+}
+
+function* pages(
+  store: RotStore,
+  damager: Damager,
+  path: string,
+  random: SimRandom,
+): Generator<Damage> {
+  const { length } = fileOf(store.image, path);
+  const count = Math.min(Math.ceil(length / SMALL_PAGE_BYTES), SAMPLES);
+  for (let page = 0; page < count; page += 1) {
+    yield damager.zeroPage(path, page, SMALL_PAGE_BYTES);
+    for (let other = page + 1; other < Math.min(count, page + 4); other += 1) {
+      yield damager.swapPages(path, page, other, SMALL_PAGE_BYTES);
+    }
+    for (const peer of damager.peersOf(path)) {
+      const there = Math.ceil(fileOf(store.image, peer).length / SMALL_PAGE_BYTES);
+      if (there === 0) continue;
+      const target = { path: peer, page: random.below(there) };
+      yield damager.swapWithOther(path, page, target, SMALL_PAGE_BYTES);
+    }
+  }
+}
+
+/** Some damage of a large store. */
+export function largeDamage(store: RotStore, random: SimRandom): Damage {
+  const damager = new Damager(store);
+  const paths = pathsOf(store).filter((path) => fileOf(store.image, path).length > 0);
+  const path = random.pick(paths);
+  const { length } = fileOf(store.image, path);
+  const pageBytes = random.pick(PAGE_BYTES);
+  const pageOf = (bytes: number): number => random.below(Math.ceil(bytes / pageBytes));
+  switch (random.below(8)) {
+    case 0:
+      return damager.flip(path, random.below(length * 8));
+    case 1:
+      if (length > 1) return damager.cut(path, 1 + random.below(length - 1));
+      return random.pick(damager.whole(path, random));
+    case 2:
+    case 3:
+      return damager.zeroPage(path, pageOf(length), pageBytes);
+    case 4:
+      return damager.swapPages(path, pageOf(length), pageOf(length), pageBytes);
+    case 5: {
+      const peers = damager.peersOf(path).filter((peer) => fileOf(store.image, peer).length > 0);
+      if (peers.length === 0) return damager.zeroPage(path, pageOf(length), pageBytes);
+      const peer = random.pick(peers);
+      const target = { path: peer, page: pageOf(fileOf(store.image, peer).length) };
+      return damager.swapWithOther(path, pageOf(length), target, pageBytes);
+    }
+    default:
+      return random.pick(damager.whole(path, random));
+  }
+}

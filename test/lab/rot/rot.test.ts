@@ -1,0 +1,74 @@
+/** The instrument can find what it is there for, and what it states of damage is stated of all of it. */
+import { strict as assert } from "node:assert";
+import { type TestContext, test } from "node:test";
+import { DamageRegister } from "../../../src/engine/damage.js";
+import { IndexLoader } from "../../../src/engine/index-loader.js";
+import { SimRandom } from "../../support/sim-random.js";
+import { damageKinds, fileKinds } from "./damage.js";
+import { RotTally } from "./instrument.js";
+import { smallDamages } from "./rot-cases.js";
+import { buildRotStores, type RotMode, type RotStore, rotModes, smallSize } from "./rot-store.js";
+import { rotTable, statedFor, statements, verdicts } from "./verdicts.js";
+
+const built = buildRotStores(new SimRandom(5), smallSize);
+
+async function storeOf(mode: RotMode): Promise<RotStore> {
+  const store = (await built).find((each) => each.mode === mode);
+  assert.ok(store);
+  return store;
+}
+
+/** Judges every `stride`th damage of a store in that mode. */
+async function tallyOf(mode: RotMode, stride: number): Promise<RotTally> {
+  const store = await storeOf(mode);
+  const tally = new RotTally();
+  let index = 0;
+  for (const damage of smallDamages(store, new SimRandom(3))) {
+    index += 1;
+    if (index % stride !== 0) continue;
+    await tally.judge(store, damage, { isChecked: index % 2 === 0, isLived: index % 5 === 0 });
+  }
+  return tally;
+}
+
+test("V13 R2 R3 R4 R7: some of all damages come to what is stated of them", async () => {
+  for (const mode of rotModes) {
+    const { counts, findings } = await tallyOf(mode, 997);
+    assert.deepEqual(findings, []);
+    assert.ok((counts["cases"] ?? 0) > 0, mode);
+  }
+});
+
+test("a store that forgets what it found damaged is found", async (t: TestContext) => {
+  t.mock.method(DamageRegister.prototype, "add", () => false);
+  assert.ok((await tallyOf("bare", 499)).findings.length > 0);
+});
+
+test("a store that leaves out the keys of lost frames, and so shows older values, is found", async (t: TestContext) => {
+  const load = IndexLoader.prototype.load;
+  t.mock.method(
+    IndexLoader.prototype,
+    "load",
+    function (this: IndexLoader, ...[segment, entry]: Parameters<typeof load>) {
+      if (!entry.isLost) load.call(this, segment, entry);
+    },
+  );
+  const { findings } = await tallyOf("bare", 199);
+  assert.match(findings.join("\n"), /nothing tells that version/);
+});
+
+test("of every damage of every kind of file something is stated, in words that are explained", async () => {
+  const seen = new Set<string>();
+  for (const mode of rotModes) {
+    const store = await storeOf(mode);
+    for (const damage of smallDamages(store, new SimRandom(3))) {
+      for (const verdict of statedFor(damage, mode)) assert.ok(verdict in verdicts);
+      seen.add(damage.file).add(damage.kind);
+    }
+  }
+  assert.deepEqual([...seen].sort(), [...fileKinds, ...damageKinds].sort());
+  assert.equal(
+    rotTable().filter((line) => line.startsWith("| ")).length,
+    statements.length + Object.keys(verdicts).length + 2,
+  );
+});
