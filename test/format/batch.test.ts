@@ -79,6 +79,8 @@ test("what protobuf would take but kvix never writes is no batch", () => {
     "a result without a request id": "1a0161220161",
     "a length longer than it need be": "22810061",
     "a field behind the frames": "2201612a0161",
+    "another field where the frames belong": "2a0161",
+    "another field behind the request id": "0a01612a0161",
   };
   for (const [name, digits] of Object.entries(cases)) {
     const bytes = Uint8Array.from(Buffer.from(digits, "hex"));

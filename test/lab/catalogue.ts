@@ -2,6 +2,7 @@
 import type { Instrument } from "./instrument.js";
 import { killInstrument } from "./kill/instrument.js";
 import { linearizeInstrument } from "./linearize/instrument.js";
+import { plantInstrument } from "./plant/instrument.js";
 import { rotInstrument } from "./rot/instrument.js";
 import { syscallsInstrument } from "./syscalls/instrument.js";
 
@@ -10,6 +11,7 @@ export const instruments: readonly Instrument[] = [
   syscallsInstrument,
   linearizeInstrument,
   rotInstrument,
+  plantInstrument,
 ];
 
 /** The instrument of that name. */

@@ -75,6 +75,26 @@ test("M5 M11 M13: a victim that could not be removed is removed by the next run"
   assert.deepEqual(await isBare(rig), all);
 });
 
+test("M13 M5 V16: a compaction that is cancelled at any of its file operations takes nothing along", async () => {
+  for (let at = 0; ; at += 1) {
+    const rig = await fourRecords([0, 1, 2, 3]);
+    const cancel = new AbortController();
+    let operations = 0;
+    rig.injector = () => {
+      if (operations === at) cancel.abort();
+      operations += 1;
+      return undefined;
+    };
+    const { outcome } = await compact(rig, cancel.signal);
+    rig.injector = undefined;
+    assert.deepEqual(await isBare(rig), all, `${outcome} at operation ${at}`);
+    const again = await rig.reopened();
+    assert.deepEqual(await isBare(again), all, `${outcome} at operation ${at}, opened again`);
+    if (operations <= at) return;
+    assert.ok(at < 500, "an end");
+  }
+});
+
 test("M5: versions that were durable and were compacted away are not called lost after a crash", async () => {
   const sim = simHost({ seed: 1 });
   const options = { ...onDemand, segmentBytesMax: 400 };

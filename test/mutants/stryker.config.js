@@ -1,0 +1,35 @@
+/**
+ * How a file is mutated; main.ts says which, and which tests are asked.
+ *
+ * All mutants of a file are compiled at once, each behind a switch, by the compiler of this
+ * repository; types do not hold there. A file of tests is one process. Only those run for a
+ * mutant that reach it, and the first failure ends it.
+ *
+ * Not mutated: what strings say. The kind of a verdict is held by the compiler, and messages
+ * are no promise.
+ */
+
+/** @type {{ source: string, tests: string[], report: string }} */
+const subject = JSON.parse(process.env.KVIX_MUTANTS ?? "{}");
+
+// biome-ignore lint/style/noDefaultExport: the tool reads it so.
+export default {
+  mutate: [subject.source],
+  mutator: { excludedMutations: ["StringLiteral"] },
+  buildCommand: "npx tsc -p tsconfig.json --noCheck",
+  // The tool would read it with the compiler's own interface, which this compiler lacks.
+  tsconfigFile: "tsconfig.none.json",
+  testRunner: "tap",
+  tap: {
+    testFiles: subject.tests.map((path) => `dist/${path.replace(/\.ts$/, ".js")}`),
+    nodeArgs: ["--test-reporter=tap", "-r", "{{hookFile}}", "{{testFile}}"],
+  },
+  coverageAnalysis: "perTest",
+  concurrency: 1,
+  timeoutMS: 10_000,
+  dryRunTimeoutMinutes: 10,
+  reporters: ["json", "progress-append-only"],
+  jsonReporter: { fileName: subject.report },
+  tempDirName: ".lab/mutants/sandbox",
+  ignorePatterns: ["dist", ".lab", "bench/results", "bench/peers", "test/mutants/node_modules"],
+};
