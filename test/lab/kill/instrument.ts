@@ -7,6 +7,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Instrument, LabOptions, LabRuns, RunOutcome } from "../instrument.js";
+import { propertyIds } from "../properties.js";
 import { powerLossLife, readOnlyLife } from "./broken-disk.js";
 import { crashLife } from "./crash.js";
 import { fullLife } from "./full.js";
@@ -177,27 +178,9 @@ export const killInstrument: Instrument = {
   sentence: "Kills, stops and starves the real server under load, fills its disk and breaks it.",
   oneRun: "the life of one data directory under one part, with a few kills",
   parts: partNames,
-  properties: [
-    ...[
-      "V1",
-      "V4",
-      "V6",
-      "V8",
-      "V10",
-      "V12",
-      "V14",
-      "V15",
-      "V16",
-      "D1",
-      "D2",
-      "D3",
-      "D4",
-      "D5",
-      "D6",
-    ],
-    ...["R2", "R8", "R11", "M1", "M2", "M3", "M5", "M11", "M13", "I8", "I9", "T1", "T5", "B3"],
-    ...["P1", "P2", "P3", "P7"],
-  ],
+  properties: propertyIds(
+    "V1 V4 V6 V8 V10 V12 V14 V15 V16 D1 D2 D3 D4 D5 D6 R2 R8 R11 M1 M2 M3 M5 M11 M13 I8 I9 T1 T5 B3 P1 P2 P3 P7",
+  ),
   runs: { default: 32, ci: 16 },
   runSecondsMax: 240,
   isParallel: true,
