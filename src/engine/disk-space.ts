@@ -69,6 +69,11 @@ export class DiskSpace {
     return this.#freeBytes;
   }
 
+  /** How much of the disk only deletes and compactions may use; 0: the disk may be filled. */
+  get reserveBytes(): number {
+    return this.#context.reserveBytes;
+  }
+
   /** Below this much free space only deletes are written; as of the last look at the disk. */
   get watermarkBytes(): number {
     return this.#watermarkBytes;

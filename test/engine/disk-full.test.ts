@@ -238,10 +238,18 @@ async function fill(rig: Rig, name: string): Promise<number> {
 }
 
 test("D6 M8 M14: where a disk has filled up deletes go on, a compaction frees it by itself, and writes are taken again", async () => {
-  for (const segmentMiB of [1, 8]) {
+  for (const [segmentMiB, reserveMiB] of [
+    [1, 5],
+    [8, 5],
+    // Less than a compaction leaves alone where it can.
+    [1, 2],
+  ] as const) {
     const sim = simHost({ seed: 1 });
     sim.files.capacityBytes = 80 * MiB;
-    const sizes = { segmentBytesMax: segmentMiB * MiB, diskReserveBytes: 5 * MiB };
+    const sizes = {
+      segmentBytesMax: segmentMiB * MiB,
+      diskReserveBytes: reserveMiB * MiB,
+    };
     const rig = await Rig.open(sizes, sim);
     await sim.clock.advance(61_000);
     const count = await fill(rig, "first");

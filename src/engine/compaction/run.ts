@@ -31,7 +31,7 @@ import { type Steps, VictimUnreadable } from "./step.js";
 const MiB = 1024 * 1024;
 /** Dead bytes below this are not worth a run of their own, nor a sealing. */
 const DEAD_BYTES_MIN = 64 * MiB;
-/** What a step leaves free on the disk for manifests and the log. */
+/** What a step leaves free on the disk for manifests and the log; of a small reserve no more than half. */
 const MARGIN_BYTES = 4 * MiB;
 /** An output's hint and its blocks on the disk: at most so many bytes for each byte of records. */
 export const HINT_SHARE = 0.4;
@@ -276,6 +276,10 @@ export class SegmentCompaction implements CompactionRun {
     const all = candidates.candidates().filter(({ id }) => this.#isInScope(extent, id));
     this.#context.pacer.isBehind = space.isShort || isBehind({ candidates: all, deadPercent });
     const { bytes, liveBytes } = this.#sums(all);
+    // Writes are refused with the reserve left: what a step may use of it must not be nothing.
+    const { reserveBytes } = space;
+    const marginBytes =
+      reserveBytes === 0 ? MARGIN_BYTES : Math.min(MARGIN_BYTES, reserveBytes / 2);
     const input = (freeBytes: number): PolicyInput => ({
       candidates: all,
       storeBytes: bytes,
@@ -283,7 +287,7 @@ export class SegmentCompaction implements CompactionRun {
       storeVersion: versions.last,
       segmentBytesMax,
       deadPercent,
-      roomBytes: Math.max(0, Math.floor((freeBytes - MARGIN_BYTES) / (1 + HINT_SHARE))),
+      roomBytes: Math.max(0, Math.floor((freeBytes - marginBytes) / (1 + HINT_SHARE))),
       extent: space.isShort ? "thorough" : extent,
     });
     // A step should not itself bring the disk to where writes are refused.
