@@ -4,12 +4,13 @@
  *     life: start -> every key is read -> all clients at once, pauses, cuts -> end
  *
  * An end falls into the midst of the work: clients go on until they notice. The last
- * life is one more start, in which every key is read, so that nothing that was lost
- * before the last end goes unseen.
+ * life is one more start, in which every key is read, and the ballast, so that nothing
+ * that was lost before the last end goes unseen.
  */
 import { AdminService, CompactionOutcome, CompactionPhase } from "../../../gen/kvix/v1/kvix_pb.js";
 import { RpcClient } from "../../../src/rpc/client.js";
 import type { SimRandom } from "../../support/sim-random.js";
+import { Ballast } from "./ballast.js";
 import { type ClientEnvironment, operate, survey } from "./client.js";
 import { type Operation, Recorder } from "./history.js";
 import type { Life, Plan } from "./plan.js";
@@ -33,6 +34,7 @@ const channelOptions = { "grpc.use_local_subchannel_pool": 1, "grpc.enable_retri
 const callMsAtFirst = 10;
 const pauseMsMax = 120;
 const placesBetweenCompactions = 100;
+const placesBetweenBallast = 25;
 
 /** Carries out `plan` on the servers that `start` starts. */
 export async function makeHistory(
@@ -57,11 +59,13 @@ class Maker {
   readonly #recorder = new Recorder();
   readonly #faults = new Set<string>();
   readonly #environment: ClientEnvironment;
+  readonly #ballast: Ballast;
   readonly #sums = { kills: 0, stops: 0, pauses: 0, cuts: 0, segmentsCompacted: 0 };
 
   constructor(plan: Plan, start: StartServer, random: SimRandom) {
     this.#plan = plan;
     this.#start = start;
+    this.#ballast = new Ballast(random, plan.valueBytesMax);
     this.#environment = {
       plan,
       random,
@@ -82,9 +86,11 @@ class Maker {
 
   async #live(life: Life): Promise<void> {
     const server = await this.#start();
-    const load = new LifeLoad(server, life, this.#environment);
+    const load = new LifeLoad(server, life, this.#environment, this.#ballast);
     try {
       await load.survey();
+      if (life.operations === 0)
+        for (const fault of await load.surveyBallast()) this.#faults.add(fault);
       const running = load.run();
       await Promise.race([running, load.whenDone]);
       const faults = await server.end(life.ending);
@@ -111,16 +117,18 @@ class LifeLoad {
   readonly #server: LiveServer;
   readonly #life: Life;
   readonly #environment: ClientEnvironment;
+  readonly #ballast: Ballast;
   readonly #rpcs: RpcClient[];
   readonly #forgets: (() => void)[] = [];
   #begun = 0;
   #isOver = false;
   #setDone: () => void = () => undefined;
 
-  constructor(server: LiveServer, life: Life, environment: ClientEnvironment) {
+  constructor(server: LiveServer, life: Life, environment: ClientEnvironment, ballast: Ballast) {
     this.#server = server;
     this.#life = life;
     this.#environment = environment;
+    this.#ballast = ballast;
     this.#rpcs = Array.from({ length: environment.plan.connections }, () => this.#connect());
     this.whenDone = new Promise((resolve) => {
       this.#setDone = resolve;
@@ -136,13 +144,18 @@ class LifeLoad {
     }
   }
 
+  /** Reads the ballast; what is wrong with it. */
+  async surveyBallast(): Promise<readonly string[]> {
+    return await this.#ballast.faults(this.#rpcs[0] as RpcClient);
+  }
+
   /** All clients, until `end` or until the server is gone. */
   async run(): Promise<void> {
     const { clients, isCompacted } = this.#environment.plan;
     if (this.#life.operations === 0) return;
     this.#plant();
     const work = Array.from({ length: clients }, (_, client) => this.#work(client));
-    await Promise.all([...work, isCompacted ? this.#compact() : undefined]);
+    await Promise.all([...work, this.#load(), isCompacted ? this.#compact() : undefined]);
   }
 
   end(): void {
@@ -183,6 +196,16 @@ class LifeLoad {
         if (isEnding) return;
       } else if (ending === "broken" && this.#rpcs[at] === rpc) this.#renew(at);
     }
+  }
+
+  /** Ballast, a record now and then. */
+  async #load(): Promise<void> {
+    const rpc = this.#connect();
+    while (!this.#isOver && this.#begun < this.#life.operations) {
+      await this.#ballast.write(rpc);
+      await this.#moved(placesBetweenBallast);
+    }
+    rpc.close();
   }
 
   /** Compaction after compaction, on connections of their own. */
