@@ -3,7 +3,7 @@
  * has made durable are units: each is kept or lost for itself, in any file and in any
  * directory; a write may be kept in part.
  *
- *   few units     every choice of them (2^n), and the newest write torn at every sector
+ *   few units     every choice of them (2^n), and the newest write torn at some sectors
  *                 and in its middle
  *   more units    none, all, each alone, each alone lost
  *   by a seed     every file and every directory for itself: lost, kept, torn at a sector
@@ -31,6 +31,8 @@ import {
 /** Of so many units every choice is made. */
 const unitsMax = 5;
 const sectorBytes = 512;
+/** A long write is torn at so many of its sectors. */
+const sectorCutsMax = 8;
 
 type Change = BytesChange | NameChange;
 
@@ -101,9 +103,9 @@ function* tornStates(disk: SimDisk, units: readonly Change[]): Generator<CrashSt
   if (newest === undefined) return;
   const { length } = newest.bytes;
   const cuts = new Set([Math.floor(length / 2), length - 1]);
-  for (let at = sectorBytes - (newest.position % sectorBytes); at < length; at += sectorBytes) {
-    cuts.add(at);
-  }
+  const firstSector = sectorBytes - (newest.position % sectorBytes);
+  const step = sectorBytes * Math.ceil(length / sectorBytes / sectorCutsMax);
+  for (let at = firstSector; at < length; at += step) cuts.add(at);
   for (const cut of cuts) {
     if (cut <= 0) continue;
     yield stateOf(disk, new Set(units), `all, the newest write cut after ${cut} bytes`, {

@@ -42,6 +42,7 @@ export type SceneRun = SubjectRun & {
 export class Stage {
   readonly #path: string;
   readonly #scenes = new Map<LifeName, Scene>();
+  readonly #stop = new AbortController();
 
   constructor(path: string) {
     this.#path = path;
@@ -133,12 +134,15 @@ export class Stage {
     const { life, wallMs, baseLines } = scene;
     const first = baseLines.filter(({ at }) => at === "ask").length;
     const { dataDir } = this;
-    const options = { dataDir, life, wallMs, first, logPath: this.folder("strace") };
+    const { signal } = this.#stop;
+    const options = { dataDir, life, wallMs, first, logPath: this.folder("strace"), signal };
     const run = await runSubject(options, treatment);
     return { ...run, allLines: [...baseLines, ...run.lines], dataDir };
   }
 
+  /** Ends who is on it, and takes everything away. */
   close(): void {
+    this.#stop.abort();
     rmSync(this.#path, { recursive: true, force: true });
   }
 }

@@ -71,6 +71,8 @@ export interface SubjectOptions {
   readonly first: number;
   /** Where strace's log goes. */
   readonly logPath: string;
+  /** Ends the program, when nobody wants to know any more. */
+  readonly signal: AbortSignal;
 }
 
 /** Runs the program to its end. Throws where it cannot be traced. */
@@ -116,7 +118,9 @@ class Subject {
   }
 
   async run(): Promise<SubjectRun> {
-    const timer = setTimeout(() => this.#process.kill("SIGKILL"), lifeMsMax);
+    const end = (): void => void this.#process.kill("SIGKILL");
+    const timer = setTimeout(end, lifeMsMax);
+    this.#options.signal.addEventListener("abort", end, { once: true });
     try {
       const ready = await this.#untilReady();
       await this.#treat(ready);
@@ -126,7 +130,8 @@ class Subject {
       return this.#result(ready);
     } finally {
       clearTimeout(timer);
-      this.#process.kill("SIGKILL");
+      this.#options.signal.removeEventListener("abort", end);
+      end();
       for (const tracer of this.#tracers) {
         tracer.process.kill("SIGKILL");
         rmSync(tracer.logPath, { force: true });
