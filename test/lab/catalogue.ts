@@ -1,4 +1,5 @@
 /** The instruments of the failure lab, in the order in which docs/testing.md tells of them. */
+import { fuzzInstrument } from "./fuzz/instrument.js";
 import type { Instrument } from "./instrument.js";
 import { killInstrument } from "./kill/instrument.js";
 import { linearizeInstrument } from "./linearize/instrument.js";
@@ -11,6 +12,7 @@ export const instruments: readonly Instrument[] = [
   syscallsInstrument,
   linearizeInstrument,
   rotInstrument,
+  fuzzInstrument,
   plantInstrument,
 ];
 

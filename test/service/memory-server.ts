@@ -45,9 +45,9 @@ export interface MemoryServerOptions {
   readonly channel?: ChannelOptions;
 }
 
-/** Starts a server that ends with the test. */
+/** Starts a server that ends with the test, or with whatever else takes its end. */
 export async function startMemoryServer(
-  t: TestContext,
+  t: Pick<TestContext, "after">,
   options: MemoryServerOptions = {},
 ): Promise<MemoryServer> {
   const clock = new ManualClock();
