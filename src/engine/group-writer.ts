@@ -44,15 +44,22 @@ export class GroupWriter {
   }
 
   /**
-   * Takes the chunks of one group out of the staging area, and appends them. If
-   * `isReady`, it calls `beforeWaiting` before it waits for anything.
+   * Takes the chunks of one group out of the staging area, and appends them. It calls
+   * `beforeWaiting` before it waits for the disk: those who wait for an answer do not
+   * wait for that, and what is known of a segment is complete when it is sealed.
    */
   async write(beforeWaiting: () => void): Promise<Group> {
     this.taken = { chunks: [], ops: [], bytes: 0, lastVersion: 0 };
     const first = this.#staging.first;
     if (first === undefined) throw new Error("there is no group to write");
     // Only bytes need the log to be ready: a group of mere observations begins nothing.
-    const ready = this.#staging.lastVersion > 0 ? await this.#prepare(first) : undefined;
+    let ready: LogReadiness | undefined;
+    while (this.#staging.lastVersion > 0) {
+      if (!this.isReady) beforeWaiting();
+      ready = await this.#log.prepare(first.used, this.#staging.lastVersion);
+      // Frames may have come meanwhile. From here until they are taken none can.
+      if (first.used <= ready.room && this.#versions.isReserved(first.lastVersion)) break;
+    }
     const group = this.#take(ready?.room ?? 0);
     this.taken = group;
     if (ready !== undefined && group.bytes > 0) {
@@ -63,14 +70,6 @@ export class GroupWriter {
       for (const chunk of pieces) ready.segment.coverTimestamp(chunk.newestTimestampMs);
     }
     return group;
-  }
-
-  /** Makes the log ready for a chunk, which may take more frames until it is. */
-  async #prepare(chunk: StagedChunk): Promise<LogReadiness> {
-    for (;;) {
-      const ready = await this.#log.prepare(chunk.used, this.#staging.lastVersion);
-      if (chunk.used <= ready.room && this.#versions.isReserved(chunk.lastVersion)) return ready;
-    }
   }
 
   #take(room: number): Group {

@@ -11,10 +11,11 @@
  *     that is broken.
  *  3. Else the keys of that run are unknown, and the store says so.
  */
-import { parseBatch } from "../format/batch.js";
+import { FRAMES_TAG as BATCH_FRAMES_TAG, parseBatch } from "../format/batch.js";
 import { findFlippedBit } from "../format/bit-flip.js";
 import { FRAME_HEADER_BYTES, FrameFlag, readFrameHeader } from "../format/frame.js";
 import { newRecordFields, parseRecord, type RecordFields } from "../format/record.js";
+import { readVarint } from "../format/varint.js";
 import { ByteWindow } from "../storage/byte-window.js";
 import type { Segment } from "../storage/segment.js";
 import type { EntrySink } from "./index-loader.js";
@@ -60,7 +61,8 @@ export async function salvageRun(run: DamagedRun): Promise<Salvage> {
   const window = new ByteWindow(segment.file, run.offset + run.length);
   if ((await window.moveTo(run.offset, run.length)) < run.length) return nothing;
   const bytes = window.bytes.slice(0, run.length);
-  let isComplete = true;
+  // What is too short for a frame may be the rest of one that others have overwritten.
+  let isComplete = run.length >= SMALLEST_FRAME_BYTES || isBatchHead(bytes);
   let versionBefore = run.versionBefore;
   let at = 0;
   while (bytes.length - at >= SMALLEST_FRAME_BYTES) {
@@ -117,6 +119,24 @@ function firstMemberAt(bytes: Uint8Array, at: number): number | undefined {
   if ((header.flags & FrameFlag.BATCH) === 0) return undefined;
   const payload = at + FRAME_HEADER_BYTES;
   return parseBatch(bytes, payload, payload + header.payloadBytes)?.framesStart;
+}
+
+/**
+ * Whether bytes in front of sound frames are the head of a batch without a request id,
+ * one bit of it wrong at most: then they held no key. One bit spoils one of the signs:
+ * what the header is, the tag, and two lengths that fit together.
+ */
+function isBatchHead(bytes: Uint8Array): boolean {
+  const frames = FRAME_HEADER_BYTES + 1;
+  if (bytes.length <= frames) return false;
+  const header = readFrameHeader(new DataView(bytes.buffer, bytes.byteOffset, bytes.length), 0);
+  const framesBytes = readVarint(bytes, frames, bytes.length);
+  const signs = [
+    header.flags === FrameFlag.BATCH || header.flags === (FrameFlag.BATCH | FrameFlag.BARRIER),
+    bytes[FRAME_HEADER_BYTES] === BATCH_FRAMES_TAG,
+    header.payloadBytes === bytes.length - FRAME_HEADER_BYTES + framesBytes,
+  ];
+  return signs.filter((isSo) => isSo).length >= signs.length - 1;
 }
 
 /** How long the frame at `at` says it is, if that fits; else all that is left. */

@@ -21,7 +21,8 @@ import { readVarint, varintBytes, writeVarint } from "./varint.js";
 const REQUEST_ID_TAG = 0x0a;
 const REQUEST_HASH_TAG = 0x12;
 const RESULT_TAG = 0x1a;
-const FRAMES_TAG = 0x22;
+/** The tag in front of the member frames. On disk. */
+export const FRAMES_TAG = 0x22;
 
 /** A batch, as views into the bytes it was parsed from. */
 export interface BatchFields {

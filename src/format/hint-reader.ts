@@ -9,7 +9,7 @@
  */
 import { fromBinary } from "@bufbuild/protobuf";
 import { type HintSummary, HintSummarySchema } from "../../gen/kvix/v1/kvix_pb.js";
-import { SEGMENT_ID_MAX, STORE_ID_BYTES, VERSION_MAX } from "../base/limits.js";
+import { EXPIRES_AT_MS_MAX, SEGMENT_ID_MAX, STORE_ID_BYTES, VERSION_MAX } from "../base/limits.js";
 import { crc32 } from "./checksum.js";
 import {
   areHintFlagsLegal,
@@ -31,6 +31,9 @@ import {
   hintBlockChecksum,
   viewHintColumns,
 } from "./hint-layout.js";
+
+/** The high 16 bits of the last expiry that a record may have. */
+const EXPIRY_HIGH_MAX = Math.floor(EXPIRES_AT_MS_MAX / 2 ** 32);
 
 /** The hint is to be ignored and built anew. */
 export interface HintDamage {
@@ -219,13 +222,23 @@ function isSummarySound(summary: HintSummary): boolean {
   );
 }
 
-/** Whether the key lengths, none of them 0, are those of the keys, and the flags make sense. */
+/**
+ * Whether the key lengths are those of the keys, and every entry is one that a writer
+ * takes: an expiry past the last that a record may have would be read as a mark of the
+ * index, and a record with it would be gone.
+ */
 function areColumnsSound(columns: HintColumns): boolean {
-  const { keyLengths, flags, keys } = columns;
+  const { keyLengths, flags, keys, lengths } = columns;
+  const { versionsLow, versionsHigh, expiriesLow, expiriesHigh } = columns;
   let keyBytes = 0;
   for (let index = 0; index < keyLengths.length; index++) {
     const keyLength = keyLengths[index]!;
-    if (keyLength === 0 || !areHintFlagsLegal(flags[index]!)) return false;
+    if (keyLength === 0 || lengths[index] === 0 || !areHintFlagsLegal(flags[index]!)) return false;
+    if (versionsLow[index] === 0 && versionsHigh[index] === 0) return false;
+    if (expiriesHigh[index]! >= EXPIRY_HIGH_MAX) {
+      const expiresAtMs = expiriesHigh[index]! * 2 ** 32 + expiriesLow[index]!;
+      if (expiresAtMs > EXPIRES_AT_MS_MAX) return false;
+    }
     keyBytes += keyLength;
   }
   return keyBytes === keys.length;

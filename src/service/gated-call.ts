@@ -39,6 +39,8 @@ export interface Accounts {
 
 /** What a call takes beside its messages: a stream, its metadata, grpc-js's objects. */
 const CALL_BYTES = 4096;
+/** What a status that is not out counts as. */
+const STATUS_BYTES = 1;
 /** The most that deflate makes of one byte. */
 const INFLATION_MAX = 1032;
 /** A message has its timeout, and a second more for each so many bytes. */
@@ -198,8 +200,9 @@ export class GatedCall {
   #lookAtRequest(nowMs: number): boolean {
     const stream = this.#stream;
     if (stream.writableFinished) {
-      // The answer is out, and the client has still not ended its request.
-      if (this.#wasFinished) stream.close(constants.NGHTTP2_NO_ERROR);
+      // The answer is out with its status, and the client has still not ended its request.
+      const isUnended = this.#isStatusOut && !stream.readableEnded;
+      if (this.#wasFinished && isUnended) stream.close(constants.NGHTTP2_NO_ERROR);
       this.#wasFinished = true;
       return false;
     }
@@ -218,7 +221,8 @@ export class GatedCall {
   }
 
   #lookAtAnswer(nowMs: number): boolean {
-    const unsentBytes = this.#stream.writableLength;
+    const isStatusHeldUp = this.#stream.writableFinished && !this.#isStatusOut;
+    const unsentBytes = isStatusHeldUp ? STATUS_BYTES : this.#stream.writableLength;
     if (unsentBytes === 0 || unsentBytes !== this.#unsentBytes) {
       this.#unsentBytes = unsentBytes;
       this.#unsentSinceMs = nowMs;
@@ -228,6 +232,11 @@ export class GatedCall {
     // A status would queue behind the answer that is not taken.
     this.#stream.close(constants.NGHTTP2_CANCEL);
     return true;
+  }
+
+  /** A status goes out behind all that the connection has to carry before it. */
+  get #isStatusOut(): boolean {
+    return this.#stream.state.localClose === 1;
   }
 
   #timeoutMs(bytes: number): number {

@@ -11,6 +11,7 @@ import { simHost } from "../support/sim-host.js";
 import { fileOf, imageOf, segmentPathOf, withFile, withoutHints } from "../support/store-image.js";
 import {
   type BuiltStore,
+  buildStore,
   describe,
   openImage,
   put,
@@ -60,5 +61,37 @@ test("R3 V13: a segment that holds the bytes of another one withholds no record 
       assert.deepEqual(await stateOf(again.store, built.keys), state, `${where}, opened again`);
       await again.store.close();
     }
+  }
+});
+
+test("V13: the rest of a frame that another one has overwritten is not called known", async () => {
+  const built = await buildStore(
+    async (store) => {
+      await put(store, "k", "older");
+      await put(store, "m", "1");
+      await put(store, "k", "newer");
+      await put(store, "n", "1");
+    },
+    "closed",
+    { segmentBytesMax: 4096 },
+  );
+  const path = segmentPathOf(built.active);
+  const whole = fileOf(built.image, path);
+  const [, moved, hit] = built.frames.get(built.active) ?? [];
+  assert.ok(moved && hit);
+  // A whole frame lies over the front of the next one, as pages that changed places leave it.
+  for (const left of [1, 5, 19, 23]) {
+    const bytes = whole.slice();
+    const at = hit.offset + hit.length - left - moved.length;
+    bytes.copyWithin(at, moved.offset, moved.offset + moved.length);
+    bytes.fill(0, moved.offset, at);
+    const { store } = await openImage(withFile(built.image, path, bytes), {}, built.clock);
+    assert.deepEqual(await stateOf(store, ["k", "m"]), { k: "older", m: "1" });
+    const { damage } = store.stats();
+    assert.ok(
+      damage.every(({ keysUnknown }) => keysUnknown),
+      `${left} bytes are left`,
+    );
+    await store.close();
   }
 });

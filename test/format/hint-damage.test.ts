@@ -8,6 +8,7 @@ import {
   type HintSummary,
   HintSummarySchema,
 } from "../../gen/kvix/v1/kvix_pb.js";
+import { EXPIRES_AT_MS_MAX } from "../../src/base/limits.js";
 import { crc32 } from "../../src/format/checksum.js";
 import {
   HINT_BLOCK_ENTRIES_MAX,
@@ -156,12 +157,31 @@ function withBlock(ordinal: number, change: (block: Uint8Array) => void): Uint8A
   }
 }
 
-test("a block that says what no writer says is damaged, under a right checksum too", () => {
-  const columnsOf = (count: number) => ({ keyLengths: 20 + 20 * count, flags: 20 + 22 * count });
-  const { keyLengths, flags } = columnsOf(3);
+test("V13: a block that says what no writer says is damaged, under a right checksum too", () => {
+  const columnsOf = (count: number) => ({
+    lengths: 20 + 4 * count,
+    versionsLow: 20 + 8 * count,
+    expiriesLow: 20 + 12 * count,
+    expiriesHigh: 20 + 18 * count,
+    keyLengths: 20 + 20 * count,
+    flags: 20 + 22 * count,
+  });
+  const { lengths, versionsLow, expiriesLow, expiriesHigh, keyLengths, flags } = columnsOf(3);
+  const lastExpiry = (block: Uint8Array, more: number): void => {
+    viewOf(block).setUint32(expiriesLow, (EXPIRES_AT_MS_MAX % 2 ** 32) + more, true);
+    viewOf(block).setUint16(expiriesHigh, Math.floor(EXPIRES_AT_MS_MAX / 2 ** 32), true);
+  };
+  assert.notEqual(readHint(withBlock(0, (block) => lastExpiry(block, 0))), undefined);
   assert.deepEqual(readHint(withBlock(0, () => {}))?.entries, few);
   const changes: Record<string, (block: Uint8Array) => void> = {
     "no entries": (block) => viewOf(block).setUint32(0, 0, true),
+    "a frame of no length": (block) => viewOf(block).setUint32(lengths, 0, true),
+    "the version 0": (block) => viewOf(block).setUint32(versionsLow, 0, true),
+    "an expiry after the last": (block) => lastExpiry(block, 1),
+    "an expiry that is a mark of the index": (block) => {
+      viewOf(block).setUint32(expiriesLow, 2 ** 32 - 1, true);
+      viewOf(block).setUint16(expiriesHigh, 2 ** 16 - 1, true);
+    },
     "illegal flags": (block) => block.set([EXPIRED], flags),
     "unknown flags": (block) => block.set([0x10], flags),
     "an empty key": (block) => {

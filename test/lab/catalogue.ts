@@ -1,9 +1,18 @@
 /** The instruments of the failure lab, in the order in which docs/testing.md tells of them. */
 import type { Instrument } from "./instrument.js";
+import { killInstrument } from "./kill/instrument.js";
+import { linearizeInstrument } from "./linearize/instrument.js";
 import { plantInstrument } from "./plant/instrument.js";
 import { rotInstrument } from "./rot/instrument.js";
+import { syscallsInstrument } from "./syscalls/instrument.js";
 
-export const instruments: readonly Instrument[] = [rotInstrument, plantInstrument];
+export const instruments: readonly Instrument[] = [
+  killInstrument,
+  syscallsInstrument,
+  linearizeInstrument,
+  rotInstrument,
+  plantInstrument,
+];
 
 /** The instrument of that name. */
 export function findInstrument(name: string): Instrument | undefined {

@@ -101,3 +101,11 @@ export type PropertyId = keyof typeof properties;
 export const openProperties: Readonly<Partial<Record<PropertyId, string>>> = {
   P6: "there is no backup yet",
 };
+
+/** The ids in a text, blanks between them. Throws if one is not in the table. */
+export function propertyIds(text: string): PropertyId[] {
+  return text.split(" ").map((id) => {
+    if (!(id in properties)) throw new TypeError(`no property is called ${id}`);
+    return id as PropertyId;
+  });
+}

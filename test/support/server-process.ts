@@ -56,31 +56,72 @@ export function runKvix(...args: readonly string[]): Promise<CommandResult> {
 /** One line of the server's log. */
 export type LogLine = Readonly<Record<string, unknown>>;
 
-/** A `kvix serve` that serves. */
+/** How a server is started beside its own options. */
+export interface LaunchOptions {
+  /** Words before the command: a program that becomes the server, such as prlimit. */
+  readonly wrapper?: readonly string[];
+  /** Options of Node. */
+  readonly nodeFlags?: readonly string[];
+  /** One that does not serve after so long is killed; in milliseconds. */
+  readonly startMsMax?: number;
+}
+
+/** A server ended before it served, or did not serve in time. The message has its log. */
+export class StartFailure extends Error {
+  override readonly name = "StartFailure";
+  /** Undefined: it hung, and was killed. */
+  readonly ending: Ending | undefined;
+
+  constructor(why: string, ending: Ending | undefined, log: readonly LogLine[]) {
+    super(`kvix serve ${why}: ${log.map((line) => JSON.stringify(line)).join("\n")}`);
+    this.ending = ending;
+  }
+}
+
+/** A `kvix serve`. */
 export class ServerProcess {
   /** The log's lines so far, parsed. */
   readonly log: readonly LogLine[];
   readonly exited: Promise<Ending>;
+  /** Resolves when it serves; rejects with a StartFailure. */
+  readonly serving: Promise<void>;
   readonly #child: ChildProcess;
 
-  private constructor(child: ChildProcess, log: readonly LogLine[], exited: Promise<Ending>) {
+  private constructor(child: ChildProcess, startMsMax: number) {
     this.#child = child;
+    const log: LogLine[] = [];
     this.log = log;
-    this.exited = exited;
+    this.exited = new Promise<Ending>((resolve) => {
+      child.once("close", (code, signal) => resolve({ code, signal }));
+    });
+    this.serving = this.#awaitServing(log, startMsMax);
+    // Who ends it before it serves need not look at this.
+    this.serving.catch(() => undefined);
+  }
+
+  /** Starts a server over `dataDir` and does not wait. */
+  static launch(
+    dataDir: string,
+    args: readonly string[] = [],
+    { wrapper = [], nodeFlags = [], startMsMax = START_MS_MAX }: LaunchOptions = {},
+  ): ServerProcess {
+    const flags = ["serve", "--data-dir", dataDir, "--listen", "127.0.0.1:0", ...args];
+    const [program = "", ...words] = [
+      ...wrapper,
+      process.execPath,
+      ...nodeFlags,
+      commandPath,
+      ...flags,
+    ];
+    const env = plainEnvironment();
+    const child = spawn(program, words, { stdio: ["ignore", "ignore", "pipe"], env });
+    return new ServerProcess(child, startMsMax);
   }
 
   /** Starts a server over `dataDir` and waits until it serves. Fails if it ends before. */
   static async start(dataDir: string, ...args: readonly string[]): Promise<ServerProcess> {
-    const flags = ["serve", "--data-dir", dataDir, "--listen", "127.0.0.1:0", ...args];
-    const stdio: ["ignore", "ignore", "pipe"] = ["ignore", "ignore", "pipe"];
-    const env = plainEnvironment();
-    const child = spawn(process.execPath, [commandPath, ...flags], { stdio, env });
-    const log: LogLine[] = [];
-    const exited = new Promise<Ending>((resolve) => {
-      child.once("close", (code, signal) => resolve({ code, signal }));
-    });
-    const server = new ServerProcess(child, log, exited);
-    await server.#awaitServing(log);
+    const server = ServerProcess.launch(dataDir, args);
+    await server.serving;
     return server;
   }
 
@@ -122,20 +163,17 @@ export class ServerProcess {
     return this.exited;
   }
 
-  #awaitServing(log: LogLine[]): Promise<void> {
+  #awaitServing(log: LogLine[], startMsMax: number): Promise<void> {
     return new Promise((resolve, reject) => {
-      const fail = (why: string) => {
-        reject(
-          new Error(`kvix serve ${why}: ${log.map((line) => JSON.stringify(line)).join("\n")}`),
-        );
-      };
+      const fail = (why: string, ending?: Ending) => reject(new StartFailure(why, ending, log));
       const timer = setTimeout(() => {
-        this.#child.kill("SIGKILL");
         fail("did not start in time");
-      }, START_MS_MAX);
-      void this.exited.then(() => {
+        this.#child.kill("SIGKILL");
+      }, startMsMax);
+      this.#child.once("error", (error) => fail(`was not to be had: ${error.message}`));
+      void this.exited.then((ending) => {
         clearTimeout(timer);
-        fail("ended before it served");
+        fail("ended before it served", ending);
       });
       let rest = "";
       this.#child.stderr?.setEncoding("utf8").on("data", (text: string) => {

@@ -73,21 +73,35 @@ export function cloneDisk(disk: SimDisk): SimDisk {
   return new SimDisk(disk.capacityBytes, clone(disk.root) as SimDirectory);
 }
 
+/** What is left of each file and of each directory. */
+export interface Survival {
+  bytes(file: SimInode): SimBytes;
+  names(directory: SimDirectory): Map<string, SimNode>;
+}
+
 /** The disk after the power came back: what survived is durable, nothing is pending. */
 export function survivingDisk(disk: SimDisk, policy: CrashPolicy, random: SimRandom): SimDisk {
+  return diskAfter(disk, {
+    bytes: (file) => survivingBytes(file, policy.bytes, random),
+    names: (directory) => survivingNames(directory, policy.names, random),
+  });
+}
+
+/** The same, where somebody else says what survived; each file is asked about once. */
+export function diskAfter(disk: SimDisk, survival: Survival): SimDisk {
   const survivors = new Map<SimNode, SimNode>();
   const survivor = (node: SimNode): SimNode => {
     const known = survivors.get(node);
     if (known !== undefined) return known;
     if (node.kind === "file") {
-      const bytes = survivingBytes(node, policy.bytes, random);
+      const bytes = survival.bytes(node);
       const file = new SimInode(bytes, bytes.clone());
       survivors.set(node, file);
       return file;
     }
     const directory = new SimDirectory();
     survivors.set(node, directory);
-    for (const [name, child] of survivingNames(node, policy.names, random)) {
+    for (const [name, child] of survival.names(node)) {
       directory.durable.set(name, survivor(child));
       directory.current.set(name, survivor(child));
     }
@@ -96,7 +110,8 @@ export function survivingDisk(disk: SimDisk, policy: CrashPolicy, random: SimRan
   return new SimDisk(disk.capacityBytes, survivor(disk.root) as SimDirectory);
 }
 
-function survivingNames(
+/** The names of a directory that survive. */
+export function survivingNames(
   directory: SimDirectory,
   policy: NamesSurvival,
   random: SimRandom,
@@ -108,7 +123,8 @@ function survivingNames(
   return names;
 }
 
-function survivingBytes(file: SimInode, policy: BytesSurvival, random: SimRandom): SimBytes {
+/** The bytes of a file that survive. */
+export function survivingBytes(file: SimInode, policy: BytesSurvival, random: SimRandom): SimBytes {
   const bytes = file.durable.clone();
   if (policy === "lost" || file.pending.length === 0) return bytes;
   if (policy === "zeroed" || policy === "garbage") return unwritten(file, policy, random);

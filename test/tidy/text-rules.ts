@@ -96,7 +96,7 @@ export function selectedTests(files: readonly SourceFile[]): string[] {
       ),
       ...findInCode(
         file,
-        /\b(?:only|skip|todo)\s*:(?!\s*(?:boolean|string)\b)/g,
+        /\b(?:only|skip|todo)\s*:(?!\s*(?:boolean|string|undefined)\b)/g,
         "a selected test",
       ),
     ]);

@@ -11,7 +11,8 @@ async function twoByTwo(...victims: readonly number[]): Promise<Rig> {
   const rig = await Rig.open({ ...onDemand, segmentBytesMax: 300 }, undefined, undefined, {
     chooseVictims: choosing(victims),
   });
-  for (let index = 0; index < 12; index += 1) await rig.set(`k${index}`, "v".repeat(80));
+  const keys = Math.max(12, 2 * victims.length + 2);
+  for (let index = 0; index < keys; index += 1) await rig.set(`k${index}`, "v".repeat(80));
   await rig.store.hintsWritten();
   return rig;
 }
@@ -54,6 +55,24 @@ test("M10: victims of one step wait for who was there when they were replaced, o
   assert.equal(run.value?.outcome, "completed");
   later.close();
   await rig.store.close();
+});
+
+test("M10: many victims that wait for one reader bring no warning of Node's into the log", async (t) => {
+  const warnings: Error[] = [];
+  const note = (warning: Error) => void warnings.push(warning);
+  process.on("warning", note);
+  t.after(() => process.off("warning", note));
+  const rig = await twoByTwo(...Array.from({ length: 16 }, (_, id) => id));
+  const snapshot = rig.store.snapshots.open();
+  const run = watch(compact(rig));
+  await rig.settle();
+  assert.ok(rig.store.stats().compaction.pinnedBytes > 0);
+  snapshot.close();
+  await rig.settle();
+  assert.equal(run.value?.outcome, "completed");
+  assert.equal(rig.store.stats().compaction.segmentsRemoved, 16);
+  await rig.store.close();
+  assert.deepEqual(warnings, []);
 });
 
 test("M13 M5: a close ends the readers that a removal waits for, and leaves nothing behind", async () => {

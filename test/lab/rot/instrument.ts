@@ -18,9 +18,9 @@ import { buildRotStores, largeSize, type RotStore, smallSize } from "./rot-store
 import { statedFor, type Verdict, verdicts } from "./verdicts.js";
 
 /** In so many runs all damages of one small store are gone through. */
-export const SLICES = 64;
+export const SLICES = 256;
 /** Damages of a large store in each run. */
-const LARGE_CASES = 5;
+const LARGE_CASES = 3;
 /** One in so many is also checked by verify; and so many of those are lived on with. */
 const CHECKED_SHARE = 4;
 const LIVED_SHARE = 4;
@@ -128,8 +128,8 @@ export const rotInstrument: Instrument = {
   oneRun: `a ${SLICES}th of all damages of one small store in five states, and ${LARGE_CASES} of a large one`,
   parts: `a kind of file (${fileKinds.join(", ")}) or of damage (${damageKinds.join(", ")})`,
   properties: ["V2", "V3", "V9", "V13", "R1", "R2", "R3", "R4", "R5", "R6", "R7", "R9", "R11"],
-  runs: { default: SLICES, ci: 20 },
-  runSecondsMax: 300,
+  runs: { default: SLICES, ci: 14 },
+  runSecondsMax: 1800,
   isParallel: true,
   start(options: LabOptions): LabRuns {
     const { only } = options;

@@ -3,8 +3,8 @@
  * a large one.
  *
  * Every bit and every length of every file is in it, in the modes in which the
- * file decides something. Of the checkpoint, whose pages are mostly zeros, of
- * MANIFEST.prev in other modes, and of temporary files it takes some.
+ * file decides something; in the others, of the checkpoint, whose pages are mostly
+ * zeros, and of temporary files it takes some.
  */
 import type { SimRandom } from "../../support/sim-random.js";
 import { fileOf } from "../../support/store-image.js";
@@ -22,7 +22,8 @@ const segmentKinds: readonly FileKind[] = ["sealed segment", "compacted segment"
 
 /** The files of which every bit and every length is a case. */
 const exhaustive: Readonly<Record<RotMode, readonly FileKind[]>> = {
-  checkpoint: segmentKinds,
+  // Reads go where the index points, whoever filled it.
+  checkpoint: [],
   hints: [...segmentKinds, "hint", "manifest", "mark"],
   bare: segmentKinds,
   killed: ["active segment", "manifest", "manifest before"],

@@ -90,7 +90,7 @@ async function judgeOpen(
   let withheld = 0;
   for (const key of keys) {
     const got = state[key] as KeyState;
-    const judged = judgeKey(store, sight.records.get(key) ?? [], got, damage, key);
+    const judged = judgeKey(store, sight, got, damage, key);
     isLost ||= judged === "lost";
     isTold ||= judged === "older";
     if (judged === "withheld") withheld += 1;
@@ -106,11 +106,12 @@ type KeyVerdict = "right" | "lost" | "older" | "withheld";
 
 function judgeKey(
   store: RotStore,
-  records: readonly SightedRecord[],
+  sight: Sight,
   got: KeyState,
   damage: readonly DamageStats[],
   key: string,
 ): KeyVerdict {
+  const records = sight.records.get(key) ?? [];
   const nowMs = store.clock.wallMs();
   const [newest] = records;
   if (got === stateOfRecord(newest, nowMs)) return "right";
@@ -130,17 +131,22 @@ function judgeKey(
   }
   for (const [index, record] of records.entries()) {
     if (!record.isHit) break;
-    const isUnknown = damage.some(
-      (range) =>
-        range.keysUnknown &&
-        reaches(range, record) &&
-        range.firstVersion <= record.version &&
-        record.version <= range.lastVersion,
-    );
+    const isUnknown = damage.some((range) => range.keysUnknown && hides(range, record, sight));
     require(isUnknown, `${key} is ${got}, and nothing tells that version ${record.version} is lost`);
     if (got === stateOfRecord(records[index + 1], nowMs)) return "older";
   }
   throw new RotFinding(`${key} is ${got}, which it was not before either`);
+}
+
+/**
+ * Whether a range tells that the record may be gone. Its versions are those between the
+ * sound frames around it; where frames have changed places, the neighbours are others.
+ */
+function hides(range: DamageStats, record: SightedRecord, { hits }: Sight): boolean {
+  const isShuffled = hits.some(({ listed, isMoved }) => isMoved && listed === record.listed);
+  if (isShuffled) return range.file === fileNameOf(record.listed);
+  const hasVersion = range.firstVersion <= record.version && record.version <= range.lastVersion;
+  return hasVersion && reaches(range, record);
 }
 
 function reaches(range: DamageStats, record: SightedRecord): boolean {

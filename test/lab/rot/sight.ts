@@ -35,7 +35,7 @@ export interface SightedRecord extends PlacedRecord {
 export interface HitFrame {
   readonly listed: ListedSegment;
   readonly frame: PlacedFrame;
-  /** All of its bytes lie elsewhere in the file, where pages were swapped: sound, if not at its place. */
+  /** A record of it lies elsewhere in the file, where pages were swapped: sound, if not at its place. */
   readonly isMoved: boolean;
 }
 
@@ -63,16 +63,19 @@ export function sightOf(store: RotStore, image: StoreImage): Sight {
         before.subarray(offset, offset + length),
         now.subarray(offset, offset + length),
       ) === 0;
+    // A member of a batch is a frame of its own.
+    const isElsewhere = ({ records }: PlacedFrame): boolean =>
+      records.some((record) => {
+        const bytes = before.subarray(record.offset, record.offset + record.length);
+        return !isWhole(record) && Buffer.from(now).includes(Buffer.from(bytes));
+      });
     const isActive = listed.state === SegmentState.ACTIVE;
     // Where the file is gone, so is the knowledge of what a crash may have torn.
     if (isActive && image.has(path)) tornFrom = tornAt(store, listed, now);
     for (const frame of store.frames.get(listed) ?? []) {
       const end = frame.offset + frame.length;
       if (isActive && tornFrom !== undefined && end > tornFrom) continue;
-      if (!isWhole(frame)) {
-        const bytes = before.subarray(frame.offset, end);
-        hits.push({ listed, frame, isMoved: Buffer.from(now).includes(Buffer.from(bytes)) });
-      }
+      if (!isWhole(frame)) hits.push({ listed, frame, isMoved: isElsewhere(frame) });
       for (const record of frame.records) {
         const isFileGone = !image.has(path);
         const sighted = { ...record, listed, isHit: !isWhole(record), isFileGone };

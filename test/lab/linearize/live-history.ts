@@ -1,0 +1,230 @@
+/**
+ * Makes a history: clients at work on a server, life after life.
+ *
+ *     life: start -> every key is read -> all clients at once, pauses, cuts -> end
+ *
+ * An end falls into the midst of the work: clients go on until they notice. The last
+ * life is one more start, in which every key is read, so that nothing that was lost
+ * before the last end goes unseen.
+ */
+import { AdminService, CompactionOutcome, CompactionPhase } from "../../../gen/kvix/v1/kvix_pb.js";
+import { RpcClient } from "../../../src/rpc/client.js";
+import type { SimRandom } from "../../support/sim-random.js";
+import { type ClientEnvironment, operate, survey } from "./client.js";
+import { type Operation, Recorder } from "./history.js";
+import type { Life, Plan } from "./plan.js";
+import type { LiveServer, StartServer } from "./server-lives.js";
+
+/** What was made, and how. */
+export interface LiveHistory {
+  readonly operations: readonly Operation[];
+  readonly refusedWrites: number;
+  readonly kills: number;
+  readonly stops: number;
+  readonly pauses: number;
+  readonly cuts: number;
+  readonly segmentsCompacted: number;
+  /** What is wrong apart from the history. */
+  readonly faults: readonly string[];
+}
+
+/** A client of its own connection; without a pool of its own it would share its neighbour's. */
+const channelOptions = { "grpc.use_local_subchannel_pool": 1, "grpc.enable_retries": 0 };
+const callMsAtFirst = 10;
+const pauseMsMax = 120;
+const placesBetweenCompactions = 100;
+
+/** Carries out `plan` on the servers that `start` starts. */
+export async function makeHistory(
+  plan: Plan,
+  start: StartServer,
+  random: SimRandom,
+): Promise<LiveHistory> {
+  const maker = new Maker(plan, start, random);
+  // grpc-js notes where each call was made, which is a quarter of what a call costs.
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    return await maker.run();
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+}
+
+class Maker {
+  readonly #plan: Plan;
+  readonly #start: StartServer;
+  readonly #recorder = new Recorder();
+  readonly #faults = new Set<string>();
+  readonly #environment: ClientEnvironment;
+  readonly #sums = { kills: 0, stops: 0, pauses: 0, cuts: 0, segmentsCompacted: 0 };
+
+  constructor(plan: Plan, start: StartServer, random: SimRandom) {
+    this.#plan = plan;
+    this.#start = start;
+    this.#environment = {
+      plan,
+      random,
+      recorder: this.#recorder,
+      find: (text) => void this.#faults.add(text),
+      met: [],
+      callMs: callMsAtFirst,
+      values: 0,
+    };
+  }
+
+  async run(): Promise<LiveHistory> {
+    for (const life of this.#plan.lives) await this.#live(life);
+    await this.#live({ operations: 0, ending: "stop", pauses: 0, cuts: 0 });
+    const { operations, refusedWrites } = this.#recorder;
+    return { operations, refusedWrites, ...this.#sums, faults: [...this.#faults] };
+  }
+
+  async #live(life: Life): Promise<void> {
+    const server = await this.#start();
+    const load = new LifeLoad(server, life, this.#environment);
+    try {
+      await load.survey();
+      const running = load.run();
+      await Promise.race([running, load.whenDone]);
+      const faults = await server.end(life.ending);
+      load.end();
+      await running;
+      for (const fault of faults) this.#faults.add(fault);
+      if (life.operations > 0) this.#sums[life.ending === "kill" ? "kills" : "stops"] += 1;
+      this.#sums.pauses += load.pauses;
+      this.#sums.cuts += load.cuts;
+      this.#sums.segmentsCompacted += load.segmentsCompacted;
+    } finally {
+      load.end();
+      await server.end("kill");
+    }
+  }
+}
+
+/** The clients of one life. */
+class LifeLoad {
+  pauses = 0;
+  cuts = 0;
+  segmentsCompacted = 0;
+  readonly whenDone: Promise<void>;
+  readonly #server: LiveServer;
+  readonly #life: Life;
+  readonly #environment: ClientEnvironment;
+  readonly #rpcs: RpcClient[];
+  readonly #forgets: (() => void)[] = [];
+  #begun = 0;
+  #isOver = false;
+  #setDone: () => void = () => undefined;
+
+  constructor(server: LiveServer, life: Life, environment: ClientEnvironment) {
+    this.#server = server;
+    this.#life = life;
+    this.#environment = environment;
+    this.#rpcs = Array.from({ length: environment.plan.connections }, () => this.#connect());
+    this.whenDone = new Promise((resolve) => {
+      this.#setDone = resolve;
+    });
+  }
+
+  /** Reads every key, one answer after the other. */
+  async survey(): Promise<void> {
+    for (let key = 0; key < this.#environment.plan.keys; key += 1) {
+      const rpc = this.#rpcs[0] as RpcClient;
+      const ending = await survey(key, rpc, this.#environment);
+      if (ending === "broken") this.#renew(0);
+    }
+  }
+
+  /** All clients, until `end` or until the server is gone. */
+  async run(): Promise<void> {
+    const { clients, isCompacted } = this.#environment.plan;
+    if (this.#life.operations === 0) return;
+    this.#plant();
+    const work = Array.from({ length: clients }, (_, client) => this.#work(client));
+    await Promise.all([...work, isCompacted ? this.#compact() : undefined]);
+  }
+
+  end(): void {
+    this.#isOver = true;
+    for (const forget of this.#forgets) forget();
+    for (const rpc of this.#rpcs) rpc.close();
+  }
+
+  /** Pauses and cuts, somewhere in the life. */
+  #plant(): void {
+    const { recorder, random } = this.#environment;
+    const { operations, pauses, cuts } = this.#life;
+    const plant = (then: () => void) => {
+      this.#forgets.push(recorder.after(1 + random.below(2 * operations), then));
+    };
+    for (let count = 0; count < pauses; count += 1) {
+      plant(() => void this.#pause(1 + random.below(pauseMsMax)));
+    }
+    for (let count = 0; count < cuts; count += 1) {
+      plant(() => {
+        if (this.#server.cut()) this.cuts += 1;
+      });
+    }
+  }
+
+  async #pause(ms: number): Promise<void> {
+    if (await this.#server.pause(ms)) this.pauses += 1;
+  }
+
+  async #work(client: number): Promise<void> {
+    const at = client % this.#rpcs.length;
+    while (!this.#isOver) {
+      if (++this.#begun === this.#life.operations) this.#setDone();
+      const rpc = this.#rpcs[at] as RpcClient;
+      const ending = await operate(client, rpc, this.#environment);
+      const isEnding = this.#begun >= this.#life.operations;
+      if (ending === "refused" || (ending === "broken" && isEnding)) {
+        if (isEnding) return;
+      } else if (ending === "broken" && this.#rpcs[at] === rpc) this.#renew(at);
+    }
+  }
+
+  /** Compaction after compaction, on connections of their own. */
+  async #compact(): Promise<void> {
+    while (!this.#isOver && this.#begun < this.#life.operations) {
+      const rpc = this.#connect();
+      try {
+        await this.#compactOnce(rpc);
+      } catch {
+        // The server is going, or the connection was cut: what is wrong of it the clients meet.
+      } finally {
+        rpc.close();
+      }
+      await this.#moved(placesBetweenCompactions);
+    }
+  }
+
+  async #compactOnce(rpc: RpcClient): Promise<void> {
+    for await (const { progress } of rpc.stream(AdminService.method.compact, {})) {
+      if (progress?.phase !== CompactionPhase.DONE) continue;
+      this.segmentsCompacted += progress.segmentsDone;
+      const hasFailed = progress.outcome === CompactionOutcome.FAILED;
+      if (hasFailed) this.#environment.find(`a compaction failed: ${progress.why}`);
+    }
+  }
+
+  /** Resolves when the history is so many places further, or when the life is over. */
+  #moved(places: number): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#isOver) return resolve();
+      this.#environment.recorder.after(places, resolve);
+      this.#forgets.push(resolve);
+    });
+  }
+
+  #connect(): RpcClient {
+    return new RpcClient(this.#server.address, channelOptions);
+  }
+
+  /** A new connection at once, where grpc-js would wait before the next attempt. */
+  #renew(at: number): void {
+    this.#rpcs[at]?.close();
+    this.#rpcs[at] = this.#connect();
+  }
+}

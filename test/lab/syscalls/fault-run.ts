@@ -1,0 +1,59 @@
+/** One life that is hit at one place, and what is left of it, judged. */
+import { strict as assert } from "node:assert";
+import type { FaultPoint } from "./fault-points.js";
+import { judgeRemains } from "./judge.js";
+import type { Scene, SceneRun, Stage } from "./scene.js";
+import { judgeTold, Listener } from "./transcript.js";
+
+/** What came of it. */
+export interface FaultOutcome {
+  /** Whether the life came to the place at all. */
+  readonly wasMet: boolean;
+  readonly acknowledged: number;
+  readonly rejected: number;
+}
+
+/** Lives the life, hits it, and throws where something is as it must not be. */
+export async function runFault(
+  stage: Stage,
+  scene: Scene,
+  point: FaultPoint,
+): Promise<FaultOutcome> {
+  const run = await stage.run(scene, point.treatment);
+  const where = `${scene.life}: ${point.where}`;
+  requireEnd(run, point, where);
+  const listener = new Listener();
+  try {
+    for (const line of run.allLines) listener.hear(line);
+    if (point.kind !== "kill") judgeTold(run.allLines);
+  } catch (error) {
+    throw new Error(`${where}, while it lived`, { cause: error });
+  }
+  const { acknowledged, rejected } = listener;
+  const oracle = listener.oracle;
+  const { dataDir } = run;
+  await judgeRemains({ dataDir, oracle, nowMs: scene.endMs, isThorough: true, where });
+  return { wasMet: run.wasMet, acknowledged, rejected };
+}
+
+/** A life that is not killed ends by itself, and what it does not notice changes nothing. */
+function requireEnd(run: SceneRun, point: FaultPoint, where: string): void {
+  const { exitCode, signal, stderr, lines, wasMet } = run;
+  const tail = `\n${stderr}\nlast told: ${JSON.stringify(lines.at(-1))}`;
+  if (point.kind === "kill" && wasMet) {
+    assert.ok(signal === "SIGKILL" && lines.at(-1)?.at !== "end", `${where}: it lived on${tail}`);
+    return;
+  }
+  assert.equal(signal, null, `${where}: it hung, or died of ${signal}${tail}`);
+  assert.equal(exitCode, 0, `${where}: it threw${tail}`);
+  const last = lines.at(-1)?.at;
+  assert.ok(last === "end" || last === "gave-up", `${where}: it ended early${tail}`);
+  if (!point.isHarmless && wasMet) return;
+  const noticed = lines.find(
+    (line) =>
+      line.at === "reject" ||
+      line.at === "refused" ||
+      (line.at === "compacted" && line.outcome === "failed"),
+  );
+  assert.equal(noticed, undefined, `${where}: nothing happened, and something was refused`);
+}
