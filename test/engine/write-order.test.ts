@@ -218,6 +218,17 @@ test("V1: the store's own durability holds where a write does not say", async ()
   await rig.store.close();
 });
 
+test("V1: the flush timer starts anew after a SYNC write has done its work", async () => {
+  const rig = await Rig.open({ flushIntervalMs: 100 });
+  await rig.set("a", "1", { durability: "buffered" });
+  await rig.set("b", "1");
+  await rig.sim.clock.advance(100);
+  await rig.set("c", "1", { durability: "buffered" });
+  await rig.sim.clock.advance(100);
+  const cut = await rig.powerCut();
+  assert.deepEqual(await cut.values("a", "b", "c"), { a: "1", b: "1", c: "1" });
+});
+
 test("D5: flush and close make every acknowledged write durable", async () => {
   const rig = await Rig.open();
   await rig.set("a", "1", { durability: "buffered" });

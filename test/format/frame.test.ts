@@ -117,6 +117,17 @@ test("R1 a frame cut at any length is short, never a frame", () => {
   }
 });
 
+test("R1 R6 a frame behind others ends where the bytes do, whatever memory lies behind them", () => {
+  const frame = frameOf(payload);
+  const bytes = concat(frame, frame, frame);
+  const view = viewOf(bytes);
+  for (let cut = 1; cut < frame.length; cut++) {
+    const verdict = readFrame(bytes, view, frame.length, frame.length + cut, sampleSalt);
+    const frameBytes = cut < FRAME_HEADER_BYTES ? undefined : frame.length;
+    assert.deepEqual(verdict, { kind: "short", frameBytes }, `cut at ${cut}`);
+  }
+});
+
 test("R5 zeros are no frame: a bare header, 4 KiB and 1 MiB of them, under any salt", () => {
   for (const length of [FRAME_HEADER_BYTES, 4_096, 1_048_576]) {
     const zeros = new Uint8Array(length);
@@ -132,6 +143,7 @@ test("R5 an empty payload is no frame even with a right checksum", () => {
   header[8] = 1;
   viewOf(header).setUint32(0, crc32(header.subarray(4), sampleSalt), true);
   assert.deepEqual(verdictOn(header), { kind: "bad" });
+  assert.equal(isPlausibleHeader(viewOf(concat(header, payload)), 0, 64), false);
   assert.throws(() => writeFrameHeader(viewOf(header), 0, 0, 0, sampleNowMs), {
     reason: "INTERNAL_BUG",
   });

@@ -9,9 +9,10 @@
  *     diff --git a/src/engine/log.ts b/src/engine/log.ts
  *     ...
  *
- * `Caught-by` names an instrument, or, where none is known, `suite` and files of it.
+ * `Caught-by` names an instrument, or, where none is known, `suite` and files of it. A run
+ * with KVIX_WRITE_PLANTS=1 writes it.
  */
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { repositoryRoot } from "../../support/paths.js";
 import { type PropertyId, properties } from "../properties.js";
@@ -38,7 +39,12 @@ export interface Plant {
  * Those that CI asks for, and every run begins with: quick ones, of several parts of the
  * code and caught by several instruments.
  */
-const firstPlants: readonly string[] = [];
+const firstPlants: readonly string[] = [
+  "answer-before-sync",
+  "rotation-unsynced",
+  "new-segment-name-unsynced",
+  "blind-hint-leaves-out-overwritten",
+];
 
 /** A patch that is not as the head of this file says. */
 export class PlantUnreadable extends Error {
@@ -91,4 +97,15 @@ export function parsePlant(path: string, text: string): Plant {
     caughtBy: head.get("Caught-by"),
     files,
   };
+}
+
+/** The text of a patch that says what catches it: an instrument is asked first from now on. */
+export function withCatcher(text: string, catcher: string): string {
+  const bare = text.replace(/^Caught-by:.*\n/m, "");
+  return bare.replace(/^Written:.*\n/m, (line) => `${line}Caught-by: ${catcher}\n`);
+}
+
+/** Writes into the file of a plant what catches it. */
+export function recordCatcher({ path }: Plant, catcher: string): void {
+  writeFileSync(path, withCatcher(readFileSync(path, "utf8"), catcher));
 }

@@ -8,7 +8,7 @@ import type { Instrument } from "../instrument.js";
 import { properties } from "../properties.js";
 import { type Detector, detectorsFor, order, type Sighting } from "./detectors.js";
 import { askAbout } from "./instrument.js";
-import { type Plant, PlantUnreadable, parsePlant, readPlants } from "./patches.js";
+import { type Plant, PlantUnreadable, parsePlant, readPlants, withCatcher } from "./patches.js";
 import { applyPatch, PlantDead } from "./scratch.js";
 
 const head = "Breaks: a promise\nProperty: V1, D2\nWritten: with sight of the tests\n";
@@ -104,6 +104,8 @@ test("a plant that no longer applies says which it is, and of what", () => {
   );
 });
 
+const trees = { planted: "planted", clean: "clean" };
+
 /** Sees `sighting` in the tree "planted", and the same in the clean one if `isFalse`. */
 function detector(name: string, sighting: Sighting | "refused" | undefined, isFalse = false) {
   const asked: string[] = [];
@@ -123,22 +125,35 @@ test("the first detector that sees a plant ends the search, and its seed is told
   const keen = detector("simulate", { text: "a record is gone", seed: 7 });
   const late = detector("suite", { text: "a test" });
   const detectors = [dull.made, keen.made, late.made];
-  const { counts, findings } = await askAbout(plant, detectors, "planted", "clean");
+  const { counts, findings } = await askAbout(plant, detectors, trees);
   assert.deepEqual(findings, []);
   assert.deepEqual(counts, { plants: 1, "plants caught": 1, "bad-seed -> simulate, seed 7": 1 });
   assert.deepEqual([dull.asked, keen.asked, late.asked], [["planted"], ["planted"], []]);
 });
 
+test("what caught a plant is told, and stands in its head as what is asked first", async () => {
+  const caught: string[] = [];
+  const onCatch = (name: string): void => void caught.push(name);
+  const { made } = detector("rot", { text: "a record is gone", seed: 2 });
+  await askAbout(plant, [made], { ...trees, onCatch });
+  assert.deepEqual(caught, ["rot"]);
+  const once = withCatcher(head + diff, "rot");
+  assert.equal(parsePlant("a/b.patch", once).caughtBy, "rot");
+  const twice = withCatcher(once, "sweep");
+  assert.equal(parsePlant("a/b.patch", twice).caughtBy, "sweep");
+  assert.equal(twice.length, once.length + "sweep".length - "rot".length);
+});
+
 test("a plant that nothing sees is a finding, and it says who could not be asked", async () => {
   const detectors = [detector("sweep", undefined).made, detector("kill", "refused").made];
-  const { findings } = await askAbout(plant, detectors, "planted", "clean");
+  const { findings } = await askAbout(plant, detectors, trees);
   assert.deepEqual(findings, ["nothing catches bad-seed: a promise (could not be asked: kill)"]);
 });
 
 test("what is seen without the plant, too, does not count, and is a finding itself", async () => {
   const liar = detector("sweep", { text: "a record is gone", seed: 3 }, true);
   const suite = detector("suite", { text: "a test" });
-  const { counts, findings } = await askAbout(plant, [liar.made, suite.made], "planted", "clean");
+  const { counts, findings } = await askAbout(plant, [liar.made, suite.made], trees);
   assert.deepEqual(findings, [
     "sweep, seed 3 sees something without a plant, too: a record is gone",
   ]);
