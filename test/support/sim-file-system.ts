@@ -207,9 +207,10 @@ export class SimFileSystem implements FileSystem {
     const index = isMutating(op) ? this.mutations++ : this.readings++;
     const verdict = this.onOperation?.({ op, path, index, ...details });
     if (verdict === undefined) return steps.act();
-    if (verdict === "fail") {
+    if (verdict === "fail" || typeof verdict === "object") {
       (steps.fail ?? steps.half)?.();
-      throw systemError("EIO", path, "the simulated disk failed");
+      const code = verdict === "fail" ? "EIO" : verdict.code;
+      throw systemError(code, path, "the simulated disk failed");
     }
     this.#isDead = true;
     try {
