@@ -35,6 +35,10 @@ import { SimRandom } from "./sim-random.js";
 import type { SimScheduler } from "./sim-scheduler.js";
 import { type CrashPolicy, cloneDisk, survivingDisk } from "./sim-survival.js";
 
+/** Paths that were taken apart: it is done over and over again. */
+const partsByPath = new Map<string, readonly string[]>();
+const pathsMax = 10_000;
+
 /** What a simulated file system may be told. */
 export interface SimFileSystemOptions {
   /** For what is done in part. Default 1. */
@@ -301,9 +305,14 @@ function requireFile(node: SimNode | undefined, path: string): SimInode {
 }
 
 function partsOf(path: string): string[] {
+  const known = partsByPath.get(path);
+  if (known !== undefined) return [...known];
   const names = path.split("/");
   if (names.shift() !== "" || names.includes("..")) throw new TypeError(`not absolute: ${path}`);
-  return names.filter((name) => name !== "" && name !== ".");
+  const parts = names.filter((name) => name !== "" && name !== ".");
+  if (partsByPath.size >= pathsMax) partsByPath.clear();
+  partsByPath.set(path, parts);
+  return [...parts];
 }
 
 function pathOf(names: readonly string[]): string {

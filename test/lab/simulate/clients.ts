@@ -88,7 +88,13 @@ class Client {
       const result = await store.set(bytesOf(key), bytesOf(value), expiry, options);
       const { applied, version, expiresAtMs, previous, current } = result;
       if (version > 0) this.#versions.set(key, version);
-      return { applied, found: applied, versions: [version], expiresAtMs, ...records(previous, current) };
+      return {
+        applied,
+        found: applied,
+        versions: [version],
+        expiresAtMs,
+        ...records(previous, current),
+      };
     });
   }
 
@@ -102,7 +108,13 @@ class Client {
       const options = { condition, returnPrevious, durability, signal };
       const result = await store.delete(bytesOf(key), options);
       const { applied, deleted, version, previous, current } = result;
-      return { applied, found: deleted, versions: [version], expiresAtMs: 0, ...records(previous, current) };
+      return {
+        applied,
+        found: deleted,
+        versions: [version],
+        expiresAtMs: 0,
+        ...records(previous, current),
+      };
     });
   }
 
@@ -208,7 +220,10 @@ class Client {
   }
 }
 
-function records(previous?: StoredRecord, current?: StoredRecord): Pick<Answer, "previous" | "current"> {
+function records(
+  previous?: StoredRecord,
+  current?: StoredRecord,
+): Pick<Answer, "previous" | "current"> {
   return {
     previous: previous && seenOf(previous),
     current: current && seenOf(current),

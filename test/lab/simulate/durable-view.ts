@@ -27,7 +27,9 @@ export class DurableView {
   has(key: string, value: string | undefined, version: number): boolean {
     const needle = encoded(key, value, version);
     // The newest file has the newest records.
-    return this.#segments().reverse().some((file) => file.durable.includes(needle));
+    return this.#segments()
+      .reverse()
+      .some((file) => file.durable.includes(needle));
   }
 
   #segments(): SimInode[] {

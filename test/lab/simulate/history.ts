@@ -51,7 +51,7 @@ export class History {
   readonly states: KeyStates;
   readonly model: WriteModel;
   readonly #wall: WallLog;
-  readonly #durable: DurableView;
+  readonly #durable: Pick<DurableView, "has">;
   readonly #waiting: Waiting[] = [];
   /** Values, and the calls that wrote them. */
   readonly #byValue = new Map<string, WriteCall>();
@@ -64,7 +64,7 @@ export class History {
   #isInDoubt = false;
   judged = 0;
 
-  constructor(states: KeyStates, wall: WallLog, durable: DurableView, lastVersion: number) {
+  constructor(states: KeyStates, wall: WallLog, durable: Pick<DurableView, "has">, lastVersion: number) {
     this.states = states;
     this.#wall = wall;
     this.#durable = durable;

@@ -79,7 +79,5 @@ export class KeyStates {
 
 /** Whether this is what the entry made of the key. */
 export function isOf(entry: Entry, { value, version, expiresAtMs }: Seen): boolean {
-  return (
-    entry.value === value && entry.version === version && entry.expiresAtMs === expiresAtMs
-  );
+  return entry.value === value && entry.version === version && entry.expiresAtMs === expiresAtMs;
 }

@@ -47,7 +47,10 @@ export interface Seed {
   readonly keys: readonly string[];
   /** Of every value that was ever asked to be written, its key. */
   readonly values: Map<string, string>;
+  /** A bit was flipped on the disk. */
   hasRot: boolean;
+  /** The disk refused to read: the store may call damaged what is not. */
+  hasRefusedReads: boolean;
 }
 
 /** A process. */
@@ -104,12 +107,13 @@ export class Life {
   onFault({ ops, code }: DiskFault): void {
     this.hasFailed = true;
     this.counts.diskFaults += 1;
+    if (ops.includes("read")) this.#seed.hasRefusedReads = true;
     this.world.trace.word(`${ops[0]} ${code}`);
   }
 
   /** Opens, as often as the disk makes it fail. */
   async open(): Promise<void> {
-    const { world, plan } = this;
+    const { world } = this;
     const { host } = world;
     let options = this.#options;
     this.#era = world.era;
@@ -118,7 +122,6 @@ export class Life {
       this.#startMs = world.clock.monotonicMs();
       try {
         this.#store = await openStore(options, host, this.#seams());
-        world.slowReadMs = plan.slowReadMs;
         return;
       } catch (error) {
         await this.unlessDead();
@@ -143,6 +146,7 @@ export class Life {
     this.adopt(history);
     const { plan } = this;
     this.isBusy = true;
+    this.world.slowReadMs = plan.slowReadMs;
     const share = Math.ceil(calls / plan.clients);
     const disturbed = disturb(this);
     // It is waited for below; a client that fails first is heard first.
@@ -163,13 +167,14 @@ export class Life {
     const calls = history.calls.length;
     const { latched } = store.stats().condition;
     if (latched) this.counts.latches += 1;
-    if (latched) assert.ok(this.hasFailed || this.isShortOfRoom, "it is latched, and nothing failed");
+    if (latched)
+      assert.ok(this.hasFailed || this.isShortOfRoom, "it is latched, and nothing failed");
     this.#isClosing = true;
     try {
       await store.close();
     } catch (error) {
       await this.unlessDead();
-      assert.ok(this.hasFailed || latched, error as Error);
+      assert.ok(this.hasFailed || this.isShortOfRoom, error as Error);
       assert.ok(error instanceof KvixError, error as Error);
       return undefined;
     }
@@ -280,7 +285,7 @@ export class Life {
   /** When nothing goes on, the sums of the store are those of what was written. */
   #requireRest(): void {
     const { history, store } = this;
-    const { keys, inFlightBytes, condition } = store.stats();
+    const { keys, condition } = store.stats();
     if (condition.latched) return;
     let surely = 0;
     let maybe = 0;
@@ -292,7 +297,6 @@ export class Life {
     }
     const isRight = keys >= surely && keys <= surely + maybe;
     assert.ok(isRight, `I8: ${keys} keys, and ${surely} to ${surely + maybe} were written`);
-    assert.equal(inFlightBytes, 0, "V11: nothing goes on, and bytes are in flight");
   }
 
   async #closeEarly(): Promise<void> {

@@ -87,7 +87,10 @@ export interface DiskFault {
   readonly hitsOpening: boolean;
 }
 
-const faultKinds: readonly { readonly ops: readonly FileOperation[]; readonly codes: readonly string[] }[] = [
+const faultKinds: readonly {
+  readonly ops: readonly FileOperation[];
+  readonly codes: readonly string[];
+}[] = [
   { ops: ["write"], codes: ["EIO", "ENOSPC", "EDQUOT"] },
   { ops: ["syncData"], codes: ["EIO", "ENOSPC"] },
   { ops: ["syncDirectory"], codes: ["EIO"] },
@@ -127,7 +130,8 @@ function planFault(random: SimRandom): DiskFault {
     at: random.below(120),
     count: random.chance(0.7) ? 1 : 1 + random.below(20),
     code: random.pick(codes),
-    hitsOpening: random.chance(0.15),
+    // What the disk cannot read when a store is opened is damage.
+    hitsOpening: !ops.includes("read") && random.chance(0.15),
   };
 }
 

@@ -1,9 +1,9 @@
 /** Reads of one life: of one key, of a page, of a snapshot, of the log. Each is judged by the history. */
 import { strict as assert } from "node:assert";
 import { KvixError } from "../../../src/base/kvix-error.js";
-import { newRecordFields, parseRecord } from "../../../src/format/record.js";
 import type { LogEvent } from "../../../src/engine/log-events.js";
 import type { ListedRecord } from "../../../src/engine/store.js";
+import { newRecordFields, parseRecord } from "../../../src/format/record.js";
 import { bytesOf, seenOf, textOf, unreadable } from "./call.js";
 import type { Found, Look } from "./history.js";
 import type { Life } from "./life.js";
@@ -110,14 +110,12 @@ function foundOf(life: Life, listed: ListedRecord): [string, Found] {
   const { version, expiresAtMs, record } = listed;
   const key = textOf(listed.key);
   if (typeof record === "object") return [key, seenOf(record)];
-  if (record === "unreadable") {
-    if (life.hasRot) return [key, unreadable];
-    assert.ok(life.hasFailed, `list: ${key} is unreadable, and nothing has failed`);
-    // A disk that refused to read says nothing of the record; the index does.
-    const standing = life.history.states.at(key, version);
-    return [key, { value: standing?.value ?? "", version, expiresAtMs }];
-  }
-  return [key, { value: "", version, expiresAtMs }];
+  if (record !== "unreadable") return [key, { value: "", version, expiresAtMs }];
+  assert.ok(life.hasRot || life.hasFailed, `list: ${key} is unreadable, and nothing has failed`);
+  const standing = life.history.states.at(key, version);
+  if (standing?.isDamaged || !life.hasFailed) return [key, unreadable];
+  // A disk that refused to read says nothing of the record; the index does.
+  return [key, { value: standing?.value ?? "", version, expiresAtMs }];
 }
 
 /** Reads a snapshot slowly, while others write. */
@@ -212,7 +210,8 @@ function requireMade(life: Life, { kind, key, version, payload }: LogEvent): voi
   if (kind === "expire") return;
   const fields = newRecordFields();
   assert.ok(kind === "delete" || parseRecord(payload, 0, payload.length, fields), "log: a record");
-  const value = kind === "set" ? textOf(payload.subarray(fields.valueStart, fields.valueEnd)) : undefined;
+  const value =
+    kind === "set" ? textOf(payload.subarray(fields.valueStart, fields.valueEnd)) : undefined;
   const text = textOf(key);
   const isAsked = value === undefined || life.wasAsked(text, value);
   assert.ok(isAsked, `log: nobody wrote what version ${version} of ${text} is told to be`);

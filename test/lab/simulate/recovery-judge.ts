@@ -169,7 +169,12 @@ export class RecoveryJudge {
       const entries = this.#supposed.get(key) ?? [];
       this.#supposed.set(key, entries);
       const standing = entries.findLast((entry) => entry.order < order);
-      const value = change.kind === "set" ? change.value : change.kind === "touch" ? standing?.value : undefined;
+      const value =
+        change.kind === "set"
+          ? change.value
+          : change.kind === "touch"
+            ? standing?.value
+            : undefined;
       const range =
         change.kind === "delete"
           ? { lowMs: 0, highMs: 0 }
@@ -208,7 +213,15 @@ export class RecoveryJudge {
 function supposedOf(entry: Entry): Supposed {
   const { value, version, expiresAtMs, since, call, isDamaged = false } = entry;
   const range = { lowMs: expiresAtMs, highMs: expiresAtMs };
-  return { order: call?.order ?? -1, value, version, ...range, since, isDoubtful: false, isDamaged };
+  return {
+    order: call?.order ?? -1,
+    value,
+    version,
+    ...range,
+    since,
+    isDoubtful: false,
+    isDamaged,
+  };
 }
 
 function isSame({ value, version, lowMs, highMs }: Supposed, found: Seen): boolean {

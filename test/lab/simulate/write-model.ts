@@ -41,7 +41,11 @@ export class WriteModel {
   }
 
   /** What a condition comes to on what stands. */
-  meets(condition: Condition | undefined, standing: Entry | undefined, seen: Visibility): Visibility {
+  meets(
+    condition: Condition | undefined,
+    standing: Entry | undefined,
+    seen: Visibility,
+  ): Visibility {
     switch (condition?.kind) {
       case undefined:
         return "yes";
