@@ -9,6 +9,7 @@
  * Every step can be interrupted: what is still listed is removed after the next
  * opening, once that session has begun.
  */
+import { setMaxListeners } from "node:events";
 import { SegmentState } from "../../../gen/kvix/v1/kvix_pb.js";
 import { errorCode } from "../../host/file-system.js";
 import type { Host } from "../../host/host.js";
@@ -57,6 +58,8 @@ export class Remover {
 
   constructor(context: RemoverContext) {
     this.#context = context;
+    // One for each segment that leaves: Node takes more than ten of them for a leak, and says so.
+    setMaxListeners(0, this.#stop.signal);
   }
 
   /** Bytes of files that are no part of the store any more and still there. */
