@@ -31,13 +31,10 @@ import { type FileOperation, isMutating, type OperationDetails } from "./file-op
 import { SimDirectory, SimDisk, type SimInode, type SimNode } from "./sim-disk.js";
 import { SimFile } from "./sim-file.js";
 import { SimCrash, type SimHook, type Steps } from "./sim-hook.js";
+import { partsOf, pathOf } from "./sim-paths.js";
 import { SimRandom } from "./sim-random.js";
 import type { SimScheduler } from "./sim-scheduler.js";
 import { type CrashPolicy, cloneDisk, survivingDisk } from "./sim-survival.js";
-
-/** Paths that were taken apart: it is done over and over again. */
-const partsByPath = new Map<string, readonly string[]>();
-const pathsMax = 10_000;
 
 /** What a simulated file system may be told. */
 export interface SimFileSystemOptions {
@@ -302,19 +299,4 @@ function requireFile(node: SimNode | undefined, path: string): SimInode {
   if (node === undefined) throw systemError("ENOENT", path, "there is no such file");
   if (node.kind === "directory") throw systemError("EISDIR", path, "it is a directory");
   return node;
-}
-
-function partsOf(path: string): string[] {
-  const known = partsByPath.get(path);
-  if (known !== undefined) return [...known];
-  const names = path.split("/");
-  if (names.shift() !== "" || names.includes("..")) throw new TypeError(`not absolute: ${path}`);
-  const parts = names.filter((name) => name !== "" && name !== ".");
-  if (partsByPath.size >= pathsMax) partsByPath.clear();
-  partsByPath.set(path, parts);
-  return [...parts];
-}
-
-function pathOf(names: readonly string[]): string {
-  return `/${names.join("/")}`;
 }

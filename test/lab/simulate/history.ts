@@ -64,7 +64,12 @@ export class History {
   #isInDoubt = false;
   judged = 0;
 
-  constructor(states: KeyStates, wall: WallLog, durable: Pick<DurableView, "has">, lastVersion: number) {
+  constructor(
+    states: KeyStates,
+    wall: WallLog,
+    durable: Pick<DurableView, "has">,
+    lastVersion: number,
+  ) {
     this.states = states;
     this.#wall = wall;
     this.#durable = durable;

@@ -28,7 +28,10 @@ async function simulateOnce(seed: number): Promise<SimulatedOutcome> {
   const run = new SeedRun(seed);
   await run.run();
   const { counts, world } = run;
-  return { counts: { seeds: 1, ...counts, fileOperations: world.operations }, hash: world.trace.hash };
+  return {
+    counts: { seeds: 1, ...counts, fileOperations: world.operations },
+    hash: world.trace.hash,
+  };
 }
 
 /** What all runs of a CI profile must have come to. */

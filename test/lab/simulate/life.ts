@@ -3,7 +3,6 @@
  * compactions run and clocks and disks go wrong, and then closed, or not.
  */
 import { strict as assert } from "node:assert";
-import type { Reason } from "../../../src/base/error-catalogue.js";
 import { KvixError } from "../../../src/base/kvix-error.js";
 import type { Choice, PolicyInput } from "../../../src/engine/compaction/policy.js";
 import type { LocalStore } from "../../../src/engine/local-store.js";
@@ -12,46 +11,18 @@ import type { StoreOptionsInput } from "../../../src/engine/options.js";
 import { takingSome } from "../../support/compaction-rig.js";
 import { openHandles } from "../../support/sim-handles.js";
 import { unpaced } from "../../support/unpaced.js";
+import { requireSums, waitForFlush } from "./at-rest.js";
 import { runClient } from "./clients.js";
 import { disturb } from "./disturbances.js";
+import { isForeseen } from "./foreseen.js";
 import type { History } from "./history.js";
 import type { DiskFault, LifePlan } from "./plan.js";
+import type { Counts, Seed } from "./seed.js";
 import type { World } from "./world.js";
 
 const never = new Promise<never>(() => undefined);
-/** A snapshot lasts so long. */
-const leaseMs = 5 * 60_000;
 /** Openings that a failing disk may cost. */
 const openingsMax = 40;
-
-/** What a seed counts. */
-export interface Counts {
-  operations: number;
-  reads: number;
-  crashes: number;
-  kills: number;
-  closes: number;
-  openings: number;
-  compactions: number;
-  segmentsRemoved: number;
-  diskFaults: number;
-  clockJumps: number;
-  bitFlips: number;
-  latches: number;
-}
-
-/** What a life has in common with the others of its seed. */
-export interface Seed {
-  readonly world: World;
-  readonly counts: Counts;
-  readonly keys: readonly string[];
-  /** Of every value that was ever asked to be written, its key. */
-  readonly values: Map<string, string>;
-  /** A bit was flipped on the disk. */
-  hasRot: boolean;
-  /** The disk refused to read: the store may call damaged what is not. */
-  hasRefusedReads: boolean;
-}
 
 /** A process. */
 export class Life {
@@ -63,11 +34,13 @@ export class Life {
   readonly #options: StoreOptionsInput;
   #store: LocalStore | undefined;
   #history: History | undefined;
-  #isClosing = false;
-  #startMs = 0;
+  /** When it was opened, on the monotonic clock. */
+  startMs = 0;
   #era = 0;
   /** The disk was made to fail in this life. */
   hasFailed = false;
+  /** It was told to close. */
+  isClosing = false;
   /** Clients are at work. */
   isBusy = false;
 
@@ -119,7 +92,7 @@ export class Life {
     this.#era = world.era;
     for (let opening = 0; ; opening += 1) {
       this.counts.openings += 1;
-      this.#startMs = world.clock.monotonicMs();
+      this.startMs = world.clock.monotonicMs();
       try {
         this.#store = await openStore(options, host, this.#seams());
         return;
@@ -158,7 +131,9 @@ export class Life {
     this.isBusy = false;
     await disturbed;
     await this.unlessDead();
-    if (!this.#isClosing) this.#requireRest();
+    if (this.isClosing) return;
+    requireSums(this);
+    if (this.world.random.chance(0.4)) await waitForFlush(this);
   }
 
   /** Closes; answers the sums that the next opening must come to, if it was a clean close. */
@@ -169,7 +144,7 @@ export class Life {
     if (latched) this.counts.latches += 1;
     if (latched)
       assert.ok(this.hasFailed || this.isShortOfRoom, "it is latched, and nothing failed");
-    this.#isClosing = true;
+    this.isClosing = true;
     try {
       await store.close();
     } catch (error) {
@@ -248,55 +223,13 @@ export class Life {
     this.world.getsOn();
     if (!(error instanceof KvixError)) throw error;
     this.world.trace.word(error.reason);
-    assert.ok(this.#isForeseen(error.reason, isAborted), `${what} was refused: ${error.stack}`);
+    assert.ok(isForeseen(error.reason, this, isAborted), `${what} was refused: ${error.stack}`);
   }
 
   /** Whether that says of a record that it cannot be read; it must be foreseen. */
   mayBeUnreadable(error: unknown): boolean {
     this.requireForeseen(error, false, "a read");
     return error instanceof KvixError && error.reason === "RECORD_CORRUPT";
-  }
-
-  #isForeseen(reason: Reason, isAborted: boolean): boolean {
-    switch (reason) {
-      case "CANCELLED":
-        return isAborted;
-      case "STORE_CLOSING":
-        return this.#isClosing;
-      case "NO_SPACE":
-        return this.hasFailed || this.isShortOfRoom;
-      case "HISTORY_LOST":
-        return true;
-      case "SNAPSHOT_ENDED":
-        return this.world.clock.monotonicMs() - this.#startMs >= leaseMs;
-      case "WRITE_FAILED":
-      case "READ_FAILED":
-        return this.hasFailed;
-      case "SYNC_FAILED":
-      case "STORE_READ_ONLY":
-        return (this.hasFailed || this.isShortOfRoom) && this.store.stats().condition.latched;
-      case "RECORD_CORRUPT":
-        return this.hasRot;
-      default:
-        return false;
-    }
-  }
-
-  /** When nothing goes on, the sums of the store are those of what was written. */
-  #requireRest(): void {
-    const { history, store } = this;
-    const { keys, condition } = store.stats();
-    if (condition.latched) return;
-    let surely = 0;
-    let maybe = 0;
-    for (const key of history.states.keys) {
-      const entry = history.states.newest(key);
-      if (entry?.value === undefined) continue;
-      if (history.states.mayBeSwept(entry)) maybe += 1;
-      else surely += 1;
-    }
-    const isRight = keys >= surely && keys <= surely + maybe;
-    assert.ok(isRight, `I8: ${keys} keys, and ${surely} to ${surely + maybe} were written`);
   }
 
   async #closeEarly(): Promise<void> {

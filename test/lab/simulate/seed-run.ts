@@ -17,10 +17,11 @@ import { compactOnce } from "./disturbances.js";
 import { DurableView } from "./durable-view.js";
 import { type Found, History } from "./history.js";
 import { KeyStates } from "./key-states.js";
-import { type Counts, Life, type Seed } from "./life.js";
+import { Life } from "./life.js";
 import { damageFile, loseFiles } from "./losses.js";
 import { hookOf, planLife, planOptions, planSeed, type SeedPlan } from "./plan.js";
 import { RecoveryJudge } from "./recovery-judge.js";
+import { type Counts, noCounts, type Seed } from "./seed.js";
 import { World } from "./world.js";
 
 /** Operations of clients that a seed has at least. */
@@ -40,20 +41,7 @@ export class SeedRun implements Seed {
   readonly plan: SeedPlan;
   readonly keys: readonly string[];
   readonly values = new Map<string, string>();
-  readonly counts: Counts = {
-    operations: 0,
-    reads: 0,
-    crashes: 0,
-    kills: 0,
-    closes: 0,
-    openings: 0,
-    compactions: 0,
-    segmentsRemoved: 0,
-    diskFaults: 0,
-    clockJumps: 0,
-    bitFlips: 0,
-    latches: 0,
-  };
+  readonly counts: Counts = noCounts();
   hasRot = false;
   hasRefusedReads = false;
   /** Of the life before, which the next opening is judged by. */
@@ -240,7 +228,8 @@ export class SeedRun implements Seed {
     await this.#alone(async () => {
       const { findings } = await verifyStore(options, this.world.host);
       const damages = findings.filter((finding) => severityOf(finding) === "damage");
-      if (!this.hasRot && !this.hasRefusedReads) assert.deepEqual(damages, [], "the end: no damage");
+      if (!this.hasRot && !this.hasRefusedReads)
+        assert.deepEqual(damages, [], "the end: no damage");
     });
   }
 }
