@@ -5,9 +5,11 @@ import { killInstrument } from "./kill/instrument.js";
 import { linearizeInstrument } from "./linearize/instrument.js";
 import { plantInstrument } from "./plant/instrument.js";
 import { rotInstrument } from "./rot/instrument.js";
+import { simulateInstrument } from "./simulate/instrument.js";
 import { syscallsInstrument } from "./syscalls/instrument.js";
 
 export const instruments: readonly Instrument[] = [
+  simulateInstrument,
   killInstrument,
   syscallsInstrument,
   linearizeInstrument,

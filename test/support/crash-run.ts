@@ -10,7 +10,7 @@ import type { StoreOptionsInput } from "../../src/engine/options.js";
 import type { Durability, Expiry, TouchExpiry } from "../../src/engine/store.js";
 import { compact } from "./compaction-rig.js";
 import { DurabilityOracle, type OracleState } from "./durability-oracle.js";
-import type { SimHook } from "./sim-hook.js";
+import { isCrash, type SimHook } from "./sim-hook.js";
 import { type SimHost, simHost } from "./sim-host.js";
 import { unpaced } from "./unpaced.js";
 
@@ -70,7 +70,7 @@ export class CrashRun {
     });
     this.host.files.onOperation = (operation) => {
       const verdict = hook?.(operation);
-      if (verdict?.startsWith("crash") === true) this.#onCrash();
+      if (isCrash(verdict)) this.#onCrash();
       return verdict;
     };
     const ended = life(this).then(

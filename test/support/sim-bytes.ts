@@ -19,6 +19,12 @@ export class SimBytes {
     return this.#room.slice(0, this.#length);
   }
 
+  /** Whether these bytes stand in it somewhere. */
+  includes(bytes: Uint8Array): boolean {
+    const { buffer, byteOffset } = this.#room;
+    return Buffer.from(buffer, byteOffset, this.#length).indexOf(bytes) !== -1;
+  }
+
   clone(): SimBytes {
     return new SimBytes(this.#room.subarray(0, this.#length));
   }

@@ -5,7 +5,10 @@
  *  1. `advance` wakes sleepers in the order of their deadlines (then of their
  *     calls), each at its own instant, and lets what it woke come to rest before
  *     the next: a loop that sleeps 100 ms wakes ten times in a second.
- *  2. `stepWall` moves the wall clock alone: sleeps go by the monotonic one.
+ *  2. `stepWall` and `isWallFrozen` are about the wall clock alone: sleeps go by the
+ *     monotonic one.
+ *  3. `wakeNext` and `drift` are for who decides turn by turn when time passes; nothing
+ *     needs to be at rest.
  */
 import type { Clock } from "../../src/host/host.js";
 import type { SimScheduler } from "./sim-scheduler.js";
@@ -37,6 +40,10 @@ export class SimClock implements Clock {
   #monotonicMs = 0;
   #calls = 0;
   #soonTasks = 0;
+  /** The wall clock stands still, whatever the monotonic one does. */
+  isWallFrozen = false;
+  /** Is told the wall clock's time whenever it has changed. */
+  onWallChange: ((wallMs: number) => void) | undefined;
 
   constructor(options: SimClockOptions = {}) {
     this.#wallMs = options.wallMs ?? Date.UTC(2026, 0, 1);
@@ -97,6 +104,38 @@ export class SimClock implements Clock {
   /** Moves the wall clock alone, either way. */
   stepWall(ms: number): void {
     this.#wallMs += ms;
+    this.onWallChange?.(this.wallMs());
+  }
+
+  /** Runs `look` with the wall clock at another time, which nobody else gets to see. */
+  atWall<T>(wallMs: number, look: () => T): T {
+    const before = this.#wallMs;
+    this.#wallMs = wallMs;
+    try {
+      return look();
+    } finally {
+      this.#wallMs = before;
+    }
+  }
+
+  /** Lets time pass until the next sleeper wakes; false: nobody sleeps. */
+  wakeNext(): boolean {
+    const next = this.#nextUntil(Number.POSITIVE_INFINITY);
+    if (next === undefined) return false;
+    this.#moveTo(next.wakesAtMs);
+    next.wake();
+    return true;
+  }
+
+  /** Lets `ms` pass, or less: not as far as to wake anybody. */
+  drift(ms: number): void {
+    const next = this.#nextUntil(this.#monotonicMs + ms);
+    this.#moveTo(next === undefined ? this.#monotonicMs + ms : next.wakesAtMs);
+  }
+
+  /** Nobody sleeps any more: they were of a process that is gone. */
+  forgetSleepers(): void {
+    this.#sleepers.clear();
   }
 
   /** Lets what is under way come to rest: promises, tasks for later turns, simulated disk work. */
@@ -113,8 +152,11 @@ export class SimClock implements Clock {
   }
 
   #moveTo(monotonicMs: number): void {
-    this.#wallMs += monotonicMs - this.#monotonicMs;
-    this.#monotonicMs = monotonicMs;
+    const ms = Math.max(0, monotonicMs - this.#monotonicMs);
+    this.#monotonicMs += ms;
+    if (this.isWallFrozen || ms === 0) return;
+    this.#wallMs += ms;
+    this.onWallChange?.(this.wallMs());
   }
 
   #nextUntil(endMs: number): Sleeper | undefined {

@@ -31,6 +31,7 @@ import { type FileOperation, isMutating, type OperationDetails } from "./file-op
 import { SimDirectory, SimDisk, type SimInode, type SimNode } from "./sim-disk.js";
 import { SimFile } from "./sim-file.js";
 import { SimCrash, type SimHook, type Steps } from "./sim-hook.js";
+import { partsOf, pathOf } from "./sim-paths.js";
 import { SimRandom } from "./sim-random.js";
 import type { SimScheduler } from "./sim-scheduler.js";
 import { type CrashPolicy, cloneDisk, survivingDisk } from "./sim-survival.js";
@@ -207,9 +208,10 @@ export class SimFileSystem implements FileSystem {
     const index = isMutating(op) ? this.mutations++ : this.readings++;
     const verdict = this.onOperation?.({ op, path, index, ...details });
     if (verdict === undefined) return steps.act();
-    if (verdict === "fail") {
+    if (verdict === "fail" || typeof verdict === "object") {
       (steps.fail ?? steps.half)?.();
-      throw systemError("EIO", path, "the simulated disk failed");
+      const code = verdict === "fail" ? "EIO" : verdict.code;
+      throw systemError(code, path, "the simulated disk failed");
     }
     this.#isDead = true;
     try {
@@ -297,14 +299,4 @@ function requireFile(node: SimNode | undefined, path: string): SimInode {
   if (node === undefined) throw systemError("ENOENT", path, "there is no such file");
   if (node.kind === "directory") throw systemError("EISDIR", path, "it is a directory");
   return node;
-}
-
-function partsOf(path: string): string[] {
-  const names = path.split("/");
-  if (names.shift() !== "" || names.includes("..")) throw new TypeError(`not absolute: ${path}`);
-  return names.filter((name) => name !== "" && name !== ".");
-}
-
-function pathOf(names: readonly string[]): string {
-  return `/${names.join("/")}`;
 }

@@ -10,14 +10,19 @@ export class SimCrash extends Error {
 export type CrashMoment = "crash-before" | "crash-midway" | "crash-after";
 
 /**
- * "fail": the operation throws EIO. A write is done in part; a sync forgets for
- * good what it should have made durable, and the next one succeeds; of all else
- * nothing is done.
+ * "fail": the operation throws EIO, or the code that is named. A write is done in
+ * part; a sync forgets for good what it should have made durable, and the next one
+ * succeeds; of all else nothing is done.
  */
-export type SimVerdict = CrashMoment | "fail" | undefined;
+export type SimVerdict = CrashMoment | "fail" | { readonly code: string } | undefined;
 
 /** Is asked before each operation. */
 export type SimHook = (operation: OperationFacts) => SimVerdict;
+
+/** Whether a verdict ends the process. */
+export function isCrash(verdict: SimVerdict): verdict is CrashMoment {
+  return typeof verdict === "string" && verdict !== "fail";
+}
 
 /** Ends the process at the mutating operation with this index. */
 export function crashAt(index: number, when: CrashMoment = "crash-before"): SimHook {

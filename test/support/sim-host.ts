@@ -75,6 +75,7 @@ export interface SimHostOptions {
 export interface SimHost extends Host {
   readonly files: SimFileSystem;
   readonly clock: SimClock;
+  readonly workers: SimWorkers;
   readonly log: SimLog;
 }
 

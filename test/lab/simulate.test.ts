@@ -1,0 +1,64 @@
+/** The simulation repeats itself, does enough in every seed, and finds what is broken. */
+import { strict as assert } from "node:assert";
+import { test } from "node:test";
+import { Latch } from "../../src/engine/latch.js";
+import { Publisher } from "../../src/engine/publisher.js";
+import type { PendingEntry } from "../../src/engine/write-op.js";
+import { SimDirectory, SimInode } from "../support/sim-disk.js";
+import { simulate, simulateInstrument } from "./simulate/instrument.js";
+
+/** Seeds that a break may take to be found; all of these take one or two. */
+const seedsMax = 12;
+
+test("a seed of the simulation repeats exactly, and another one is another run", async () => {
+  const once = await simulate(3);
+  const again = await simulate(3);
+  assert.deepEqual(again, once);
+  const other = await simulate(4);
+  assert.notEqual(other.hash, once.hash);
+  for (const { counts } of [once, other]) {
+    assert.ok((counts["operations"] ?? 0) >= 200);
+    assert.ok((counts["crashes"] ?? 0) + (counts["kills"] ?? 0) >= 1);
+    assert.ok((counts["compactions"] ?? 0) >= 1);
+  }
+});
+
+test("what all seeds together fell short of is told", () => {
+  const { shortcomings } = simulateInstrument;
+  assert.ok((shortcomings?.({}) ?? []).length > 0);
+});
+
+/** Each breaks one promise. */
+const breaks: Record<string, (method: typeof test.mock.method) => void> = {
+  "V1 D1: a disk that says it has synced, and has not": (method) => {
+    method(SimInode.prototype, "sync", () => undefined);
+  },
+  "D2: a directory that says it has synced, and has not": (method) => {
+    method(SimDirectory.prototype, "sync", () => undefined);
+  },
+  "V10 D3: a store that goes on after a failed sync": (method) => {
+    method(Latch.prototype, "close", () => undefined);
+  },
+  "V2: a write that never comes into the index": (method) => {
+    const publish = Publisher.prototype.publish;
+    let published = 0;
+    method(Publisher.prototype, "publish", function (this: Publisher, entry: PendingEntry) {
+      published += 1;
+      if (published % 50 !== 0) publish.call(this, entry);
+    });
+  },
+};
+
+for (const [name, breakIt] of Object.entries(breaks)) {
+  test(`the simulation finds ${name}`, async (t) => {
+    breakIt(t.mock.method.bind(t.mock));
+    for (let seed = 1; seed <= seedsMax; seed += 1) {
+      const found = await simulate(seed).then(
+        () => undefined,
+        (error: unknown) => error,
+      );
+      if (found !== undefined) return;
+    }
+    assert.fail(`${seedsMax} seeds have not found it`);
+  });
+}

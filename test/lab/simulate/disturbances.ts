@@ -1,0 +1,83 @@
+/** What goes on beside the clients of a life: compactions, and a clock and a disk that misbehave. */
+import { strict as assert } from "node:assert";
+import type { Life } from "./life.js";
+
+const dayMs = 86_400_000;
+const jumpsMs = [-40 * dayMs, -3_600_000, -5000, -100, 100, 5000, 3_600_000, 40 * dayMs] as const;
+
+/** Goes on as long as clients are at work; resolves when all of it is over. */
+export async function disturb(life: Life): Promise<void> {
+  const { plan } = life;
+  const all = [compactNowAndThen(life)];
+  if (plan.clockIsWrong) all.push(moveClock(life));
+  if (plan.roomBytes !== undefined) all.push(fillDisk(life, plan.roomBytes));
+  await Promise.all(all);
+}
+
+async function compactNowAndThen(life: Life): Promise<void> {
+  const { random } = life.world;
+  while (life.isBusy) {
+    for (let left = random.below(12); left > 0; left -= 1) await life.pause();
+    await life.unlessDead();
+    if (life.isBusy) await compactOnce(life);
+  }
+}
+
+/** One compaction, which is given up half way now and then. */
+export async function compactOnce(life: Life): Promise<void> {
+  const { store, world, counts } = life;
+  const { random } = world;
+  if (random.chance(0.5)) await store.hintsWritten();
+  await life.unlessDead();
+  const stop = new AbortController();
+  if (random.chance(0.2)) void giveUp(life, stop, random.below(100));
+  const before = store.stats().compaction.segmentsRemoved;
+  try {
+    for await (const { outcome, why } of store.compact({ signal: stop.signal })) {
+      await life.unlessDead();
+      world.getsOn();
+      if (outcome === "completed") counts.compactions += 1;
+      const mayFail = life.hasFailed || life.isShortOfRoom || life.hasRot;
+      if (outcome === "failed" && !mayFail) assert.fail(`a compaction failed: ${why}`);
+    }
+  } catch (error) {
+    await life.unlessDead();
+    life.requireForeseen(error, false, "compaction");
+  }
+  await life.unlessDead();
+  counts.segmentsRemoved += store.stats().compaction.segmentsRemoved - before;
+}
+
+async function giveUp(life: Life, stop: AbortController, turns: number): Promise<void> {
+  for (let left = turns; left > 0; left -= 1) await life.world.turn();
+  stop.abort();
+}
+
+/** The wall clock jumps, comes back, and stands still. */
+async function moveClock(life: Life): Promise<void> {
+  const { world, counts } = life;
+  const { random, clock } = world;
+  while (life.isBusy) {
+    for (let left = random.below(15); left > 0; left -= 1) await life.pause();
+    await clock.sleep(1 + random.below(100));
+    await life.unlessDead();
+    counts.clockJumps += 1;
+    if (random.chance(0.3)) clock.isWallFrozen = !clock.isWallFrozen;
+    else clock.stepWall(random.pick(jumpsMs));
+  }
+  clock.isWallFrozen = false;
+}
+
+/** The disk has little room; somebody else takes some, and gives it back. */
+async function fillDisk(life: Life, roomBytes: number): Promise<void> {
+  const { world } = life;
+  const { random, files } = world;
+  const wholeBytes = files.capacityBytes;
+  const freeBytes = files.disk.freeBytes;
+  while (life.isBusy) {
+    files.capacityBytes = wholeBytes - freeBytes + (random.chance(0.8) ? roomBytes : freeBytes);
+    for (let left = random.below(60); left > 0; left -= 1) await life.pause();
+    await life.unlessDead();
+  }
+  files.capacityBytes = wholeBytes;
+}

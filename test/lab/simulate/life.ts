@@ -1,0 +1,257 @@
+/**
+ * One life of a store: opened, judged, used by several clients at once while
+ * compactions run and clocks and disks go wrong, and then closed, or not.
+ */
+import { strict as assert } from "node:assert";
+import { KvixError } from "../../../src/base/kvix-error.js";
+import type { Choice, PolicyInput } from "../../../src/engine/compaction/policy.js";
+import type { LocalStore } from "../../../src/engine/local-store.js";
+import { openStore, type StoreSeams } from "../../../src/engine/open-store.js";
+import type { StoreOptionsInput } from "../../../src/engine/options.js";
+import { takingSome } from "../../support/compaction-rig.js";
+import { openHandles } from "../../support/sim-handles.js";
+import { unpaced } from "../../support/unpaced.js";
+import { requireSums, waitForFlush } from "./at-rest.js";
+import { runClient } from "./clients.js";
+import { disturb } from "./disturbances.js";
+import { isForeseen } from "./foreseen.js";
+import type { History } from "./history.js";
+import type { DiskFault, LifePlan } from "./plan.js";
+import type { Counts, Seed } from "./seed.js";
+import type { World } from "./world.js";
+
+const never = new Promise<never>(() => undefined);
+/** Openings that a failing disk may cost. */
+const openingsMax = 40;
+
+/** A process. */
+export class Life {
+  readonly world: World;
+  readonly counts: Counts;
+  readonly keys: readonly string[];
+  readonly plan: LifePlan;
+  readonly #seed: Seed;
+  readonly #options: StoreOptionsInput;
+  #store: LocalStore | undefined;
+  #history: History | undefined;
+  /** When it was opened, on the monotonic clock. */
+  startMs = 0;
+  #era = 0;
+  /** The disk was made to fail in this life. */
+  hasFailed = false;
+  /** It was told to close. */
+  isClosing = false;
+  /** Clients are at work. */
+  isBusy = false;
+
+  constructor(seed: Seed, plan: LifePlan, options: StoreOptionsInput) {
+    this.#seed = seed;
+    this.world = seed.world;
+    this.counts = seed.counts;
+    this.keys = seed.keys;
+    this.plan = plan;
+    this.#options = options;
+  }
+
+  get store(): LocalStore {
+    assert.ok(this.#store, "the store is open");
+    return this.#store;
+  }
+
+  get history(): History {
+    assert.ok(this.#history, "the opening was judged");
+    return this.#history;
+  }
+
+  get hasRot(): boolean {
+    return this.#seed.hasRot;
+  }
+
+  /** Whether the opening was judged: from then on faults happen that are not for openings. */
+  get isJudged(): boolean {
+    return this.#history !== undefined;
+  }
+
+  /** The answer to a write whose old record cannot be read has no version; so nobody asks then. */
+  get mayAskForPrevious(): boolean {
+    return !this.hasRot && !this.plan.faults.some(({ ops }) => isOfReading(ops));
+  }
+
+  onFault({ ops, code }: DiskFault): void {
+    this.hasFailed = true;
+    this.counts.diskFaults += 1;
+    if (ops.includes("read")) this.#seed.hasRefusedReads = true;
+    this.world.trace.word(`${ops[0]} ${code}`);
+  }
+
+  /** Opens, as often as the disk makes it fail. */
+  async open(): Promise<void> {
+    const { world } = this;
+    const { host } = world;
+    let options = this.#options;
+    this.#era = world.era;
+    for (let opening = 0; ; opening += 1) {
+      this.counts.openings += 1;
+      this.startMs = world.clock.monotonicMs();
+      try {
+        this.#store = await openStore(options, host, this.#seams());
+        return;
+      } catch (error) {
+        await this.unlessDead();
+        const isStrict = error instanceof KvixError && error.reason === "STORE_DAMAGED";
+        if (!(isStrict && this.hasRot)) {
+          assert.ok(this.hasFailed && error instanceof KvixError, error as Error);
+          assert.ok(opening < openingsMax, `the store does not open: ${error}`);
+        }
+        options = { ...options, recovery: "degraded" };
+        assert.equal(openHandles(world.files.disk), 0, "M11 R11: an opening that fails leaks");
+      }
+    }
+  }
+
+  /** The opening is judged; from here on all is told to this history. */
+  adopt(history: History): void {
+    this.#history = history;
+  }
+
+  /** Lets clients work until they have made so many calls together, and then rest. */
+  async work(history: History, calls: number): Promise<void> {
+    this.adopt(history);
+    const { plan } = this;
+    this.isBusy = true;
+    this.world.slowReadMs = plan.slowReadMs;
+    const share = Math.ceil(calls / plan.clients);
+    const disturbed = disturb(this);
+    // It is waited for below; a client that fails first is heard first.
+    disturbed.catch(() => undefined);
+    const clients = Array.from({ length: plan.clients }, () => runClient(this, share));
+    if (plan.closesEarly) clients.push(this.#closeEarly());
+    await Promise.all(clients);
+    await this.unlessDead();
+    this.isBusy = false;
+    await disturbed;
+    await this.unlessDead();
+    if (this.isClosing) return;
+    requireSums(this);
+    if (this.world.random.chance(0.4)) await waitForFlush(this);
+  }
+
+  /** Closes; answers the sums that the next opening must come to, if it was a clean close. */
+  async close(): Promise<{ keys: number; liveBytes: number } | undefined> {
+    const { store, history, world } = this;
+    const calls = history.calls.length;
+    const { latched } = store.stats().condition;
+    if (latched) this.counts.latches += 1;
+    if (latched)
+      assert.ok(this.hasFailed || this.isShortOfRoom, "it is latched, and nothing failed");
+    this.isClosing = true;
+    try {
+      await store.close();
+    } catch (error) {
+      await this.unlessDead();
+      assert.ok(this.hasFailed || this.isShortOfRoom, error as Error);
+      assert.ok(error instanceof KvixError, error as Error);
+      return undefined;
+    }
+    await this.unlessDead();
+    this.counts.closes += 1;
+    assert.equal(openHandles(world.files.disk), 0, "M11: a close leaks");
+    history.durableUpTo(calls);
+    const { keys, liveBytes } = store.stats();
+    return { keys, liveBytes };
+  }
+
+  /** A dead process goes no further. */
+  unlessDead(): Promise<void> | undefined {
+    return this.world.era === this.#era ? undefined : never;
+  }
+
+  /** A client has an answer. */
+  got(what: string, version: number): void {
+    this.world.getsOn();
+    this.world.trace.word(what);
+    this.world.trace.number(version);
+  }
+
+  /** What a client does between two calls: nothing, or it lets others go on, or it waits. */
+  async pause(): Promise<void> {
+    const { random, clock } = this.world;
+    const kind = random.below(4);
+    if (kind === 0) await clock.sleep(1 + random.below(30));
+    else if (kind === 1) await this.world.turn();
+  }
+
+  pickKey(): string {
+    return this.world.random.pick(this.keys);
+  }
+
+  /** A value that no other write of the seed has. */
+  nextValue(key: string, lengthBytes: number): string {
+    const { values } = this.#seed;
+    const value = `${values.size + 1}:`.padEnd(lengthBytes, "x");
+    values.set(value, key);
+    return value;
+  }
+
+  wasAsked(key: string, value: string): boolean {
+    return this.#seed.values.get(value) === key;
+  }
+
+  /** Makes durable all that was asked for before. */
+  async sync(): Promise<void> {
+    const { history, store } = this;
+    const calls = history.calls.length;
+    try {
+      await store.sync();
+    } catch (error) {
+      await this.unlessDead();
+      this.requireForeseen(error, false, "sync");
+      return;
+    }
+    await this.unlessDead();
+    this.got("sync", 0);
+    history.durableUpTo(calls);
+  }
+
+  /** Whether the disk of this life is small. */
+  get isShortOfRoom(): boolean {
+    return this.plan.roomBytes !== undefined || (this.#options.diskReserveBytes ?? 0) > 0;
+  }
+
+  /** Asserts that a call may end like that, as things are. */
+  requireForeseen(error: unknown, isAborted: boolean, what: string): void {
+    this.world.getsOn();
+    if (!(error instanceof KvixError)) throw error;
+    this.world.trace.word(error.reason);
+    assert.ok(isForeseen(error.reason, this, isAborted), `${what} was refused: ${error.stack}`);
+  }
+
+  /** Whether that says of a record that it cannot be read; it must be foreseen. */
+  mayBeUnreadable(error: unknown): boolean {
+    this.requireForeseen(error, false, "a read");
+    return error instanceof KvixError && error.reason === "RECORD_CORRUPT";
+  }
+
+  async #closeEarly(): Promise<void> {
+    const { random } = this.world;
+    for (let left = random.below(20); left > 0; left -= 1) await this.world.turn();
+    await this.close();
+  }
+
+  #seams(): StoreSeams {
+    const { plan, world } = this;
+    return {
+      checkpointKeysMin: plan.checkpointKeysMin,
+      ...(plan.hasPacer ? {} : { pacer: unpaced(world.clock) }),
+      ...(plan.hasPolicy ? {} : { chooseVictims: (input) => this.#choose(input) }),
+    };
+  }
+
+  #choose(input: PolicyInput): Choice {
+    return takingSome(this.world.random)(input);
+  }
+}
+
+function isOfReading(ops: DiskFault["ops"]): boolean {
+  return ops.includes("read") || ops.includes("open");
+}

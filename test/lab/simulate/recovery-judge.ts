@@ -1,0 +1,230 @@
+/**
+ * What a store may be when it is opened again: the state after some prefix of the
+ * calls of the life before, in their order, that reaches at least as far as the last
+ * one which had to be durable. Every record must be there with value, version and
+ * expiry; so a state between two calls, or half of a batch, is none.
+ *
+ *     base | call call call call(durable) call call(open) call(open)
+ *                                        `------- any of these ends ------'
+ *
+ * Of a call that was never answered it is open whether the store had refused it
+ * before it went; such calls may be left out where something could be refused.
+ */
+import { strict as assert } from "node:assert";
+import { type Seen, unreadable, type WriteCall } from "./call.js";
+import type { Found, History } from "./history.js";
+import type { Entry } from "./key-states.js";
+import { KeyStates } from "./key-states.js";
+import type { WallLog } from "./wall-log.js";
+import { shown } from "./write-model.js";
+
+/** What a prefix may have left of a key. */
+interface Supposed {
+  /** The call; -1: an earlier life. */
+  readonly order: number;
+  readonly value: string | undefined;
+  /** Undefined: it is not known. */
+  readonly version: number | undefined;
+  readonly lowMs: number;
+  readonly highMs: number;
+  readonly since: number;
+  /** It may be that the call changed nothing. */
+  readonly isDoubtful: boolean;
+  readonly isDamaged: boolean;
+}
+
+/** What else is known of the store that is judged. */
+export interface Circumstances {
+  readonly where: string;
+  /** Nothing was lost but the process: all that was answered is there. */
+  readonly hasAll: boolean;
+  /** The store could refuse a call: the disk failed, or something was full. */
+  readonly couldRefuse: boolean;
+  /** Bytes on the disk were damaged: records may be unreadable. */
+  readonly isDamaged: boolean;
+  /** And the store says that it does not know which. */
+  readonly hasUnknownKeys: boolean;
+}
+
+/** Calls that may have been left out: more would be too many to go through. */
+const leftOutMax = 10;
+
+/** Judges one recovered state. */
+export class RecoveryJudge {
+  readonly #history: History;
+  readonly #wall: WallLog;
+  readonly #supposed = new Map<string, Supposed[]>();
+  readonly #open: number[] = [];
+
+  constructor(history: History, wall: WallLog) {
+    this.#history = history;
+    this.#wall = wall;
+    for (const key of history.states.keys) {
+      const entries = history.states.of(key).map((entry) => supposedOf(entry));
+      this.#supposed.set(key, entries);
+    }
+    for (const call of history.calls.slice(history.settled)) this.#suppose(call);
+    for (const call of history.calls) {
+      if (call.fate === "unknown" && call.order < history.settled) this.#suppose(call);
+    }
+    for (const entries of this.#supposed.values()) {
+      entries.sort((one, other) => one.order - other.order);
+    }
+  }
+
+  /** Asserts that `recovered` may be; answers the states that the next life begins with. */
+  judge(recovered: ReadonlyMap<string, Found>, circumstances: Circumstances): KeyStates {
+    const { calls } = this.#history;
+    for (const key of recovered.keys()) {
+      const isKnown = this.#supposed.has(key);
+      assert.ok(isKnown, `${circumstances.where}: nobody ever wrote ${key}`);
+    }
+    const from = circumstances.hasAll ? this.#lastAnswered() : this.#history.durableOrder;
+    for (const leftOut of this.#leavings(circumstances)) {
+      for (let to = from; to < calls.length; to += 1) {
+        const next = this.#adopt(recovered, to, leftOut, circumstances);
+        if (next !== undefined) return next;
+      }
+    }
+    assert.fail(this.#why(recovered, from, circumstances));
+  }
+
+  #lastAnswered(): number {
+    const last = this.#history.calls.findLastIndex(({ answer }) =>
+      answer?.versions.some((version) => version > 0),
+    );
+    return Math.max(last, this.#history.durableOrder);
+  }
+
+  /** Sets of open calls that the store may have refused; first of all, none. */
+  *#leavings({ couldRefuse }: Circumstances): Generator<ReadonlySet<number>> {
+    yield new Set();
+    if (!couldRefuse) return;
+    const open = this.#open.slice(0, leftOutMax);
+    for (let mask = 1; mask < 2 ** open.length; mask += 1) {
+      yield new Set(open.filter((_, index) => (mask & (1 << index)) !== 0));
+    }
+  }
+
+  /** The next life's states, if `recovered` is what the calls up to `to` leave. */
+  #adopt(
+    recovered: ReadonlyMap<string, Found>,
+    to: number,
+    leftOut: ReadonlySet<number>,
+    circumstances: Circumstances,
+  ): KeyStates | undefined {
+    const next = new KeyStates(this.#wall);
+    for (const [key, entries] of this.#supposed) {
+      const found = recovered.get(key);
+      const match = this.#match(entries, found, to, leftOut, circumstances);
+      if (match === "none") return undefined;
+      if (found === undefined || match === "absent") continue;
+      const { value, since } = match;
+      const isRotten = found === unreadable;
+      next.put(key, {
+        value: isRotten ? value : found.value,
+        version: isRotten ? (match.version ?? 1) : found.version,
+        expiresAtMs: isRotten ? match.highMs : found.expiresAtMs,
+        since,
+        isDamaged: isRotten,
+      });
+    }
+    return next;
+  }
+
+  #match(
+    entries: readonly Supposed[],
+    found: Found,
+    to: number,
+    leftOut: ReadonlySet<number>,
+    { isDamaged, hasUnknownKeys }: Circumstances,
+  ): Supposed | "absent" | "none" {
+    for (let index = entries.length - 1; index >= 0; index -= 1) {
+      const entry = entries[index] as Supposed;
+      if (entry.order > to || leftOut.has(entry.order)) continue;
+      if (found === undefined) {
+        if (entry.value === undefined || this.#mayBeSwept(entry)) return "absent";
+        if (hasUnknownKeys) return "absent";
+      } else if (found === unreadable) {
+        if (isDamaged && entry.value !== undefined) return entry;
+      } else if (isSame(entry, found)) return entry;
+      if (!entry.isDoubtful) return "none";
+    }
+    return found === undefined ? "absent" : "none";
+  }
+
+  #mayBeSwept({ lowMs, highMs, since }: Supposed): boolean {
+    return highMs !== 0 && this.#wall.highestSince(since) >= lowMs;
+  }
+
+  /** What a call may have done whose answer nobody heard, or whose place is behind such a call. */
+  #suppose(call: WriteCall): void {
+    const { ask, order, answer, fate } = call;
+    if (fate === "refused") return;
+    if (answer === undefined) this.#open.push(order);
+    for (const [index, change] of ask.changes.entries()) {
+      const version = answer?.versions[index];
+      if (version === 0) continue;
+      const { key } = change;
+      const entries = this.#supposed.get(key) ?? [];
+      this.#supposed.set(key, entries);
+      const standing = entries.findLast((entry) => entry.order < order);
+      const value =
+        change.kind === "set"
+          ? change.value
+          : change.kind === "touch"
+            ? standing?.value
+            : undefined;
+      const range =
+        change.kind === "delete"
+          ? { lowMs: 0, highMs: 0 }
+          : this.#history.model.expiryRange(change.expiry, call, this.#history.states.newest(key));
+      // Whether its condition held then is not asked: it may have, or not.
+      const isDoubtful =
+        answer === undefined &&
+        (ask.condition !== undefined || change.kind === "touch" || change.kind === "delete");
+      if (change.kind === "touch" && value === undefined) continue;
+      entries.push({
+        ...{ order, value, version, since: call.from, isDamaged: false, isDoubtful },
+        ...(answer?.expiresAtMs === undefined || change.kind === "delete"
+          ? range
+          : { lowMs: answer.expiresAtMs, highMs: answer.expiresAtMs }),
+      });
+    }
+  }
+
+  #why(recovered: ReadonlyMap<string, Found>, from: number, { where }: Circumstances): string {
+    const lines = Array.from(this.#supposed, ([key, entries]) => {
+      const found = recovered.get(key);
+      const is = found === unreadable ? "unreadable" : shown(found);
+      const all = entries.slice(-5).map(({ order, value, version, lowMs, highMs }) => {
+        return `${order}: ${value?.slice(0, 12) ?? "none"}@${lowMs === highMs ? lowMs : `${lowMs}..${highMs}`} v${version}`;
+      });
+      return `  ${key} is ${is}; calls made it ${all.join(" | ") || "nothing"}`;
+    });
+    const open = this.#open.map((order) => String(this.#history.calls[order]));
+    return (
+      `${where}: the recovered state is none that the store may be in\n` +
+      `durable up to call ${from} of ${this.#history.calls.length}; open: ${open.join("; ") || "none"}\n${lines.join("\n")}`
+    );
+  }
+}
+
+function supposedOf(entry: Entry): Supposed {
+  const { value, version, expiresAtMs, since, call, isDamaged = false } = entry;
+  const range = { lowMs: expiresAtMs, highMs: expiresAtMs };
+  return {
+    order: call?.order ?? -1,
+    value,
+    version,
+    ...range,
+    since,
+    isDoubtful: false,
+    isDamaged,
+  };
+}
+
+function isSame({ value, version, lowMs, highMs }: Supposed, found: Seen): boolean {
+  if (value !== found.value || (version !== undefined && version !== found.version)) return false;
+  return found.expiresAtMs >= lowMs && found.expiresAtMs <= highMs;
+}

@@ -1,0 +1,235 @@
+/**
+ * One seed: a store lives several times in one world.
+ *
+ *     opened and judged -> clients -> closed | killed | power cut -> files lost? -> opened ...
+ *
+ * At least 200 operations, one crash and one compaction; the last life goes well, and
+ * at its end nothing is damaged, the sums are the same after another opening, and no
+ * handle is left.
+ */
+import { strict as assert } from "node:assert";
+import type { StoreOptionsInput } from "../../../src/engine/options.js";
+import { verifyStore } from "../../../src/engine/verify.js";
+import { severityOf } from "../../../src/engine/verify-findings.js";
+import { crashPolicies } from "../../support/sim-survival.js";
+import { bytesOf, seenOf, unreadable } from "./call.js";
+import { compactOnce } from "./disturbances.js";
+import { DurableView } from "./durable-view.js";
+import { type Found, History } from "./history.js";
+import { KeyStates } from "./key-states.js";
+import { Life } from "./life.js";
+import { damageFile, loseFiles } from "./losses.js";
+import { hookOf, planLife, planOptions, planSeed, type SeedPlan } from "./plan.js";
+import { RecoveryJudge } from "./recovery-judge.js";
+import { type Counts, noCounts, type Seed } from "./seed.js";
+import { World } from "./world.js";
+
+/** Operations of clients that a seed has at least. */
+export const operationsMin = 200;
+/** Rounds of the last life in which it is to come to a compaction. */
+const roundsMax = 30;
+
+/** The sums that an opening after a clean close must come to. */
+interface Sums {
+  readonly keys: number;
+  readonly liveBytes: number;
+}
+
+/** Lives a seed to its end. */
+export class SeedRun implements Seed {
+  readonly world: World;
+  readonly plan: SeedPlan;
+  readonly keys: readonly string[];
+  readonly values = new Map<string, string>();
+  readonly counts: Counts = noCounts();
+  hasRot = false;
+  hasRefusedReads = false;
+  /** Of the life before, which the next opening is judged by. */
+  #history: History;
+  #sums: Sums | undefined;
+  /** Since the last opening that was judged, nothing was lost but processes. */
+  #hasAll = true;
+  #couldRefuse = false;
+
+  constructor(seed: number) {
+    this.world = new World(seed);
+    this.plan = planSeed(this.world.random);
+    this.keys = this.plan.keys;
+    this.#history = this.#newHistory(new KeyStates(this.world.wall), 0);
+  }
+
+  /** Throws what does not hold. */
+  async run(): Promise<void> {
+    const { lives } = this.plan;
+    for (let number = 0; number < lives - 1; number += 1) await this.#oneLife(number);
+    await this.#lastLife();
+    await this.#verify();
+  }
+
+  async #oneLife(number: number): Promise<void> {
+    const { world } = this;
+    const { random } = world;
+    const plan = planLife(random, false);
+    const life = new Life(this, plan, planOptions(random, this.plan));
+    const where = `life ${number}`;
+    let isClean = false;
+    const hook = hookOf(plan, {
+      isOpen: () => life.isJudged,
+      onFault: (fault) => life.onFault(fault),
+    });
+    const calls = Math.ceil(operationsMin / (this.plan.lives - 0.5));
+    const isToClose = number > 0 && random.chance(0.5);
+    const end = await world.live(async () => {
+      await life.open();
+      await this.#judge(life, where);
+      await life.work(this.#history, calls);
+      if (!isToClose || plan.closesEarly) return;
+      this.#sums = await life.close();
+      isClean = this.#sums !== undefined;
+    }, hook);
+    this.#endLife(life, end === "crashed", isClean);
+    if (!isClean || plan.closesEarly) this.#cutOrKill();
+    else world.restart(undefined);
+    await this.#betweenLives(isClean);
+  }
+
+  #endLife(life: Life, hasCrashed: boolean, isClean: boolean): void {
+    const { world } = this;
+    world.clock.isWallFrozen = false;
+    world.files.capacityBytes = 2 ** 40;
+    world.slowReadMs = 0;
+    this.#couldRefuse ||= life.hasFailed || life.isShortOfRoom || life.plan.closesEarly;
+    if (hasCrashed || !isClean) this.#sums = undefined;
+    this.#history.finish();
+  }
+
+  #cutOrKill(): void {
+    const { world, counts } = this;
+    const { random } = world;
+    if (random.chance(0.35)) {
+      counts.kills += 1;
+      world.restart(undefined);
+      return;
+    }
+    counts.crashes += 1;
+    this.#hasAll = false;
+    world.restart(random.pick(crashPolicies));
+  }
+
+  async #betweenLives(isClean: boolean): Promise<void> {
+    const { world } = this;
+    const { random } = world;
+    await this.#alone(async () => {
+      if (random.chance(0.3)) await loseFiles(world, this.plan.segmentDir);
+      if (!this.plan.hasRot || this.hasRot) return;
+      if (await damageFile(world, this.plan.segmentDir, isClean)) {
+        this.hasRot = true;
+        this.counts.bitFlips += 1;
+        this.#sums = undefined;
+      }
+    });
+  }
+
+  async #lastLife(): Promise<void> {
+    const { world, counts } = this;
+    const { random } = world;
+    const plan = planLife(random, true);
+    const life = new Life(this, plan, { ...planOptions(random, this.plan), diskReserveBytes: 0 });
+    await this.#alone(async () => {
+      await life.open();
+      await this.#judge(life, "the last life");
+      const wanted = Math.max(30, operationsMin - counts.operations);
+      await life.work(this.#history, wanted);
+      for (let round = 0; counts.compactions === 0 && round < roundsMax; round += 1) {
+        await life.work(this.#history, 8);
+        await compactOnce(life);
+      }
+      this.#sums = await life.close();
+      assert.ok(this.#sums, "the last life closes well");
+    });
+    this.#endLife(life, false, true);
+    assert.equal(world.host.workers.running, 0, "a worker outlives its store");
+    await this.#alone(async () => {
+      const again = new Life(this, plan, planOptions(random, this.plan));
+      await again.open();
+      await this.#judge(again, "opened again");
+      again.adopt(this.#history);
+      await again.close();
+    });
+  }
+
+  /** A life in which nothing goes wrong. */
+  async #alone(life: () => Promise<void>): Promise<void> {
+    const end = await this.world.live(life, () => undefined);
+    assert.equal(end, "ended");
+  }
+
+  /** Asserts that the state is one that may be, and begins a history with it. */
+  async #judge(life: Life, where: string): Promise<void> {
+    const { world } = this;
+    const { store } = life;
+    const recovered = await this.#recovered(life);
+    await life.unlessDead();
+    const stats = store.stats();
+    const mayBeDegraded = this.hasRot || this.hasRefusedReads;
+    if (!mayBeDegraded) assert.deepEqual(stats.damage, [], `${where}: a crash is no damage`);
+    const states = new RecoveryJudge(this.#history, world.wall).judge(recovered, {
+      where,
+      hasAll: this.#hasAll,
+      couldRefuse: this.#couldRefuse,
+      isDamaged: this.hasRot,
+      hasUnknownKeys: this.hasRot && stats.damage.some(({ keysUnknown }) => keysUnknown),
+    });
+    const { versionSeen } = this.#history;
+    assert.ok(store.version >= versionSeen, `V15: ${where}: the version went back`);
+    if (this.#sums !== undefined) {
+      const { keys, liveBytes } = stats;
+      assert.deepEqual({ keys, liveBytes }, this.#sums, `I8: ${where}: other sums than before`);
+    }
+    this.counts.reads += this.#history.judged;
+    this.#history = this.#newHistory(states, Math.max(store.version, versionSeen));
+    this.#sums = undefined;
+    this.#hasAll = true;
+    this.#couldRefuse = false;
+  }
+
+  /** Every record there is, the expired ones too. */
+  async #recovered(life: Life): Promise<Map<string, Found>> {
+    const found = new Map<string, Found>();
+    for (const key of this.keys) {
+      const record = await this.#raw(life, key);
+      if (record !== undefined) found.set(key, record);
+    }
+    return found;
+  }
+
+  /** What the index has of a key, at a time when nothing has expired. */
+  async #raw(life: Life, key: string): Promise<Found> {
+    const { store, world } = life;
+    for (;;) {
+      try {
+        const record = await world.clock.atWall(0, () => store.get(bytesOf(key)));
+        return record && seenOf(record);
+      } catch (error) {
+        await life.unlessDead();
+        if (life.mayBeUnreadable(error)) return unreadable;
+      }
+    }
+  }
+
+  #newHistory(states: KeyStates, lastVersion: number): History {
+    const { world } = this;
+    const durable = new DurableView(() => world.files.disk, this.plan.segmentDir);
+    return new History(states, world.wall, durable, lastVersion);
+  }
+
+  async #verify(): Promise<void> {
+    const options: StoreOptionsInput = planOptions(this.world.random, this.plan);
+    await this.#alone(async () => {
+      const { findings } = await verifyStore(options, this.world.host);
+      const damages = findings.filter((finding) => severityOf(finding) === "damage");
+      if (!this.hasRot && !this.hasRefusedReads)
+        assert.deepEqual(damages, [], "the end: no damage");
+    });
+  }
+}

@@ -1,0 +1,49 @@
+/** What the lives of one seed have in common, and what is counted of them. */
+import type { World } from "./world.js";
+
+/** What a seed counts. */
+export interface Counts {
+  operations: number;
+  reads: number;
+  crashes: number;
+  kills: number;
+  closes: number;
+  openings: number;
+  compactions: number;
+  segmentsRemoved: number;
+  diskFaults: number;
+  clockJumps: number;
+  bitFlips: number;
+  latches: number;
+}
+
+/** What a life has in common with the others of its seed. */
+export interface Seed {
+  readonly world: World;
+  readonly counts: Counts;
+  readonly keys: readonly string[];
+  /** Of every value that was ever asked to be written, its key. */
+  readonly values: Map<string, string>;
+  /** A bit was flipped on the disk. */
+  hasRot: boolean;
+  /** The disk refused to read: the store may call damaged what is not. */
+  hasRefusedReads: boolean;
+}
+
+/** Nothing was done yet. */
+export function noCounts(): Counts {
+  return {
+    operations: 0,
+    reads: 0,
+    crashes: 0,
+    kills: 0,
+    closes: 0,
+    openings: 0,
+    compactions: 0,
+    segmentsRemoved: 0,
+    diskFaults: 0,
+    clockJumps: 0,
+    bitFlips: 0,
+    latches: 0,
+  };
+}
