@@ -33,6 +33,33 @@ test("M1 V6: a value in one segment, its tombstone in the next, only that compac
   assert.deepEqual(await bare.values("k", "other", "last"), { other: filler, last: filler });
 });
 
+test("M1 V6: a value that a compaction moved, its tombstone in the log, all of that compacted: the key stays gone", async () => {
+  const first = choosing([0, 1]);
+  let runs = 0;
+  const chooseVictims: typeof first = (input) => {
+    runs += 1;
+    if (runs <= 2) return first(input);
+    const ids = input.candidates.flatMap(({ id, isCompacted }) => (isCompacted ? [] : [id]));
+    return runs > 3 ? { kind: "nothing" } : { kind: "victims", ids };
+  };
+  const rig = await Rig.open(oneEach, simHost({ seed: 1 }), undefined, { chooseVictims });
+  await rig.set("k", filler);
+  await rig.set("other", filler);
+  await rig.set("other", filler);
+  await rig.store.hintsWritten();
+  await compacted(rig);
+  await rig.delete("k");
+  await rig.set("last", filler);
+  await rig.set("end", filler);
+  await rig.store.hintsWritten();
+  await compacted(rig);
+  const rest = { other: filler, last: filler, end: filler };
+  const again = await rig.killed();
+  assert.deepEqual(await again.values("k", "other", "last", "end"), rest);
+  const bare = await withoutHints(again);
+  assert.deepEqual(await bare.values("k", "other", "last", "end"), rest);
+});
+
 test("M2 V6: an expired record is compacted alone: what it replaced does not come back", async () => {
   const sim = simHost({ seed: 1 });
   const rig = await Rig.open(oneEach, sim, undefined, { chooseVictims: choosing([1], [2]) });

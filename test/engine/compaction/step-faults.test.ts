@@ -75,7 +75,7 @@ test("M5 M11 M13: a victim that could not be removed is removed by the next run"
   assert.deepEqual(await isBare(rig), all);
 });
 
-test("M13 M5 V16: a compaction that is cancelled at any of its file operations takes nothing along", async () => {
+test("M13 M5 V16: a compaction that is cancelled at one of its file operations takes nothing along", async () => {
   for (let at = 0; ; at += 2) {
     const rig = await fourRecords([0, 1, 2, 3]);
     const cancel = new AbortController();
