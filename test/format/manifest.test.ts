@@ -184,6 +184,10 @@ for (const [name, change] of Object.entries(broken)) {
 }
 
 test("the extremes that are allowed are allowed", () => {
+  const lengthMax = BigInt(Number.MAX_SAFE_INTEGER);
+  const bare = { segments: [], segmentTimestamp: 0n, damagedRanges: [], clean: undefined as never };
+  const place = { segmentId: 65_535, segmentTimestamp: 0n };
+  const newest = { first: past - 1n, last: past - 1n };
   const allowed: ManifestInit[] = [
     { versionMark: past, historyFloor: past - 1n },
     { versionMark: 0n, lostRanges: [], historyFloor: 0n, segments: [active], clean: {} as never },
@@ -191,6 +195,11 @@ test("the extremes that are allowed are allowed", () => {
     { segments: [removed, { ...removed, timestamp: 51n }, active] },
     { segments: [{ ...sealed, state: SegmentState.PENDING }] },
     { segments: [{ ...sealed, state: SegmentState.COMPACTED }] },
+    { ...bare, segments: [{ ...sealed, timestamp: 0n, length: lengthMax }] },
+    { ...bare, versionMark: past, clean: { syncedLength: lengthMax, lastVersion: past - 1n } },
+    { damagedRanges: [{ ...place, offset: 0n, length: 1n, versions: { first: 7n, last: 7n } }] },
+    { damagedRanges: [{ ...place, offset: lengthMax - 1n, length: 1n }] },
+    { damagedRanges: [{ ...place, offset: 0n, length: 1n, versions: newest }] },
   ];
   for (const change of allowed) {
     const manifest = manifestOf(change);
