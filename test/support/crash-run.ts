@@ -10,7 +10,8 @@ import type { StoreOptionsInput } from "../../src/engine/options.js";
 import type { Durability, Expiry, TouchExpiry } from "../../src/engine/store.js";
 import { compact } from "./compaction-rig.js";
 import { DurabilityOracle, type OracleState } from "./durability-oracle.js";
-import type { SimHook } from "./sim-hook.js";
+import { SimClock } from "./sim-clock.js";
+import { isCrash, type SimHook } from "./sim-hook.js";
 import { type SimHost, simHost } from "./sim-host.js";
 import { unpaced } from "./unpaced.js";
 
@@ -44,15 +45,26 @@ export class CrashRun {
   readonly options: StoreOptionsInput;
   /** What every opening is given. */
   seams: StoreSeams = {};
+  /** The disk may fail: what it makes of a compaction is no defect. */
+  isFaulty = false;
+  /** Bytes could not be read once, and that is remembered for good. */
+  mayBeDamaged = false;
   /** Set when the crash has happened. */
   hasCrashed = false;
   #store: LocalStore | undefined;
   #onCrash: () => void = () => undefined;
   readonly #keys = new Set<string>();
+  /** Every version that was ever read or told, and what it is: for good (V15, M4). */
+  #versions = new Map<number, string>();
 
   constructor(options: StoreOptionsInput = tinyStore, host: SimHost = simHost({ seed: 1 })) {
     this.options = options;
     this.host = host;
+  }
+
+  /** Every key that was ever written. */
+  get keys(): ReadonlySet<string> {
+    return this.#keys;
   }
 
   get store(): LocalStore {
@@ -70,7 +82,7 @@ export class CrashRun {
     });
     this.host.files.onOperation = (operation) => {
       const verdict = hook?.(operation);
-      if (verdict?.startsWith("crash") === true) this.#onCrash();
+      if (isCrash(verdict)) this.#onCrash();
       return verdict;
     };
     const ended = life(this).then(
@@ -96,7 +108,19 @@ export class CrashRun {
     await this.store.hintsWritten();
     const end = await compact(this);
     if (this.hasCrashed) return await never;
-    assert.notEqual(end.outcome, "failed", end.why);
+    if (!this.isFaulty) assert.notEqual(end.outcome, "failed", end.why);
+  }
+
+  /** The disk has so much room from now on; and, if the store had found it full, time passes. */
+  async makeRoom(freeBytes = 2 ** 40): Promise<void> {
+    const { files, clock } = this.host;
+    const wasFreeBytes = files.disk.freeBytes;
+    files.capacityBytes += freeBytes - wasFreeBytes;
+    if (wasFreeBytes >= freeBytes / 2 && !this.store.stats().condition.full) return;
+    // The store looks again after 250 ms, and restores its reserve then.
+    await clock.advance(300);
+    await this.set("nudge", "1");
+    await clock.settle();
   }
 
   async close(): Promise<void> {
@@ -116,6 +140,7 @@ export class CrashRun {
     const apply = (state: OracleState): void => void state.set(key, { value, expiresAtMs });
     return this.#settle(apply, durability, async () => {
       const result = await this.store.set(bytes(key), bytes(value), expiry, { durability });
+      if (!this.hasCrashed) this.#know(result.version, `${key}=${value}@${expiresAtMs}`);
       return [result.version];
     });
   }
@@ -170,10 +195,18 @@ export class CrashRun {
     for (const key of this.#keys) {
       const record = await this.store.get(bytes(key));
       if (record === undefined) continue;
-      const { expiresAtMs } = record;
-      state.set(key, { value: decoder.decode(record.value), expiresAtMs });
+      const { expiresAtMs, version } = record;
+      const value = decoder.decode(record.value);
+      this.#know(version, `${key}=${value}@${expiresAtMs}`);
+      state.set(key, { value, expiresAtMs });
     }
     return state;
+  }
+
+  #know(version: number, what: string): void {
+    const known = this.#versions.get(version) ?? what;
+    assert.equal(what, known, `V15: version ${version} is two things`);
+    this.#versions.set(version, what);
   }
 
   /** The next life, over what `host` has, with what this one was told. */
@@ -181,17 +214,34 @@ export class CrashRun {
     const run = new CrashRun(this.options, host);
     run.oracle = this.oracle;
     run.seams = this.seams;
+    run.#versions = new Map(this.#versions);
+    run.mayBeDamaged = this.mayBeDamaged;
     for (const key of this.#keys) run.#keys.add(key);
+    return run;
+  }
+
+  /** This very moment: the machine, and what was told; this run goes on. */
+  capture(): CrashRun {
+    const { files, clock } = this.host;
+    const there = new SimClock({ wallMs: clock.wallMs() });
+    const run = this.next(simHost({ seed: 1, files: files.fork(), clock: there }));
+    run.oracle = this.oracle.clone();
     return run;
   }
 
   /** Opens, and asserts that the state is one the oracle allows. */
   async openAndJudge(where: string): Promise<void> {
     await this.open();
+    await this.takeForDurable(where);
+    if (this.mayBeDamaged) return;
+    assert.deepEqual(this.store.stats().damage, [], `${where}: a crash is no damage`);
+  }
+
+  /** Asserts that the state is one the oracle allows. What a store opens with is durable. */
+  async takeForDurable(where: string): Promise<void> {
     const state = await this.state();
     this.oracle = this.oracle.judge(state, this.host.clock.wallMs(), where);
     assert.ok(this.store.version >= this.oracle.versionSeen, `${where}: the version went back`);
-    assert.deepEqual(this.store.stats().damage, [], `${where}: a crash is no damage`);
   }
 
   async #settle(

@@ -30,7 +30,7 @@ import { systemError } from "../../src/host/system-error.js";
 import { type FileOperation, isMutating, type OperationDetails } from "./file-operation.js";
 import { SimDirectory, SimDisk, type SimInode, type SimNode } from "./sim-disk.js";
 import { SimFile } from "./sim-file.js";
-import { SimCrash, type SimHook, type Steps } from "./sim-hook.js";
+import { isCrash, SimCrash, type SimHook, type Steps } from "./sim-hook.js";
 import { SimRandom } from "./sim-random.js";
 import type { SimScheduler } from "./sim-scheduler.js";
 import { type CrashPolicy, cloneDisk, survivingDisk } from "./sim-survival.js";
@@ -88,6 +88,11 @@ export class SimFileSystem implements FileSystem {
   /** Ends the process alone. The kernel goes on, unsynced changes and all. */
   kill(options: SimFileSystemOptions = {}): SimFileSystem {
     this.#isDead = true;
+    return new SimFileSystem(options, cloneDisk(this.disk));
+  }
+
+  /** The disk as it is now, for another process; this one goes on. */
+  fork(options: SimFileSystemOptions = {}): SimFileSystem {
     return new SimFileSystem(options, cloneDisk(this.disk));
   }
 
@@ -207,9 +212,11 @@ export class SimFileSystem implements FileSystem {
     const index = isMutating(op) ? this.mutations++ : this.readings++;
     const verdict = this.onOperation?.({ op, path, index, ...details });
     if (verdict === undefined) return steps.act();
-    if (verdict === "fail") {
-      (steps.fail ?? steps.half)?.();
-      throw systemError("EIO", path, "the simulated disk failed");
+    if (!isCrash(verdict)) {
+      const { code, done } = verdict === "fail" ? ({ code: "EIO", done: "part" } as const) : verdict;
+      if (done === "part") (steps.fail ?? steps.half)?.();
+      else if (done === "all") steps.act();
+      throw systemError(code, path, "the simulated disk failed");
     }
     this.#isDead = true;
     try {

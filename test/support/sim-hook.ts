@@ -10,14 +10,25 @@ export class SimCrash extends Error {
 export type CrashMoment = "crash-before" | "crash-midway" | "crash-after";
 
 /**
- * "fail": the operation throws EIO. A write is done in part; a sync forgets for
- * good what it should have made durable, and the next one succeeds; of all else
- * nothing is done.
+ * The operation throws a system error with this code. How much of it is done:
+ * "nothing"; "part": some of a write, while a sync forgets for good what it should
+ * have made durable, and the next one succeeds, and of all else nothing; "all".
  */
-export type SimVerdict = CrashMoment | "fail" | undefined;
+export interface SimFailure {
+  readonly code: string;
+  readonly done: "nothing" | "part" | "all";
+}
+
+/** "fail" is EIO with a part done. */
+export type SimVerdict = CrashMoment | "fail" | SimFailure | undefined;
 
 /** Is asked before each operation. */
 export type SimHook = (operation: OperationFacts) => SimVerdict;
+
+/** Whether the verdict ends the process. */
+export function isCrash(verdict: SimVerdict): verdict is CrashMoment {
+  return typeof verdict === "string" && verdict !== "fail";
+}
 
 /** Ends the process at the mutating operation with this index. */
 export function crashAt(index: number, when: CrashMoment = "crash-before"): SimHook {
