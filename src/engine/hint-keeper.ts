@@ -5,7 +5,8 @@
  * needed.
  *
  * A hint only accelerates: when one cannot be written, the store goes on, and
- * the next opening reads the segment instead.
+ * the next opening reads the segment instead. None is written of a segment that the
+ * disk cannot read wholly: a later opening may read what would not be in it.
  */
 import { create } from "@bufbuild/protobuf";
 import { type HintRequest, HintRequestSchema } from "../../gen/kvix/v1/kvix_pb.js";
@@ -229,6 +230,7 @@ export class HintKeeper {
       length,
       versionBefore,
       versionAfter,
+      refusesHoles: true,
     });
     this.#context.damage.add({
       segment: segment.name,
@@ -259,5 +261,5 @@ export class HintKeeper {
 function rangeOf(segment: Segment, from: number): ScanRange {
   const { file, name, length } = segment;
   if (file === undefined) throw new Error("the segment is missing");
-  return { file, salt: name.salt, from, to: length };
+  return { file, salt: name.salt, from, to: length, refusesHoles: true };
 }
