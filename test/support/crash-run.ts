@@ -7,7 +7,7 @@ import { KvixError } from "../../src/base/kvix-error.js";
 import type { LocalStore } from "../../src/engine/local-store.js";
 import { openStore, type StoreSeams } from "../../src/engine/open-store.js";
 import type { StoreOptionsInput } from "../../src/engine/options.js";
-import type { Durability, Expiry, TouchExpiry } from "../../src/engine/store.js";
+import type { Durability, Expiry, StoredRecord, TouchExpiry } from "../../src/engine/store.js";
 import { compact } from "./compaction-rig.js";
 import { DurabilityOracle, type OracleState } from "./durability-oracle.js";
 import { SimClock } from "./sim-clock.js";
@@ -24,6 +24,9 @@ export const tinyStore: StoreOptionsInput = {
   compaction: "manual",
   watchRetentionMs: 0,
 };
+
+/** An error of reads that passes is over by then. */
+const readsMax = 20;
 
 const encoder = new TextEncoder();
 const never = new Promise<never>(() => undefined);
@@ -60,6 +63,11 @@ export class CrashRun {
   constructor(options: StoreOptionsInput = tinyStore, host: SimHost = simHost({ seed: 1 })) {
     this.options = options;
     this.host = host;
+  }
+
+  /** Whether an opening has come to its end. */
+  get hasOpened(): boolean {
+    return this.#store !== undefined;
   }
 
   /** Every key that was ever written. */
@@ -193,7 +201,7 @@ export class CrashRun {
   async state(): Promise<OracleState> {
     const state: OracleState = new Map();
     for (const key of this.#keys) {
-      const record = await this.store.get(bytes(key));
+      const record = await this.#read(key);
       if (record === undefined) continue;
       const { expiresAtMs, version } = record;
       const value = decoder.decode(record.value);
@@ -201,6 +209,18 @@ export class CrashRun {
       state.set(key, { value, expiresAtMs });
     }
     return state;
+  }
+
+  /** A read that the disk refused may be tried again, and errors pass. */
+  async #read(key: string): Promise<StoredRecord | undefined> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.store.get(bytes(key));
+      } catch (error) {
+        const isPassing = error instanceof KvixError && error.reason === "READ_FAILED";
+        if (!this.isFaulty || !isPassing || attempt === readsMax) throw error;
+      }
+    }
   }
 
   #know(version: number, what: string): void {

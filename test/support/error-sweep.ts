@@ -47,7 +47,13 @@ export const writeErrors: readonly ErrorKind[] = [
   { name: "a short write", code: "ENOSPC", done: "part", times: 1, hits: takesSpace },
   { name: "a full disk", code: "ENOSPC", done: "part", times: always, hits: takesSpace },
   { name: "EFBIG once", code: "EFBIG", done: "part", times: 1, hits: (op) => op === "write" },
-  { name: "EMFILE for a while", code: "EMFILE", done: "nothing", times: some, hits: (op) => op === "create" },
+  {
+    name: "EMFILE for a while",
+    code: "EMFILE",
+    done: "nothing",
+    times: some,
+    hits: (op) => op === "create",
+  },
 ];
 
 /** Errors of operations that change nothing. */
@@ -55,8 +61,20 @@ export const readErrors: readonly ErrorKind[] = [
   { name: "EIO once", code: "EIO", done: "nothing", times: 1, hits: (op) => !isMutating(op) },
   { name: "EIO of a close", code: "EIO", done: "all", times: 1, hits: letsGo },
   { name: "EMFILE once", code: "EMFILE", done: "nothing", times: 1, hits: (op) => op === "open" },
-  { name: "EMFILE for a while", code: "EMFILE", done: "nothing", times: some, hits: (op) => op === "open" },
-  { name: "EIO of reads for a while", code: "EIO", done: "nothing", times: some, hits: (op) => op === "read" },
+  {
+    name: "EMFILE for a while",
+    code: "EMFILE",
+    done: "nothing",
+    times: some,
+    hits: (op) => op === "open",
+  },
+  {
+    name: "EIO of reads for a while",
+    code: "EIO",
+    done: "nothing",
+    times: some,
+    hits: (op) => op === "read",
+  },
 ];
 
 /** What a sweep is of. */
@@ -114,7 +132,7 @@ export class ErrorSweep {
   async #fail(kind: ErrorKind, first: number): Promise<boolean> {
     const run = this.#newRun();
     run.isFaulty = true;
-    const { hook, failures } = failing(kind, first);
+    const { hook, failures } = failing(kind, first, run);
     const failed = (): string => `${kind.name} at ${first} (${failures[0] ?? "not met"})`;
     await located(failed, () => run.live(this.#life, hook));
     const { files: dying, clock, log } = run.host;
@@ -130,20 +148,31 @@ export class ErrorSweep {
     // The page cache shows what a failed sync left unwritten only until it needs the room.
     if (policy === undefined && number % 2 === 0) files.disk.evictCleanPages();
     const next = run.next(simHost({ seed: number, files, clock }));
-    await located(() => where, () => this.#liveOn(next, where));
+    await located(
+      () => where,
+      () => this.#liveOn(next, where),
+    );
     return failures.length > 0;
   }
 }
 
 /** Operations count apart, as those that change something and those that do not. */
-function failing(kind: ErrorKind, first: number): { hook: SimHook; failures: string[] } {
+function failing(
+  kind: ErrorKind,
+  first: number,
+  run: CrashRun,
+): { hook: SimHook; failures: string[] } {
   const failures: string[] = [];
   const isMutatingKind = kind.hits("write") || kind.hits("create");
   const hook: SimHook = ({ op, path, index }) => {
     if (isMutating(op) !== isMutatingKind || index < first) return undefined;
     if (!kind.hits(op) || failures.length >= kind.times) return undefined;
     failures.push(`${op} of ${path}`);
-    return { code: kind.code, done: letsGo(op) ? "all" : kind.done };
+    // A directory whose name a failed sync has lost cannot be made again where it still
+    // shows: no opening that is tried again can make up for that.
+    const isNew = op === "syncDirectory" && !run.hasOpened;
+    const done = isNew && kind.done === "part" ? "nothing" : kind.done;
+    return { code: kind.code, done: letsGo(op) ? "all" : done };
   };
   return { hook, failures };
 }

@@ -213,7 +213,8 @@ export class SimFileSystem implements FileSystem {
     const verdict = this.onOperation?.({ op, path, index, ...details });
     if (verdict === undefined) return steps.act();
     if (!isCrash(verdict)) {
-      const { code, done } = verdict === "fail" ? ({ code: "EIO", done: "part" } as const) : verdict;
+      const { code, done } =
+        verdict === "fail" ? ({ code: "EIO", done: "part" } as const) : verdict;
       if (done === "part") (steps.fail ?? steps.half)?.();
       else if (done === "all") steps.act();
       throw systemError(code, path, "the simulated disk failed");

@@ -31,15 +31,7 @@ import {
 } from "./sim-disk.js";
 import type { SimRandom } from "./sim-random.js";
 
-const fileSurvivals = [
-  "lost",
-  "kept",
-  "torn",
-  "reordered",
-  "zeroed",
-  "garbage",
-  "stale",
-] as const;
+const fileSurvivals = ["lost", "kept", "torn", "reordered", "zeroed", "garbage", "stale"] as const;
 export const bytesSurvivals = [...fileSurvivals, "each"] as const;
 export const namesSurvivals = ["lost", "kept", "mixed"] as const;
 

@@ -136,7 +136,8 @@ export const sweepInstrument: Instrument = {
   isParallel: true,
   start: ({ only }: LabOptions): LabRuns => {
     const chosen = only === undefined ? parts : parts.filter((part) => part === only);
-    if (chosen.length === 0) throw new Error(`--only ${only}: one of ${parts.join(", ")} is wanted`);
+    if (chosen.length === 0)
+      throw new Error(`--only ${only}: one of ${parts.join(", ")} is wanted`);
     return { run: (seed) => new SweepRun(seed).run(chosen) };
   },
   shortcomings: (counts) => {

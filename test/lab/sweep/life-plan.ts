@@ -32,7 +32,11 @@ export type Call =
       readonly durability: Durability;
     }
   | { readonly kind: "delete"; readonly key: string; readonly durability: Durability }
-  | { readonly kind: "batch"; readonly steps: readonly BatchStep[]; readonly durability: Durability };
+  | {
+      readonly kind: "batch";
+      readonly steps: readonly BatchStep[];
+      readonly durability: Durability;
+    };
 
 /** One step. */
 export type LifeStep =
@@ -66,14 +70,30 @@ type Chapter = "groups" | "expiry" | "turnover" | "compact" | "beside" | "reopen
 
 const chaptersOf: Readonly<Record<LifeName, readonly Chapter[]>> = {
   writes: ["groups", "expiry", "groups", "reopen", "groups", "expiry"],
-  compactions: ["groups", "turnover", "expiry", "compact", "beside", "reopen", "turnover", "compact"],
+  compactions: [
+    "groups",
+    "turnover",
+    "expiry",
+    "compact",
+    "beside",
+    "reopen",
+    "turnover",
+    "compact",
+  ],
   checkpoints: ["groups", "reopen", "expiry", "reopen", "reopen", "turnover", "reopen"],
   // The disk fills after the first of them.
   "full disk": ["turnover", "reopen", "groups"],
   anything: [],
 };
 
-const chapters: readonly Chapter[] = ["groups", "expiry", "turnover", "compact", "beside", "reopen"];
+const chapters: readonly Chapter[] = [
+  "groups",
+  "expiry",
+  "turnover",
+  "compact",
+  "beside",
+  "reopen",
+];
 
 /** The life of a seed; seeds in a row go through the names. */
 export function drawLife(seed: number): LifePlan {
@@ -214,7 +234,9 @@ class LifeDrawer {
   }
 
   #somePass(): LifeStep[] {
-    return this.#random.chance(0.4) ? [{ kind: "pass", ms: this.#random.pick([50, 120, 500]) }] : [];
+    return this.#random.chance(0.4)
+      ? [{ kind: "pass", ms: this.#random.pick([50, 120, 500]) }]
+      : [];
   }
 
   /** Records that expire, and are swept, touched or written over around that time. */
