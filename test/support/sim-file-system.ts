@@ -212,6 +212,8 @@ export class SimFileSystem implements FileSystem {
     const index = isMutating(op) ? this.mutations++ : this.readings++;
     const verdict = this.onOperation?.({ op, path, index, ...details });
     if (verdict === undefined) return steps.act();
+    // For what answers nothing: a sync, a removal, a rename.
+    if (verdict === "skip") return undefined as T;
     if (!isCrash(verdict)) {
       const { code, done } =
         verdict === "fail" ? ({ code: "EIO", done: "part" } as const) : verdict;

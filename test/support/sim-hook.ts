@@ -19,15 +19,15 @@ export interface SimFailure {
   readonly done: "nothing" | "part" | "all";
 }
 
-/** "fail" is EIO with a part done. */
-export type SimVerdict = CrashMoment | "fail" | SimFailure | undefined;
+/** "fail" is EIO with a part done; "skip": nothing is done, and nobody is told. */
+export type SimVerdict = CrashMoment | "fail" | "skip" | SimFailure | undefined;
 
 /** Is asked before each operation. */
 export type SimHook = (operation: OperationFacts) => SimVerdict;
 
 /** Whether the verdict ends the process. */
 export function isCrash(verdict: SimVerdict): verdict is CrashMoment {
-  return typeof verdict === "string" && verdict !== "fail";
+  return typeof verdict === "string" && verdict.startsWith("crash");
 }
 
 /** Ends the process at the mutating operation with this index. */
