@@ -20,6 +20,7 @@ import {
 } from "../storage/layout.js";
 import { loadManifest, ManifestFile } from "../storage/manifest-file.js";
 import { readStoreMark, writeStoreMark } from "../storage/store-mark.js";
+import { letGo } from "./let-go.js";
 import type { StoreOptions } from "./options.js";
 import { findYoungerSegment } from "./outdated-manifest.js";
 
@@ -48,7 +49,10 @@ export async function holdDirectories(host: Host, options: StoreOptions): Promis
       locks.push(lock);
     }
   } catch (error) {
-    for (const lock of locks) await lock.release();
+    await letGo(
+      host.log,
+      locks.map((lock) => () => lock.release()),
+    );
     throw openFailed(error);
   }
   return { directories, locks };

@@ -5,24 +5,17 @@
  * needed.
  *
  * A hint only accelerates: when one cannot be written, the store goes on, and
- * the next opening reads the segment instead.
+ * the next opening reads the segment instead. None is written of a segment that the
+ * disk cannot read wholly: a later opening may read what would not be in it.
  */
 import { create } from "@bufbuild/protobuf";
 import { type HintRequest, HintRequestSchema } from "../../gen/kvix/v1/kvix_pb.js";
 import { HintWriter } from "../format/hint-writer.js";
-import type { File } from "../host/file-system.js";
 import type { Host } from "../host/host.js";
-import { ByteWindow, isReadable } from "../storage/byte-window.js";
 import { HintFile } from "../storage/hint-file.js";
 import type { StoreDirectories } from "../storage/layout.js";
 import type { Segment } from "../storage/segment.js";
-import {
-  findFrame,
-  type ScannedFrame,
-  type ScanRange,
-  type ScanStop,
-  scanFrames,
-} from "../storage/segment-scan.js";
+import { findFrame, type ScanRange, type ScanStop, scanFrames } from "../storage/segment-scan.js";
 import { type DamageRegister, damageMessage } from "./damage.js";
 import { type FrameEntry, type FrameRequest, type FrameSink, visitFrame } from "./frame-loader.js";
 import { addLostToHint, addToHint } from "./hint-entry.js";
@@ -33,8 +26,6 @@ import { type LostFrame, salvageRun } from "./salvage.js";
 
 /** How many bytes of a segment are read before others get a turn. */
 const SLICE_BYTES = 512 * 1024;
-
-const refusedMessage = "the disk refuses to read a part of the segment";
 
 /** What the keeper works with. */
 export interface HintKeeperContext {
@@ -178,19 +169,12 @@ export class HintKeeper {
         );
       },
     };
-    const window = new ByteWindow(requireFile(segment), segment.length);
     for (let from = 0; from < segment.length; ) {
-      const stop = await this.#scanSlice(segment, from, sink, window);
+      const stop = await this.#scanSlice(segment, from, sink);
       from = stop.offset;
       if (stop.kind !== "end") {
-        const isRefused = window.holes.length > 0;
-        // It may be read when it is asked for again: no hint may say then that it is not there.
-        if (isRefused && (await isReadable(requireFile(segment), from, segment.length))) {
-          throw new Error(refusedMessage);
-        }
         const salvage = await this.#lookIntoDamage(segment, from, newestVersion);
         for (const lost of salvage.lost) pieces.push(addLostToHint(writer, lost));
-        if (isRefused) throw new Error(refusedMessage);
         from = salvage.end;
       }
       for (const piece of pieces.splice(0)) if (piece !== undefined) await hint.append(piece);
@@ -211,17 +195,11 @@ export class HintKeeper {
     };
   }
 
-  #scanSlice(
-    segment: Segment,
-    from: number,
-    sink: FrameSink,
-    window: ByteWindow,
-  ): Promise<ScanStop> {
-    const visit = (scanned: ScannedFrame): boolean => {
+  #scanSlice(segment: Segment, from: number, sink: FrameSink): Promise<ScanStop> {
+    return scanFrames(rangeOf(segment, from), (scanned) => {
       if (!visitFrame(scanned, segment, sink)) throw new Error("a frame of an unknown kind");
       return scanned.offset - from < SLICE_BYTES;
-    };
-    return scanFrames(rangeOf(segment, from), visit, window);
+    });
   }
 
   /**
@@ -252,6 +230,7 @@ export class HintKeeper {
       length,
       versionBefore,
       versionAfter,
+      refusesHoles: true,
     });
     this.#context.damage.add({
       segment: segment.name,
@@ -280,11 +259,7 @@ export class HintKeeper {
 }
 
 function rangeOf(segment: Segment, from: number): ScanRange {
-  const { name, length } = segment;
-  return { file: requireFile(segment), salt: name.salt, from, to: length };
-}
-
-function requireFile({ file }: Segment): File {
+  const { file, name, length } = segment;
   if (file === undefined) throw new Error("the segment is missing");
-  return file;
+  return { file, salt: name.salt, from, to: length, refusesHoles: true };
 }

@@ -21,6 +21,7 @@ import { DuplicateFinder } from "./duplicate-finder.js";
 import type { HintKeeper } from "./hint-keeper.js";
 import { type Keydir, NO_ENTRY } from "./keydir/keydir.js";
 import type { Latch } from "./latch.js";
+import { letGo } from "./let-go.js";
 import type { Log } from "./log.js";
 import type { LogReaders } from "./log-readers.js";
 import type { StoreOptions } from "./options.js";
@@ -339,9 +340,11 @@ export class LocalStore implements Store {
     await attempt(() => hints.stop());
     const newestMs = Math.max(this.#parts.newestTimestampMs(), host.clock.wallMs());
     await attempt(() => log.markClean(versions.last, newestMs, this.#parts.saveCheckpoint));
-    await attempt(() => log.close());
-    for (const segment of segments.all()) await attempt(async () => segment.file?.close());
-    for (const lock of locks) await attempt(() => lock.release());
+    await letGo(host.log, [
+      () => log.close(),
+      ...Array.from(segments.all(), (segment) => () => segment.file?.close()),
+      ...locks.map((lock) => () => lock.release()),
+    ]);
     if (latch.isClosed) throw latch.uncertain();
     if (failures.length > 0) throw failures[0];
   }

@@ -32,6 +32,7 @@ import { GroupWriter } from "./group-writer.js";
 import { HintKeeper } from "./hint-keeper.js";
 import { Keydir } from "./keydir/keydir.js";
 import { Latch } from "./latch.js";
+import { letGo } from "./let-go.js";
 import { LocalStore, type StoreParts } from "./local-store.js";
 import { Log } from "./log.js";
 import { LogReaders } from "./log-readers.js";
@@ -98,8 +99,10 @@ export async function openStore(
         : await saveCheckpoint(closing, keydir, parts.space.watermarkBytes);
     return new LocalStore({ ...parts, locks, openStats, saveCheckpoint: save });
   } catch (error) {
-    for (const segment of segments) await segment.file?.close();
-    for (const lock of locks) await lock.release();
+    await letGo(host.log, [
+      ...Array.from(segments, (segment) => () => segment.file?.close()),
+      ...locks.map((lock) => () => lock.release()),
+    ]);
     throw openFailed(error);
   }
 }

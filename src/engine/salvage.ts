@@ -32,6 +32,8 @@ export interface DamagedRun {
   readonly length: number;
   readonly versionBefore: number;
   readonly versionAfter: number;
+  /** See ScanRange. */
+  readonly refusesHoles?: boolean;
 }
 
 /** A frame that cannot be read, though its key is known, or likely. */
@@ -58,7 +60,7 @@ export async function salvageRun(run: DamagedRun): Promise<Salvage> {
   const lostFrames: LostFrame[] = [];
   const nothing = { lost: lostFrames, isComplete: false };
   if (segment.file === undefined || run.length > SALVAGE_BYTES_MAX) return nothing;
-  const window = new ByteWindow(segment.file, run.offset + run.length);
+  const window = new ByteWindow(segment.file, run.offset + run.length, run.refusesHoles);
   if ((await window.moveTo(run.offset, run.length)) < run.length) return nothing;
   const bytes = window.bytes.slice(0, run.length);
   // What is too short for a frame may be the rest of one that others have overwritten.

@@ -4,7 +4,8 @@
  *
  * Blocks that the disk refuses to read (EIO) come as zeros, which no checksum
  * takes for a frame: an unreadable sector is damage, and no reason to refuse
- * all the others.
+ * all the others. Who writes down for good what was found there reads without such
+ * holes, and gets the error: another time the disk may read them.
  */
 import { errorCode, type File } from "../host/file-system.js";
 
@@ -18,6 +19,7 @@ const WINDOW_BYTES = 1024 * 1024;
 export class ByteWindow {
   readonly #file: File;
   readonly #limit: number;
+  readonly #refusesHoles: boolean;
   #buffer: Uint8Array;
   bytes: Uint8Array;
   view: DataView;
@@ -27,9 +29,10 @@ export class ByteWindow {
   holes: number[] = [];
 
   /** Covers the bytes before `limit` of `file`; a file that ends before simply has fewer. */
-  constructor(file: File, limit: number) {
+  constructor(file: File, limit: number, refusesHoles = false) {
     this.#file = file;
     this.#limit = limit;
+    this.#refusesHoles = refusesHoles;
     this.#buffer = new Uint8Array(Math.min(WINDOW_BYTES, Math.max(limit, 1)));
     this.bytes = this.#buffer.subarray(0, 0);
     this.view = new DataView(this.#buffer.buffer);
@@ -66,7 +69,7 @@ export class ByteWindow {
     try {
       return await this.#file.read(target, position);
     } catch (error) {
-      if (errorCode(error) !== "EIO") throw error;
+      if (this.#refusesHoles || errorCode(error) !== "EIO") throw error;
     }
     let filled = 0;
     while (filled < target.length) {

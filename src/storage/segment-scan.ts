@@ -40,6 +40,8 @@ export interface ScanRange {
   readonly from: number;
   /** Bytes from here on do not count. */
   readonly to: number;
+  /** Whether bytes that the disk cannot read end it with the disk's error; else they are damage. */
+  readonly refusesHoles?: boolean;
 }
 
 /**
@@ -50,7 +52,7 @@ export interface ScanRange {
 export async function scanFrames(
   range: ScanRange,
   visit: (scanned: ScannedFrame) => boolean,
-  window = new ByteWindow(range.file, range.to),
+  window = new ByteWindow(range.file, range.to, range.refusesHoles),
 ): Promise<ScanStop> {
   let offset = range.from;
   let need = FRAME_HEADER_BYTES;
@@ -97,8 +99,8 @@ const RESYNC_BYTES_MIN = 256 * 1024 * 1024;
 /** The first sound frame that starts at or after `range.from`. */
 export async function findFrame(range: ScanRange): Promise<Resync> {
   let effort = RESYNC_BYTES_MIN + RESYNC_EFFORT * (range.to - range.from);
-  const window = new ByteWindow(range.file, range.to);
-  const large = new ByteWindow(range.file, range.to);
+  const window = new ByteWindow(range.file, range.to, range.refusesHoles);
+  const large = new ByteWindow(range.file, range.to, range.refusesHoles);
   let offset = range.from;
   while (range.to - offset > FRAME_HEADER_BYTES) {
     const held = await window.moveTo(offset, FRAME_HEADER_BYTES + RECORD_START_BYTES);

@@ -15,8 +15,8 @@ import { SimRandom } from "../support/sim-random.js";
 import { SeededScheduler } from "../support/sim-scheduler.js";
 import { crashPolicies } from "../support/sim-survival.js";
 
-const LIVES = 24;
-const CRASHES_EACH = 6;
+const LIVES = 8;
+const CRASHES_EACH = 3;
 const ROUNDS = 7;
 const keys = ["a", "b", "c", "d"];
 const moments: readonly CrashMoment[] = ["crash-before", "crash-midway", "crash-after"];

@@ -5,6 +5,7 @@
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import type { Segment as ListedSegment } from "../../gen/kvix/v1/kvix_pb.js";
+import { openStore } from "../../src/engine/open-store.js";
 import type { StoreStats } from "../../src/engine/store-stats.js";
 import { HintWriter } from "../../src/format/hint-writer.js";
 import {
@@ -14,6 +15,7 @@ import {
   imageOf,
   manifestOf,
   type StoreImage,
+  segmentPathOf,
   withFile,
   withoutHints,
 } from "../support/store-image.js";
@@ -26,6 +28,7 @@ import {
   openImage,
   put,
   richLife,
+  smallStore,
   soundState,
   stateOf,
 } from "../support/store-life.js";
@@ -187,4 +190,21 @@ test("R7 I8: any choice of hints gives the same state and the same figures, tomb
     assert.deepEqual(lasting(store.stats()), plain, `hints ${chosen}`);
     await store.close();
   }
+});
+
+test("V13 R7: bytes that the disk refuses to read for a while are in no hint: once it reads them again, all is there", async () => {
+  const built = await littleBuilt();
+  const expected = soundState(built);
+  const listed = built.sealed.at(-1) as ListedSegment;
+  const image = withFile(built.image, hintPathOf(listed));
+  const { host, store } = await openImage(image, {}, built.clock);
+  host.files.onOperation = ({ op, path }) =>
+    op === "read" && path === segmentPathOf(listed) ? "fail" : undefined;
+  await store.hintsWritten();
+  host.files.onOperation = undefined;
+  await store.close();
+  assert.equal(imageOf(host.files).has(hintPathOf(listed)), false);
+  const again = await openStore(smallStore, host);
+  assert.deepEqual(await stateOf(again, built.keys), expected);
+  await again.close();
 });

@@ -141,3 +141,33 @@ test("M10 M11: reads under way keep their descriptors while others are opened an
   await rig.store.close();
   assert.equal(openHandles(rig.sim.files.disk), 0);
 });
+
+test("D5 R11: a close whose files cannot be closed properly is a clean one, and gives back what it held", async () => {
+  const rig = await Rig.open(options);
+  await rig.set("a", "1");
+  const target = { op: ["close", "release"], path: /\.seg$|LOCK$/, sticky: true } as const;
+  rig.injector = injectFault({ kind: "error", code: "EIO" }, target);
+  await rig.store.close();
+  rig.injector = undefined;
+  const warnings = rig.sim.log.lines.filter(({ message }) => /could not be closed/.test(message));
+  assert.ok(warnings.length >= 3, "a segment and two locks");
+  assert.equal(openHandles(rig.sim.files.disk), 0);
+  const next = await Rig.open(options, rig.sim);
+  assert.ok(next.store.stats().open.wasClean);
+  assert.equal(await next.get("a"), "1");
+  await next.store.close();
+});
+
+test("R11: an opening that fails gives its locks back, though they cannot be released properly", async () => {
+  const rig = await Rig.open(options);
+  await rig.set("a", "1");
+  await rig.store.close();
+  const refused = (): Promise<Rig> =>
+    Rig.open(options, rig.sim, ({ op }) =>
+      ["list", "close", "release"].includes(op) ? { kind: "error", code: "EIO" } : undefined,
+    );
+  await rejects(refused(), "OPEN_FAILED");
+  const next = await Rig.open(options, rig.sim);
+  assert.equal(await next.get("a"), "1");
+  await next.store.close();
+});

@@ -106,18 +106,51 @@ describe("unsynced bytes after a power cut", () => {
     );
   });
 
-  it("have their length under 'zeroed' and 'garbage', and no content past the synced end", async () => {
+  it("have their length under 'zeroed', 'garbage' and 'stale', and no content past the synced end", async () => {
     await fc.assert(
       fc.asyncProperty(histories, async (history) => {
         const zeroed = await cut(history, "zeroed");
         assert.equal(zeroed.left.length, zeroed.before.length);
         assert.ok(zeroed.left.subarray(zeroed.synced.length).every((byte) => byte === 0));
-        const garbage = await cut(history, "garbage");
-        assert.equal(garbage.left.length, garbage.before.length);
+        for (const policy of ["garbage", "stale"] as const) {
+          const { left, before } = await cut(history, policy);
+          assert.equal(left.length, before.length);
+        }
       }),
       runs,
     );
   });
+});
+
+it("bytes that never reached the disk read as those of another file under 'stale'", async () => {
+  const files = new SimFileSystem();
+  const other = await files.open("/other", "create");
+  await other.write(new Uint8Array(6_000).fill(7), 0);
+  await other.syncData();
+  const file = await files.open("/a", "create");
+  await file.write(new Uint8Array(100).fill(2), 0);
+  const seen = new Set<number>();
+  for (let seed = 0; seed < 40; seed += 1) {
+    const left = await contentOf(files.crash({ bytes: "stale", names: "kept" }, seed), "/a");
+    for (const byte of left) seen.add(byte);
+  }
+  assert.deepEqual([...seen], [7]);
+});
+
+it("every file goes a way of its own under 'each'", async () => {
+  const files = new SimFileSystem();
+  const paths = ["/a", "/b"];
+  for (const path of paths) {
+    const file = await files.open(path, "create");
+    await file.write(new Uint8Array(100).fill(2), 0);
+  }
+  const lengths = new Set<string>();
+  for (let seed = 0; seed < 60; seed += 1) {
+    const left = files.crash({ bytes: "each", names: "kept" }, seed);
+    const [one, other] = await Promise.all(paths.map((path) => contentOf(left, path)));
+    lengths.add(`${one?.length === 100}, ${other?.length === 100}`);
+  }
+  assert.equal(lengths.size, 4);
 });
 
 describe("one unsynced append after a power cut", () => {

@@ -6,9 +6,11 @@ import { linearizeInstrument } from "./linearize/instrument.js";
 import { plantInstrument } from "./plant/instrument.js";
 import { rotInstrument } from "./rot/instrument.js";
 import { simulateInstrument } from "./simulate/instrument.js";
+import { sweepInstrument } from "./sweep/instrument.js";
 import { syscallsInstrument } from "./syscalls/instrument.js";
 
 export const instruments: readonly Instrument[] = [
+  sweepInstrument,
   simulateInstrument,
   killInstrument,
   syscallsInstrument,

@@ -7,9 +7,10 @@ import { KvixError } from "../../src/base/kvix-error.js";
 import type { LocalStore } from "../../src/engine/local-store.js";
 import { openStore, type StoreSeams } from "../../src/engine/open-store.js";
 import type { StoreOptionsInput } from "../../src/engine/options.js";
-import type { Durability, Expiry, TouchExpiry } from "../../src/engine/store.js";
+import type { Durability, Expiry, StoredRecord, TouchExpiry } from "../../src/engine/store.js";
 import { compact } from "./compaction-rig.js";
 import { DurabilityOracle, type OracleState } from "./durability-oracle.js";
+import { SimClock } from "./sim-clock.js";
 import { isCrash, type SimHook } from "./sim-hook.js";
 import { type SimHost, simHost } from "./sim-host.js";
 import { unpaced } from "./unpaced.js";
@@ -23,6 +24,9 @@ export const tinyStore: StoreOptionsInput = {
   compaction: "manual",
   watchRetentionMs: 0,
 };
+
+/** An error of reads that passes is over by then. */
+const readsMax = 20;
 
 const encoder = new TextEncoder();
 const never = new Promise<never>(() => undefined);
@@ -44,15 +48,31 @@ export class CrashRun {
   readonly options: StoreOptionsInput;
   /** What every opening is given. */
   seams: StoreSeams = {};
+  /** The disk may fail: what it makes of a compaction is no defect. */
+  isFaulty = false;
+  /** Bytes could not be read once, and that is remembered for good. */
+  mayBeDamaged = false;
   /** Set when the crash has happened. */
   hasCrashed = false;
   #store: LocalStore | undefined;
   #onCrash: () => void = () => undefined;
   readonly #keys = new Set<string>();
+  /** Every version that was ever read or told, and what it is: for good (V15, M4). */
+  #versions = new Map<number, string>();
 
   constructor(options: StoreOptionsInput = tinyStore, host: SimHost = simHost({ seed: 1 })) {
     this.options = options;
     this.host = host;
+  }
+
+  /** Whether an opening has come to its end. */
+  get hasOpened(): boolean {
+    return this.#store !== undefined;
+  }
+
+  /** Every key that was ever written. */
+  get keys(): ReadonlySet<string> {
+    return this.#keys;
   }
 
   get store(): LocalStore {
@@ -96,7 +116,19 @@ export class CrashRun {
     await this.store.hintsWritten();
     const end = await compact(this);
     if (this.hasCrashed) return await never;
-    assert.notEqual(end.outcome, "failed", end.why);
+    if (!this.isFaulty) assert.notEqual(end.outcome, "failed", end.why);
+  }
+
+  /** The disk has so much room from now on; and, if the store had found it full, time passes. */
+  async makeRoom(freeBytes = 2 ** 40): Promise<void> {
+    const { files, clock } = this.host;
+    const wasFreeBytes = files.disk.freeBytes;
+    files.capacityBytes += freeBytes - wasFreeBytes;
+    if (wasFreeBytes >= freeBytes / 2 && !this.store.stats().condition.full) return;
+    // The store looks again after 250 ms, and restores its reserve then.
+    await clock.advance(300);
+    await this.set("nudge", "1");
+    await clock.settle();
   }
 
   async close(): Promise<void> {
@@ -116,6 +148,7 @@ export class CrashRun {
     const apply = (state: OracleState): void => void state.set(key, { value, expiresAtMs });
     return this.#settle(apply, durability, async () => {
       const result = await this.store.set(bytes(key), bytes(value), expiry, { durability });
+      if (!this.hasCrashed) this.#know(result.version, `${key}=${value}@${expiresAtMs}`);
       return [result.version];
     });
   }
@@ -168,12 +201,32 @@ export class CrashRun {
   async state(): Promise<OracleState> {
     const state: OracleState = new Map();
     for (const key of this.#keys) {
-      const record = await this.store.get(bytes(key));
+      const record = await this.#read(key);
       if (record === undefined) continue;
-      const { expiresAtMs } = record;
-      state.set(key, { value: decoder.decode(record.value), expiresAtMs });
+      const { expiresAtMs, version } = record;
+      const value = decoder.decode(record.value);
+      this.#know(version, `${key}=${value}@${expiresAtMs}`);
+      state.set(key, { value, expiresAtMs });
     }
     return state;
+  }
+
+  /** A read that the disk refused may be tried again, and errors pass. */
+  async #read(key: string): Promise<StoredRecord | undefined> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.store.get(bytes(key));
+      } catch (error) {
+        const isPassing = error instanceof KvixError && error.reason === "READ_FAILED";
+        if (!this.isFaulty || !isPassing || attempt === readsMax) throw error;
+      }
+    }
+  }
+
+  #know(version: number, what: string): void {
+    const known = this.#versions.get(version) ?? what;
+    assert.equal(what, known, `V15: version ${version} is two things`);
+    this.#versions.set(version, what);
   }
 
   /** The next life, over what `host` has, with what this one was told. */
@@ -181,17 +234,34 @@ export class CrashRun {
     const run = new CrashRun(this.options, host);
     run.oracle = this.oracle;
     run.seams = this.seams;
+    run.#versions = new Map(this.#versions);
+    run.mayBeDamaged = this.mayBeDamaged;
     for (const key of this.#keys) run.#keys.add(key);
+    return run;
+  }
+
+  /** This very moment: the machine, and what was told; this run goes on. */
+  capture(): CrashRun {
+    const { files, clock } = this.host;
+    const there = new SimClock({ wallMs: clock.wallMs() });
+    const run = this.next(simHost({ seed: 1, files: files.fork(), clock: there }));
+    run.oracle = this.oracle.clone();
     return run;
   }
 
   /** Opens, and asserts that the state is one the oracle allows. */
   async openAndJudge(where: string): Promise<void> {
     await this.open();
+    await this.takeForDurable(where);
+    if (this.mayBeDamaged) return;
+    assert.deepEqual(this.store.stats().damage, [], `${where}: a crash is no damage`);
+  }
+
+  /** Asserts that the state is one the oracle allows. What a store opens with is durable. */
+  async takeForDurable(where: string): Promise<void> {
     const state = await this.state();
     this.oracle = this.oracle.judge(state, this.host.clock.wallMs(), where);
     assert.ok(this.store.version >= this.oracle.versionSeen, `${where}: the version went back`);
-    assert.deepEqual(this.store.stats().damage, [], `${where}: a crash is no damage`);
   }
 
   async #settle(

@@ -36,6 +36,11 @@ export class DurabilityOracle {
   #versionSeen = 0;
   readonly #versions = new Set<number>();
 
+  /** What is known now, to be told no more of what comes. */
+  clone(): DurabilityOracle {
+    return this.#first(this.#writes.length, (write) => write.isDurable);
+  }
+
   get writes(): number {
     return this.#writes.length;
   }
@@ -86,28 +91,52 @@ export class DurabilityOracle {
    * prefix the whole of history: what came after it is gone for good.
    */
   judge(recovered: OracleState, nowMs: number, where: string): DurabilityOracle {
-    const state: OracleState = new Map();
     const lastDurable = this.#writes.findLastIndex((write) => write.isDurable);
-    const wanted = shown(recovered, nowMs);
-    let nearest = "";
+    const last = this.#findPrefix(recovered, lastDurable, nowMs, where);
+    return this.#first(last + 1, (write) => write.fate !== "not-applied");
+  }
+
+  /**
+   * Asserts that what a running store shows, while nothing is under way, has every
+   * acknowledged write in it, durable or not.
+   */
+  requireShown(state: OracleState, nowMs: number, where: string): void {
+    const last = this.#writes.findLastIndex((write) => write.fate === "acknowledged");
+    this.#findPrefix(state, last, nowMs, where);
+  }
+
+  /** The states after each prefix that reaches as far as write `first`, without what failed. */
+  *states(first = this.#writes.findLastIndex((write) => write.isDurable)): Generator<OracleState> {
+    const state: OracleState = new Map();
     for (let index = -1; index < this.#writes.length; index += 1) {
       const write = this.#writes[index];
       if (write !== undefined && write.fate !== "not-applied") write.apply(state);
-      if (index < lastDurable) continue;
+      if (index >= first) yield state;
+    }
+  }
+
+  /** The last write of a prefix that reaches to `first` and makes `found`. */
+  #findPrefix(found: OracleState, first: number, nowMs: number, where: string): number {
+    const wanted = shown(found, nowMs);
+    let nearest: string | undefined;
+    let index = first;
+    for (const state of this.states(first)) {
       const here = shown(state, nowMs);
-      if (here === wanted) return this.#cutAfter(index);
-      if (index === lastDurable) nearest = here;
+      if (here === wanted) return index;
+      nearest ??= here;
+      index += 1;
     }
     assert.fail(
-      `${where}: the recovered state is none that the store may be in\n` +
-        `recovered: ${wanted}\nlast durable (write ${lastDurable} of ${this.#writes.length}): ${nearest}`,
+      `${where}: the state is none that the store may be in\n` +
+        `found: ${wanted}\nafter write ${first} of ${this.#writes.length}: ${nearest}`,
     );
   }
 
-  #cutAfter(index: number): DurabilityOracle {
+  /** A copy that knows the first `count` writes. */
+  #first(count: number, isDurable: (write: OracleWrite) => boolean): DurabilityOracle {
     const next = new DurabilityOracle();
-    for (const write of this.#writes.slice(0, index + 1)) {
-      next.#writes.push({ ...write, isDurable: write.fate !== "not-applied" });
+    for (const write of this.#writes.slice(0, count)) {
+      next.#writes.push({ ...write, isDurable: isDurable(write) });
     }
     next.#versionSeen = this.#versionSeen;
     for (const version of this.#versions) next.#versions.add(version);

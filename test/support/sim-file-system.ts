@@ -30,7 +30,7 @@ import { systemError } from "../../src/host/system-error.js";
 import { type FileOperation, isMutating, type OperationDetails } from "./file-operation.js";
 import { SimDirectory, SimDisk, type SimInode, type SimNode } from "./sim-disk.js";
 import { SimFile } from "./sim-file.js";
-import { SimCrash, type SimHook, type Steps } from "./sim-hook.js";
+import { isCrash, SimCrash, type SimHook, type Steps } from "./sim-hook.js";
 import { partsOf, pathOf } from "./sim-paths.js";
 import { SimRandom } from "./sim-random.js";
 import type { SimScheduler } from "./sim-scheduler.js";
@@ -89,6 +89,11 @@ export class SimFileSystem implements FileSystem {
   /** Ends the process alone. The kernel goes on, unsynced changes and all. */
   kill(options: SimFileSystemOptions = {}): SimFileSystem {
     this.#isDead = true;
+    return new SimFileSystem(options, cloneDisk(this.disk));
+  }
+
+  /** The disk as it is now, for another process; this one goes on. */
+  fork(options: SimFileSystemOptions = {}): SimFileSystem {
     return new SimFileSystem(options, cloneDisk(this.disk));
   }
 
@@ -208,9 +213,13 @@ export class SimFileSystem implements FileSystem {
     const index = isMutating(op) ? this.mutations++ : this.readings++;
     const verdict = this.onOperation?.({ op, path, index, ...details });
     if (verdict === undefined) return steps.act();
-    if (verdict === "fail" || typeof verdict === "object") {
-      (steps.fail ?? steps.half)?.();
-      const code = verdict === "fail" ? "EIO" : verdict.code;
+    // For what answers nothing: a sync, a removal, a rename.
+    if (verdict === "skip") return undefined as T;
+    if (!isCrash(verdict)) {
+      const { code, done } =
+        verdict === "fail" ? ({ code: "EIO", done: "part" } as const) : verdict;
+      if (done === "part") (steps.fail ?? steps.half)?.();
+      else if (done === "all") steps.act();
       throw systemError(code, path, "the simulated disk failed");
     }
     this.#isDead = true;

@@ -10,18 +10,24 @@ export class SimCrash extends Error {
 export type CrashMoment = "crash-before" | "crash-midway" | "crash-after";
 
 /**
- * "fail": the operation throws EIO, or the code that is named. A write is done in
- * part; a sync forgets for good what it should have made durable, and the next one
- * succeeds; of all else nothing is done.
+ * The operation throws a system error with this code. How much of it is done:
+ * "nothing"; "part": some of a write, while a sync forgets for good what it should
+ * have made durable, and the next one succeeds, and of all else nothing; "all".
  */
-export type SimVerdict = CrashMoment | "fail" | { readonly code: string } | undefined;
+export interface SimFailure {
+  readonly code: string;
+  readonly done: "nothing" | "part" | "all";
+}
+
+/** "fail" is EIO with a part done; "skip": nothing is done, and nobody is told. */
+export type SimVerdict = CrashMoment | "fail" | "skip" | SimFailure | undefined;
 
 /** Is asked before each operation. */
 export type SimHook = (operation: OperationFacts) => SimVerdict;
 
-/** Whether a verdict ends the process. */
+/** Whether the verdict ends the process. */
 export function isCrash(verdict: SimVerdict): verdict is CrashMoment {
-  return typeof verdict === "string" && verdict !== "fail";
+  return typeof verdict === "string" && verdict.startsWith("crash");
 }
 
 /** Ends the process at the mutating operation with this index. */

@@ -11,11 +11,13 @@
  *   reordered  each 4 KiB page of each write is kept or dropped; holes read as zero
  *   zeroed     the length survives, what was appended reads as zero
  *   garbage    the length survives, what was appended reads as anything
+ *   stale      the length survives, what was appended reads as a part of another file
+ *   each       every file goes one of these ways, whatever the others do
  * and for unsynced names of each directory: lost, kept, or mixed (each change on
  * its own; a rename is whole or not at all).
  *
- * A disk never destroys what was durable: under "zeroed" and "garbage" a byte
- * that is written over has its old value or its new one, by whole sectors.
+ * A disk never destroys what was durable: under "zeroed", "garbage" and "stale" a
+ * byte that is written over has its old value or its new one, by whole sectors.
  */
 import type { SimBytes } from "./sim-bytes.js";
 import {
@@ -29,9 +31,20 @@ import {
 } from "./sim-disk.js";
 import type { SimRandom } from "./sim-random.js";
 
-export const bytesSurvivals = ["lost", "kept", "torn", "reordered", "zeroed", "garbage"] as const;
+export const fileSurvivals = [
+  "lost",
+  "kept",
+  "torn",
+  "reordered",
+  "zeroed",
+  "garbage",
+  "stale",
+] as const;
+export const bytesSurvivals = [...fileSurvivals, "each"] as const;
 export const namesSurvivals = ["lost", "kept", "mixed"] as const;
 
+/** What becomes of the unsynced bytes of one file. */
+type FileSurvival = (typeof fileSurvivals)[number];
 export type BytesSurvival = (typeof bytesSurvivals)[number];
 export type NamesSurvival = (typeof namesSurvivals)[number];
 
@@ -81,8 +94,12 @@ export interface Survival {
 
 /** The disk after the power came back: what survived is durable, nothing is pending. */
 export function survivingDisk(disk: SimDisk, policy: CrashPolicy, random: SimRandom): SimDisk {
+  const others = filesOf(disk.root);
   return diskAfter(disk, {
-    bytes: (file) => survivingBytes(file, policy.bytes, random),
+    bytes: (file) => {
+      const fate = policy.bytes === "each" ? random.pick(fileSurvivals) : policy.bytes;
+      return survivingBytes(file, fate, random, others);
+    },
     names: (directory) => survivingNames(directory, policy.names, random),
   });
 }
@@ -123,11 +140,21 @@ export function survivingNames(
   return names;
 }
 
-/** The bytes of a file that survive. */
-export function survivingBytes(file: SimInode, policy: BytesSurvival, random: SimRandom): SimBytes {
+/** The bytes of a file that survive; `others`: the files whose bytes may lie in their place. */
+export function survivingBytes(
+  file: SimInode,
+  policy: FileSurvival,
+  random: SimRandom,
+  others: readonly SimInode[],
+): SimBytes {
   const bytes = file.durable.clone();
   if (policy === "lost" || file.pending.length === 0) return bytes;
-  if (policy === "zeroed" || policy === "garbage") return unwritten(file, policy, random);
+  if (policy === "zeroed") return unwritten(file, random, undefined);
+  if (policy === "garbage") return unwritten(file, random, (length) => random.bytes(length));
+  if (policy === "stale") {
+    const other = pickOther(file, others, random);
+    return unwritten(file, random, (length, from) => staleBytes(other, length, from, random));
+  }
   for (const change of file.pending) {
     if (policy === "kept") applyBytes(bytes, change);
     else if (change.kind === "truncate") keepOrDrop(bytes, change, random);
@@ -169,8 +196,37 @@ function applyPages(bytes: SimBytes, change: WriteChange, random: SimRandom): vo
   }
 }
 
-/** The length of all changes, with content that never reached the disk. */
-function unwritten(file: SimInode, policy: "zeroed" | "garbage", random: SimRandom): SimBytes {
+/** What lies where a file's new blocks do: `length` bytes for its position `from`. */
+type OldContent = (length: number, from: number) => Uint8Array;
+
+function pickOther(
+  file: SimInode,
+  others: readonly SimInode[],
+  random: SimRandom,
+): SimInode | undefined {
+  const different = others.filter((other) => other !== file);
+  return different.length === 0 ? undefined : random.pick(different);
+}
+
+/** Another file's bytes: at the same position, or from some sector on. */
+function staleBytes(
+  other: SimInode | undefined,
+  length: number,
+  from: number,
+  random: SimRandom,
+): Uint8Array {
+  const bytes = new Uint8Array(length);
+  const sectors = Math.floor((other?.current.length ?? 0) / sectorBytes) + 1;
+  const start = random.chance(0.5) ? from : random.below(sectors) * sectorBytes;
+  other?.current.read(bytes, start);
+  return bytes;
+}
+
+/**
+ * The length of all changes, with content that never reached the disk: zeros, or
+ * what lay there before; then some of what was written over may be new as well.
+ */
+function unwritten(file: SimInode, random: SimRandom, old: OldContent | undefined): SimBytes {
   const after = file.durable.clone();
   let oldLength = after.length;
   for (const change of file.pending) {
@@ -180,10 +236,20 @@ function unwritten(file: SimInode, policy: "zeroed" | "garbage", random: SimRand
   }
   const bytes = file.durable.clone();
   bytes.truncate(oldLength);
-  if (policy === "garbage") applySectors(bytes, after.copy().subarray(0, oldLength), file, random);
+  if (old !== undefined) applySectors(bytes, after.copy().subarray(0, oldLength), file, random);
   bytes.truncate(after.length);
-  if (policy === "garbage") bytes.write(random.bytes(after.length - oldLength), oldLength);
+  if (old !== undefined) bytes.write(old(after.length - oldLength, oldLength), oldLength);
   return bytes;
+}
+
+/** Every file that has a name, once. */
+export function filesOf(root: SimDirectory): SimInode[] {
+  const files = new Set<SimInode>();
+  for (const node of root.current.values()) {
+    if (node.kind === "file") files.add(node);
+    else for (const file of filesOf(node)) files.add(file);
+  }
+  return [...files];
 }
 
 /** Gives some of the sectors that pending writes touch below `after`'s end their new content. */

@@ -3,6 +3,7 @@
  * with several clients at once, and whatever can go wrong going wrong.
  */
 import type { Instrument, RunOutcome } from "../instrument.js";
+import { propertyIds } from "../properties.js";
 import { SeedRun } from "./seed-run.js";
 
 /** What one seed came to, and the hash of all that happened in it. */
@@ -49,11 +50,9 @@ export const simulateInstrument: Instrument = {
   sentence:
     "Several clients of one store in a simulated machine; the seed orders all that happens, and what fails.",
   oneRun: "some lives of a store with at least 200 operations, a crash and a compaction",
-  properties: [
-    ...["V1", "V2", "V3", "V5", "V6", "V7", "V8", "V10", "V13", "V14", "V15", "V16"],
-    ...["D1", "D2", "D3", "D4", "D5", "D6", "R7", "R8", "R11", "M1", "M2", "M3", "M4", "M5"],
-    ...["M10", "M11", "M13", "I1", "I2", "I8", "I9", "T1", "T2", "T5", "T6", "B1", "B2", "B3"],
-  ],
+  properties: propertyIds(
+    "V1 V2 V3 V5 V6 V7 V8 V10 V13 V14 V15 V16 D1 D2 D3 D4 D5 D6 R7 R8 R11 M1 M2 M3 M4 M5 M10 M11 M13 I1 I2 I8 I9 T1 T2 T5 T6 B1 B2 B3",
+  ),
   runs: { default: 3000, ci: 1500 },
   runSecondsMax: 60,
   isParallel: true,

@@ -157,7 +157,7 @@ export function hookOf({ crash, faults }: LifePlan, { isOpen, onFault }: HookSta
       met[index] = number + 1;
       if (number < fault.at || number >= fault.at + fault.count) continue;
       onFault(fault);
-      return { code: fault.code };
+      return { code: fault.code, done: "part" };
     }
     return undefined;
   };

@@ -204,7 +204,7 @@ export class RecoveryJudge {
     });
     const open = this.#open.map((order) => String(this.#history.calls[order]));
     return (
-      `${where}: the recovered state is none that the store may be in\n` +
+      `${where}: the state is none that the store may be in\n` +
       `durable up to call ${from} of ${this.#history.calls.length}; open: ${open.join("; ") || "none"}\n${lines.join("\n")}`
     );
   }

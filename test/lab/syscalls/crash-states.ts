@@ -21,8 +21,9 @@ import {
 } from "../../support/sim-disk.js";
 import type { SimRandom } from "../../support/sim-random.js";
 import {
-  bytesSurvivals,
   diskAfter,
+  fileSurvivals,
+  filesOf,
   namesSurvivals,
   survivingBytes,
   survivingNames,
@@ -78,11 +79,12 @@ export function seededState(disk: SimDisk, random: SimRandom): CrashState {
     fates.push(picked);
     return picked;
   };
+  const others = filesOf(disk.root);
   const after = diskAfter(disk, {
     bytes: (file) =>
       file.pending.length === 0
         ? file.durable.clone()
-        : survivingBytes(file, pick(bytesSurvivals), random),
+        : survivingBytes(file, pick(fileSurvivals), random, others),
     names: (directory) =>
       directory.pending.length === 0
         ? new Map(directory.durable)

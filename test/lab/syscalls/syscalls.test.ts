@@ -199,7 +199,7 @@ describe("what a life has left", () => {
     const lost = oracleOf([...lines, asked(1, "a", "2"), acknowledged(1, version + 1)]);
     await assert.rejects(
       judgeRemains({ dataDir, oracle: lost, nowMs, isThorough: true, where: "lost" }),
-      /lost: opened: the recovered state is none/,
+      /lost: opened: the state is none/,
     );
     await judgeRemains({
       dataDir,
