@@ -199,7 +199,7 @@ export const killInstrument: Instrument = {
     ...["P1", "P2", "P3", "P7"],
   ],
   runs: { default: 32, ci: 16 },
-  runSecondsMax: 240,
+  runSecondsMax: 600,
   isParallel: true,
   start,
   shortcomings: (counts) =>
