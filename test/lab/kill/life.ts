@@ -142,8 +142,8 @@ export class Life {
   }
 
   /**
-   * Has a load at work until `isEnough` resolves, or for a few seconds, then does
-   * `end` and waits until the load is over.
+   * Has a load at work until `isEnough` resolves, or for `msMax` (which may be
+   * infinite), then does `end` and waits until the load is over.
    */
   async under(
     load: Load,
@@ -153,7 +153,8 @@ export class Life {
   ): Promise<void> {
     const running = load.run();
     try {
-      await Promise.race([running, isEnough, sleep(msMax)]);
+      const cut = Number.isFinite(msMax) ? [sleep(msMax)] : [];
+      await Promise.race([running, isEnough, ...cut]);
       await end();
     } finally {
       load.end();
