@@ -7,6 +7,7 @@
  * A touch writes anew the value that stands, so what it left is one of the values
  * below it: the last that was acknowledged, or one of an open set.
  */
+import { AssertionError } from "node:assert";
 
 /** What a Get showed. */
 export interface SeenRecord {
@@ -111,12 +112,12 @@ export function withHistory(history: KeyHistory, place: string, judge: () => voi
   try {
     judge();
   } catch (error) {
-    if (!(error instanceof Error)) throw error;
+    if (!(error instanceof AssertionError)) throw error;
     const { base, baseFloor, attempts } = history;
     const from = base === undefined ? `nothing (${baseFloor})` : tellRecord(base);
     const last = attempts.slice(-ATTEMPTS_TOLD).map(tellAttempt);
-    error.message += `\n  ${[place, `it stood at ${from}`, ...last].join("\n  ")}`;
-    throw error;
+    const message = [error.message, place, `it stood at ${from}`, ...last].join("\n  ");
+    throw new AssertionError({ message, stackStartFn: withHistory });
   }
 }
 

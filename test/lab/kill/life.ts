@@ -55,6 +55,7 @@ export class Life {
   flags: readonly string[] = [];
   #server: ServerProcess | undefined;
   readonly #open = new Set<{ close(): void }>();
+  #isClosed = false;
 
   constructor(seed: number, keys: number) {
     this.random = new SimRandom(seed);
@@ -86,6 +87,8 @@ export class Life {
 
   /** Starts a server and does not wait. */
   launch(options: LaunchOptions = {}): ServerProcess {
+    // The lab was ended in the midst of a run, which goes on for a moment.
+    assert.ok(!this.#isClosed, "the life is over");
     const wrapper = [...orphanGuard(), ...(options.wrapper ?? [])];
     const launched = { startMsMax: START_MS_MAX, ...options, wrapper };
     this.#server = ServerProcess.launch(this.dataDir, this.flags, launched);
@@ -142,8 +145,8 @@ export class Life {
   }
 
   /**
-   * Has a load at work until `isEnough` resolves, or for a few seconds, then does
-   * `end` and waits until the load is over.
+   * Has a load at work until `isEnough` resolves, or for `msMax` (which may be
+   * infinite), then does `end` and waits until the load is over.
    */
   async under(
     load: Load,
@@ -153,7 +156,8 @@ export class Life {
   ): Promise<void> {
     const running = load.run();
     try {
-      await Promise.race([running, isEnough, sleep(msMax)]);
+      const cut = Number.isFinite(msMax) ? [sleep(msMax)] : [];
+      await Promise.race([running, isEnough, ...cut]);
       await end();
     } finally {
       load.end();
@@ -232,6 +236,7 @@ export class Life {
 
   /** Ends what is left. Idempotent. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     for (const each of this.#open) each.close();
     this.#open.clear();
     await this.#server?.end("SIGKILL");
@@ -239,7 +244,7 @@ export class Life {
 
   /** Takes the files of this life away. */
   removeFolder(): void {
-    rmSync(this.folder, { recursive: true, force: true });
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
   }
 }
 

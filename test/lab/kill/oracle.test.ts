@@ -187,6 +187,15 @@ test("the oracle lets a disk forget buffered writes, and nothing that a sync sta
   assert.throws(() => synced.restart(both(atOne, undefined), 9, "unsynced"), /older shows|is lost/);
 });
 
+test("the oracle takes no sync for one that a failing disk gave", () => {
+  const oracle = told();
+  oracle.distrustDisk();
+  done(set(two), 2)(oracle);
+  oracle.restart(shows(atOne), 9, "unsynced");
+  done(set(two), 10)(oracle);
+  assert.throws(() => oracle.restart(shows(atOne), 20, "unsynced"), /older shows/);
+});
+
 test("the oracle sees a disk that kept a write behind one that it lost (D4)", () => {
   const shown = both(atOne, { value: one, version: 3 });
   assert.throws(() => withBuffered().restart(shown, 9, "unsynced"), /came after it is not/);

@@ -49,6 +49,7 @@ export class KillOracle {
   #versionsBefore = 0;
   #highest = 0;
   #durable = 0;
+  #isDiskTrusted = true;
 
   /** `nowMs`: the clock of the machine, which the server has, too. */
   constructor(nowMs: () => number = Date.now) {
@@ -100,7 +101,12 @@ export class KillOracle {
 
   /** The server said that everything up to this version is durable. */
   synced(version: number): void {
-    this.#durable = Math.max(this.#durable, version);
+    if (this.#isDiskTrusted) this.#durable = Math.max(this.#durable, version);
+  }
+
+  /** The disk is about to fail: what is synced from now on, until a restart, may be lost all the same. */
+  distrustDisk(): void {
+    this.#isDiskTrusted = false;
   }
 
   /** What a reader may rely on when it begins to read `key`. */
@@ -146,6 +152,7 @@ export class KillOracle {
     this.#versionsBefore = Math.max(this.#highest, storeVersion);
     // Recovery has synced what it serves.
     this.#durable = this.#versionsBefore;
+    this.#isDiskTrusted = true;
   }
 
   /** How many writes since the last restart were acknowledged, and how many are open. */

@@ -19,7 +19,7 @@ const TIMEOUT_MS = 300;
 const ACKNOWLEDGED_BEFORE = 40;
 const ACKNOWLEDGED_AFTER = 40;
 /** What a paused server has to make up for may take a busy machine a while. */
-const AFTER_MS_MAX = 30_000;
+const AFTER_MS_MAX = 240_000;
 
 /** A life with a few pauses. */
 export async function pauseLife(life: Life, pauses: number): Promise<void> {
