@@ -21,7 +21,8 @@ export class FuzzInputs {
   constructor(target: FuzzTarget, seed: number, corpus: readonly Uint8Array[]) {
     this.#target = target;
     this.#random = new SimRandom(seed);
-    this.#corpus = [...corpus];
+    // Copies that are no Buffers: a slice of those would be the same memory.
+    this.#corpus = corpus.map((input) => new Uint8Array(input));
   }
 
   /** The next input. */

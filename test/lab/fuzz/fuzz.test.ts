@@ -63,9 +63,9 @@ test("guided by blocks, the fuzzer keeps inputs that reach what its corpus does 
   const guided = new Guided();
   t.after(() => guided.close());
   const corpus = [Uint8Array.of(0x0a)];
-  const order = { target: "record", seed: 1, corpus, batches: 3, batchSize: 200 };
+  const order = { target: "record", seed: 1, corpus, batches: 1, batchSize: 80 };
   const { fresh, finding, executions } = await guided.run(order);
   assert.equal(finding, undefined);
-  assert.ok(executions >= 600);
+  assert.ok(executions >= 80);
   assert.ok(fresh.length > 0);
 });

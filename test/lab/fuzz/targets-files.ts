@@ -173,9 +173,11 @@ export const nameTarget: FuzzTarget = {
   lengthMax: 120,
   executions: 60_000,
   seeds: () =>
-    ["segment_00007_1700000000000000000.seg", "a_b-C_65535_9223372036854775807.hint"].map((name) =>
-      Buffer.from(name),
-    ),
+    [
+      "segment_00007_1700000000000000000.seg",
+      "s_00000_0.seg",
+      "a_b-C_65535_9223372036854775807.hint",
+    ].map((name) => Buffer.from(name)),
   execute(bytes) {
     const name = Buffer.from(bytes).toString("latin1");
     const parsed = parseSegmentFileName(name);

@@ -157,14 +157,20 @@ export const frameTarget: FuzzTarget = {
       }
       const end = at + frame.frameBytes;
       requireThat(end <= bytes.length && frame.payloadEnd === end, "a frame ends past its bytes");
+      const cut = readFrame(bytes, view, at, end - 1, sampleSalt);
+      requireThat(cut.kind === "short", "a frame is read past the end that it was given");
       const left = bytes.length - at;
       requireThat(isPlausibleHeader(view, at, left), "a search would pass over a sound frame");
       visitFrame({ bytes, view, at, offset: at, frame }, segment, {
-        entry: ({ offset, length, keyStart, keyEnd }) => {
+        entry: ({ offset, length, keyStart, keyEnd, flags }) => {
           requireThat(offset >= at && offset + length <= end, "a record lies outside its frame");
           requireThat(keyStart > offset && keyEnd <= offset + length, "a key lies outside");
           const own = readFrame(bytes, view, offset, offset + length, sampleSalt);
           requireThat(own.kind === "frame", "a record is no frame of its own");
+          if ((flags & FrameFlag.TOMBSTONE) === 0) return;
+          parseRecord(bytes, own.payloadStart, own.payloadEnd, fields);
+          const isBare = fields.valueStart === fields.valueEnd && fields.expiresAtMs === 0;
+          requireThat(isBare, "a tombstone has a value or an expiry");
         },
       });
       at = end;

@@ -53,12 +53,18 @@ function* bitsAndLengths(
     for (let left = 1; left < length; left += 1) yield damager.cut(path, left);
     return;
   }
+  const written = writtenBytes(fileOf(store.image, path));
   for (let sample = 0; sample < SAMPLES; sample += 1) {
-    // In turn near the front, where all that is read lies, and anywhere.
-    const bound = sample % 2 === 0 ? Math.min(length, 100) : length;
-    yield damager.flip(path, random.below(bound) * 8 + random.below(8));
-    if (length > 1) yield damager.cut(path, 1 + random.below(Math.min(bound, length - 1)));
+    yield damager.flip(path, random.pick(written) * 8 + random.below(8));
+    if (length > 1) yield damager.cut(path, 1 + random.below(length - 1));
   }
+}
+
+/** Where bytes are that somebody wrote: zeros that nobody reads are no test. All, if there are none. */
+function writtenBytes(bytes: Uint8Array): readonly number[] {
+  const all = Array.from(bytes.keys());
+  const written = all.filter((at) => bytes[at] !== 0);
+  return written.length === 0 ? all : written;
 }
 
 function* pages(
@@ -67,11 +73,12 @@ function* pages(
   path: string,
   random: SimRandom,
 ): Generator<Damage> {
-  const { length } = fileOf(store.image, path);
-  const count = Math.min(Math.ceil(length / SMALL_PAGE_BYTES), SAMPLES);
-  for (let page = 0; page < count; page += 1) {
+  const bytes = fileOf(store.image, path);
+  const all = new Set(writtenBytes(bytes).map((at) => Math.floor(at / SMALL_PAGE_BYTES)));
+  const chosen = bytes.length === 0 ? [] : spread([...all], SAMPLES);
+  for (const [place, page] of chosen.entries()) {
     yield damager.zeroPage(path, page, SMALL_PAGE_BYTES);
-    for (let other = page + 1; other < Math.min(count, page + 4); other += 1) {
+    for (const other of chosen.slice(place + 1, place + 4)) {
       yield damager.swapPages(path, page, other, SMALL_PAGE_BYTES);
     }
     for (const peer of damager.peersOf(path)) {
@@ -81,6 +88,15 @@ function* pages(
       yield damager.swapWithOther(path, page, target, SMALL_PAGE_BYTES);
     }
   }
+}
+
+/** At most so many of them, from the first to the last. */
+function spread(pages: readonly number[], countMax: number): number[] {
+  const stride = Math.max(1, pages.length / countMax);
+  return Array.from(
+    { length: Math.min(pages.length, countMax) },
+    (_, index) => pages[Math.floor(index * stride)] as number,
+  );
 }
 
 /** Some damage of a large store. */

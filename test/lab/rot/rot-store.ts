@@ -117,11 +117,14 @@ export async function buildRotStores(random: SimRandom, size: RotSize): Promise<
   });
 }
 
+/** Whether there is a segment of every state, and in the active one rot that a BARRIER frame follows. */
 function hasEveryState(image: StoreImage): boolean {
-  const states = new Set(manifestOf(image).segments.map(({ state }) => state));
-  return [SegmentState.ACTIVE, SegmentState.SEALED, SegmentState.COMPACTED].every((state) =>
-    states.has(state),
-  );
+  const { segments } = manifestOf(image);
+  const stateOf = (wanted: SegmentState) => segments.find(({ state }) => state === wanted);
+  const active = stateOf(SegmentState.ACTIVE);
+  if (active === undefined || stateOf(SegmentState.SEALED) === undefined) return false;
+  if (stateOf(SegmentState.COMPACTED) === undefined) return false;
+  return framesOf(image, active).filter(({ isBarrier }) => isBarrier).length >= 2;
 }
 
 function optionsOf({ segmentBytesMax }: RotSize): StoreOptionsInput {

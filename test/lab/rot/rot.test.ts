@@ -41,7 +41,7 @@ test("V13 R2 R3 R4 R7: some of all damages come to what is stated of them", asyn
 
 test("a store that forgets what it found damaged is found", async (t: TestContext) => {
   t.mock.method(DamageRegister.prototype, "add", () => false);
-  assert.ok((await tallyOf("bare", 499)).findings.length > 0);
+  assert.ok((await tallyOf("bare", 997)).findings.length > 0);
 });
 
 test("a store that leaves out the keys of lost frames, and so shows older values, is found", async (t: TestContext) => {
@@ -53,7 +53,7 @@ test("a store that leaves out the keys of lost frames, and so shows older values
       if (!entry.isLost) load.call(this, segment, entry);
     },
   );
-  const { findings } = await tallyOf("bare", 199);
+  const { findings } = await tallyOf("bare", 299);
   assert.match(findings.join("\n"), /nothing tells that version/);
 });
 
