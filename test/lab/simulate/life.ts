@@ -161,7 +161,9 @@ export class Life {
     history.durableUpTo(calls);
     const { keys, liveBytes } = store.stats();
     // What lies in victims that the index still names counts for no segment.
-    return this.hasGivenUp || this.plan.closesEarly ? undefined : { keys, liveBytes };
+    const isScheduled = this.#options.compaction === "scheduled";
+    const mayBeCut = this.hasGivenUp || this.plan.closesEarly || isScheduled;
+    return mayBeCut ? undefined : { keys, liveBytes };
   }
 
   /** A dead process goes no further. */
