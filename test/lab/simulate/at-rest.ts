@@ -7,8 +7,10 @@ const flushWaitsMax = 20;
 
 /** The sums of the store are those of what was written. */
 export function requireSums({ history, store }: Life): void {
-  const { keys, condition } = store.stats();
+  const { keys, liveBytes, condition } = store.stats();
   if (condition.latched) return;
+  const ofSegments = store.segments().reduce((sum, segment) => sum + segment.liveBytes, 0);
+  assert.equal(ofSegments, liveBytes, "I8: the live bytes of all segments are those of the store");
   let surely = 0;
   let maybe = 0;
   for (const key of history.states.keys) {

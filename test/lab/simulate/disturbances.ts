@@ -49,6 +49,7 @@ export async function compactOnce(life: Life): Promise<void> {
 }
 
 async function giveUp(life: Life, stop: AbortController, turns: number): Promise<void> {
+  life.hasGivenUp = true;
   for (let left = turns; left > 0; left -= 1) await life.world.turn();
   stop.abort();
 }

@@ -54,7 +54,9 @@ export async function listPage(life: Life): Promise<void> {
   const reverse = random.chance(0.3);
   const keysOnly = random.chance(0.2);
   const limit = 1 + random.below(6);
-  const [start, end] = random.chance(0.5) ? ["", ""] : [life.pickKey(), life.pickKey()].sort();
+  const prefix = random.chance(0.15) ? life.pickKey().slice(0, 1) : "";
+  const [start, end] =
+    prefix !== "" || random.chance(0.5) ? ["", ""] : [life.pickKey(), life.pickKey()].sort();
   let after: Uint8Array | undefined;
   for (let step = 0; step < stepsMax && (step === 0 || after !== undefined); step += 1) {
     const before = store.version;
@@ -63,7 +65,10 @@ export async function listPage(life: Life): Promise<void> {
     const behind = after && textOf(after);
     let page: Awaited<ReturnType<typeof store.list>>;
     try {
-      const bounds = { start: bytesOf(start ?? ""), end: bytesOf(end ?? "") };
+      const bounds =
+        prefix === ""
+          ? { start: bytesOf(start ?? ""), end: bytesOf(end ?? "") }
+          : { prefix: bytesOf(prefix) };
       page = await store.list({ ...bounds, reverse, keysOnly, limit, after });
     } catch (error) {
       await life.unlessDead();
@@ -76,6 +81,7 @@ export async function listPage(life: Life): Promise<void> {
     assert.ok(version >= before && version <= store.version, `list: a page of version ${version}`);
     const last = page.after && textOf(page.after);
     const covers = (key: string): boolean => {
+      if (!key.startsWith(prefix)) return false;
       if (start !== "" && key < (start as string)) return false;
       if (end !== "" && key >= (end as string)) return false;
       const isBehind = (bound: string | undefined, isIn: boolean): boolean =>

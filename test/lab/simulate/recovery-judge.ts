@@ -77,7 +77,7 @@ export class RecoveryJudge {
     const { calls } = this.#history;
     for (const key of recovered.keys()) {
       const isKnown = this.#supposed.has(key);
-      assert.ok(isKnown, `${circumstances.where}: nobody ever wrote ${key}`);
+      assert.ok(isKnown, `${circumstances.where}: ${key} was not there, and nobody wrote it since`);
     }
     const from = circumstances.hasAll ? this.#lastAnswered() : this.#history.durableOrder;
     for (const leftOut of this.#leavings(circumstances)) {

@@ -84,8 +84,9 @@ export class SeedRun implements Seed {
       await this.#judge(life, where);
       await life.work(this.#history, calls);
       if (!isToClose || plan.closesEarly) return;
+      const { closes } = this.counts;
       this.#sums = await life.close();
-      isClean = this.#sums !== undefined;
+      isClean = this.counts.closes > closes;
     }, hook);
     this.#endLife(life, end === "crashed", isClean);
     if (!isClean || plan.closesEarly) this.#cutOrKill();
@@ -144,8 +145,9 @@ export class SeedRun implements Seed {
         await life.work(this.#history, 8);
         await compactOnce(life);
       }
+      const { closes } = counts;
       this.#sums = await life.close();
-      assert.ok(this.#sums, "the last life closes well");
+      assert.equal(counts.closes, closes + 1, "the last life closes well");
     });
     this.#endLife(life, false, true);
     assert.equal(world.host.workers.running, 0, "a worker outlives its store");
