@@ -141,7 +141,7 @@ class LifeDrawer {
       },
       hasCheckpoints: this.#name === "checkpoints" || random.chance(0.5),
       hasPolicy: isFull || random.chance(0.6),
-      isShuffled: random.chance(0.4),
+      isShuffled: random.chance(0.6),
     };
     const steps = isFull ? [...this.#firstWrites(), ...this.#fullDisk()] : this.#firstWrites();
     for (const chapter of this.#chapters()) steps.push(...this.#write(chapter));
