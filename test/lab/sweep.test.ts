@@ -90,5 +90,6 @@ test("R8: a life is the same from its seed every time, and the names take turns"
 });
 
 test("a part that there is not is refused", () => {
-  assert.throws(() => sweepInstrument.start({ only: "nothing" }), /power-cut, twice, kill/);
+  const only = "nothing";
+  assert.throws(() => sweepInstrument.start({ only }), /power-cut, twice, kill/);
 });

@@ -28,7 +28,7 @@ type Part = (typeof parts)[number];
 /** Of the three moments of an operation each has one of the ways of surviving. */
 const rarity = crashPolicies.length / 3;
 /** A recovery is crashed at each of its operations after one crash in so many. */
-const twiceStride = 14;
+const twiceStride = 45;
 /** One recovery in so many compacts; one in so many of those is looked at thoroughly. */
 const compactInterval = 4;
 const thoroughInterval = 3;
@@ -64,9 +64,9 @@ class SweepRun {
     const sweepOf: Readonly<Record<Part, () => Promise<number>>> = {
       "power-cut": () => crashes.cutPower({ stride: 1, rarity }),
       twice: () => crashes.cutPowerTwice({ stride: twiceStride, from: this.#seed % twiceStride }),
-      kill: () => crashes.kill({ stride: 1, rarity: 6 }),
-      errors: () => errors.run({ kinds: writeErrors, stride: 1, kindsEach: 2 }),
-      reads: () => errors.run({ kinds: readErrors, stride: 3, kindsEach: 1 }),
+      kill: () => crashes.kill({ stride: 1, rarity: 10 }),
+      errors: () => errors.run({ kinds: writeErrors, stride: 1, kindsEach: 1 }),
+      reads: () => errors.run({ kinds: readErrors, stride: 8, kindsEach: 1 }),
     };
     for (const part of chosen) {
       try {

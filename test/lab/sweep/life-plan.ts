@@ -69,20 +69,11 @@ export interface LifePlan {
 type Chapter = "groups" | "expiry" | "turnover" | "compact" | "beside" | "reopen";
 
 const chaptersOf: Readonly<Record<LifeName, readonly Chapter[]>> = {
-  writes: ["groups", "expiry", "groups", "reopen", "groups", "expiry"],
-  compactions: [
-    "groups",
-    "turnover",
-    "expiry",
-    "compact",
-    "beside",
-    "reopen",
-    "turnover",
-    "compact",
-  ],
-  checkpoints: ["groups", "reopen", "expiry", "reopen", "reopen", "turnover", "reopen"],
-  // The disk fills after the first of them.
-  "full disk": ["turnover", "reopen", "groups"],
+  writes: ["groups", "expiry", "reopen", "groups"],
+  compactions: ["turnover", "expiry", "compact", "beside", "reopen", "compact"],
+  checkpoints: ["groups", "reopen", "expiry", "reopen", "turnover", "reopen"],
+  // The disk fills before them.
+  "full disk": ["reopen", "groups"],
   anything: [],
 };
 
@@ -141,7 +132,7 @@ class LifeDrawer {
       },
       hasCheckpoints: this.#name === "checkpoints" || random.chance(0.5),
       hasPolicy: isFull || random.chance(0.6),
-      isShuffled: random.chance(0.4),
+      isShuffled: random.chance(0.6),
     };
     const steps = isFull ? [...this.#firstWrites(), ...this.#fullDisk()] : this.#firstWrites();
     for (const chapter of this.#chapters()) steps.push(...this.#write(chapter));
@@ -152,7 +143,7 @@ class LifeDrawer {
   #chapters(): Chapter[] {
     const random = this.#random;
     const fixed = chaptersOf[this.#name];
-    if (fixed.length === 0) return Array.from({ length: 6 }, () => random.pick(chapters));
+    if (fixed.length === 0) return Array.from({ length: 5 }, () => random.pick(chapters));
     return fixed.flatMap((chapter) =>
       random.chance(0.15) ? [random.pick(chapters), chapter] : [chapter],
     );
