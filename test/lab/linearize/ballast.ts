@@ -1,11 +1,12 @@
 /**
- * Records beside the history: written now and then, seldom again, and read at the end.
+ * Records beside the history: written or deleted now and then, seldom again, and all of
+ * them read after every start.
  *
  * The keys of a history are few and hot, so alone they leave segments that are all but
  * dead, and a compaction has nothing to copy and nothing to leave out. With ballast
  * between them live and dead lie side by side: segments differ in how much of them lives,
- * some are taken and some are not, and a tombstone that goes too early has something to
- * bring back.
+ * some are taken and some are not, and a tombstone that is forgotten by a hint, or goes too
+ * early in a compaction, has something to bring back.
  *
  * Its own check is that of a key with one writer: what shows is the last acknowledged
  * value, or one of unknown outcome, which may come at any time.
@@ -15,8 +16,9 @@ import { KvixError } from "../../../src/base/kvix-error.js";
 import type { RpcClient } from "../../../src/rpc/client.js";
 import type { SimRandom } from "../../support/sim-random.js";
 
-const { get, set } = KvService.method;
-const keysMax = 150;
+const { get, set, delete: remove } = KvService.method;
+const keysMax = 60;
+const deleteShare = 0.35;
 
 /** Cold records, with one writer. */
 export class Ballast {
@@ -32,16 +34,20 @@ export class Ballast {
     this.#valueBytesMax = valueBytesMax;
   }
 
-  /** Writes one record; to be awaited before the next. */
+  /** Writes or deletes one record; to be awaited before the next. */
   async write(rpc: RpcClient): Promise<void> {
     this.#count += 1;
     const key = `ballast-${this.#random.below(keysMax)}`;
-    const value = `${this.#count}/`.padEnd(1 + this.#random.below(this.#valueBytesMax), "b");
+    // The empty text stands for no record: no value is empty.
+    const isDelete = this.#random.chance(deleteShare);
+    const text = `${this.#count}/`.padEnd(1 + this.#random.below(this.#valueBytesMax), "b");
+    const value = isDelete ? "" : text;
     const before = this.#possible.get(key) ?? [""];
     this.#possible.set(key, [...before, value]);
+    const request = { key: Buffer.from(key), durability: Durability.BUFFERED };
     try {
-      const request = { key: Buffer.from(key), value: Buffer.from(value) };
-      await rpc.call(set, { ...request, durability: Durability.BUFFERED });
+      if (isDelete) await rpc.call(remove, request);
+      else await rpc.call(set, { ...request, value: Buffer.from(value) });
       this.#possible.set(key, [value, ...(this.#open.get(key) ?? [])]);
     } catch (error) {
       const isRefused = error instanceof KvixError && error.outcome === "not-applied";
@@ -56,7 +62,6 @@ export class Ballast {
     for (const [key, possible] of this.#possible) {
       const { record } = await rpc.call(get, { key: Buffer.from(key) });
       const shown = Buffer.from(record?.value ?? []).toString();
-      // The empty text stands for no record: no value is empty.
       if (!possible.includes(shown)) faults.push(`${key} shows ${shown.slice(0, 20) || "nothing"}`);
     }
     return faults;

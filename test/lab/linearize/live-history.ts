@@ -1,7 +1,7 @@
 /**
  * Makes a history: clients at work on a server, life after life.
  *
- *     life: start -> every key is read -> all clients at once, pauses, cuts -> end
+ *     life: start -> every key and the ballast are read -> all clients at once, pauses, cuts -> end
  *
  * An end falls into the midst of the work: clients go on until they notice. The last
  * life is one more start, in which every key is read, and the ballast, so that nothing
@@ -89,8 +89,7 @@ class Maker {
     const load = new LifeLoad(server, life, this.#environment, this.#ballast);
     try {
       await load.survey();
-      if (life.operations === 0)
-        for (const fault of await load.surveyBallast()) this.#faults.add(fault);
+      for (const fault of await load.surveyBallast()) this.#faults.add(fault);
       const running = load.run();
       await Promise.race([running, load.whenDone]);
       const faults = await server.end(life.ending);
