@@ -23,8 +23,11 @@ export interface FaultPoint {
   /** For a message: what, and which call. */
   readonly where: string;
   readonly treatment: Treatment;
-  /** Whether whoever called has nothing to notice. */
-  readonly isHarmless: boolean;
+  /**
+   * Who is to be told of it. "none": an interrupted call is made again. "some": of a sync
+   * that failed somebody must hear. "any": that depends.
+   */
+  readonly notice: "none" | "any" | "some";
 }
 
 /** What may befall a call. */
@@ -130,7 +133,7 @@ function errors(calls: readonly NumberedCall[]): FaultPoint[] {
       const when = `${numbered.n}${isSticky ? "+" : ""}`;
       const where = `${error}${isSticky ? " from" : " at"} ${placeOf(numbered)}${isSticky ? " on" : ""}`;
       const what = injection(numbered, `error=${error}:when=${when}`);
-      return pointOf("error", where, [what], error === "EINTR");
+      return pointOf("error", where, [what], error === "EINTR" ? "none" : noticeOf(numbered.call));
     }),
   );
 }
@@ -172,7 +175,7 @@ function limits(calls: readonly NumberedCall[]): FaultPoint[] {
         const until = isLifted ? " until something is refused" : "";
         const where = `no file beyond ${fileBytesMax} bytes${until}`;
         const treatment = { kind: "limit", fileBytesMax, isLifted } as const;
-        return { kind: "limit", call: "pwrite64", where, treatment, isHarmless: false };
+        return { kind: "limit", call: "pwrite64", where, treatment, notice: "any" };
       }),
     );
 }
@@ -197,10 +200,16 @@ function pointOf(
   kind: "kill" | "error",
   where: string,
   injections: readonly [Injection, ...Injection[]],
-  isHarmless = false,
+  notice: FaultPoint["notice"] = "any",
 ): FaultPoint {
   const treatment = { kind: "inject", injections } as const;
-  return { kind, call: injections[0].call, where, treatment, isHarmless };
+  return { kind, call: injections[0].call, where, treatment, notice };
+}
+
+/** A log or a manifest that was not synced concerns somebody: a write, an opening, a close, a compaction. */
+function noticeOf({ call, path = "" }: TracedCall): FaultPoint["notice"] {
+  const isConcern = path.endsWith(".seg") || path.endsWith("/MANIFEST.tmp");
+  return call === "fdatasync" && isConcern ? "some" : "any";
 }
 
 function placeOf({ thread, call, n }: NumberedCall): string {

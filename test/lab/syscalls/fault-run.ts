@@ -48,12 +48,16 @@ function requireEnd(run: SceneRun, point: FaultPoint, where: string): void {
   assert.equal(exitCode, 0, `${where}: it threw${tail}`);
   const last = lines.at(-1)?.at;
   assert.ok(last === "end" || last === "gave-up", `${where}: it ended early${tail}`);
-  if (!point.isHarmless && wasMet) return;
+  if (point.notice === "any" && wasMet) return;
   const noticed = lines.find(
     (line) =>
       line.at === "reject" ||
       line.at === "refused" ||
       (line.at === "compacted" && line.outcome === "failed"),
   );
+  if (point.notice === "some" && wasMet) {
+    assert.ok(noticed !== undefined, `${where}: a sync failed, and nobody was told`);
+    return;
+  }
   assert.equal(noticed, undefined, `${where}: nothing happened, and something was refused`);
 }

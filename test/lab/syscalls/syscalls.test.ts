@@ -222,7 +222,7 @@ describe("what a life has left", () => {
       call: "fdatasync",
       where: "here",
       treatment,
-      isHarmless: false,
+      notice: "any",
     } as const;
     const outcome = await runFault(stage, scene, point);
     assert.equal(outcome.wasMet, true);
