@@ -25,7 +25,7 @@ import { type Scene, type SceneRun, Stage } from "./scene.js";
 import { judgeTold } from "./transcript.js";
 
 /** So many seeds have all calls of all lives. */
-const deals = 64;
+const deals = 96;
 /** So many seeds have every point of the replays of those lives. */
 const replayDeals = 16;
 /** The lives that are hit at every call. */
@@ -160,7 +160,7 @@ class SyscallRuns implements LabRuns {
     judgeTold(run.allLines);
     const filesPath = this.#stage.rootPath;
     const offset = random.below(8);
-    const extent = { stride: 8, offset, rarity: 1, random, findingsMax, filesPath };
+    const extent = { stride: 8, offset, rarity: 2, random, findingsMax, filesPath };
     await this.#replay(scene, run, report, extent);
   }
 
