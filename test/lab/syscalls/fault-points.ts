@@ -23,11 +23,8 @@ export interface FaultPoint {
   /** For a message: what, and which call. */
   readonly where: string;
   readonly treatment: Treatment;
-  /**
-   * Who is to be told of it. "none": an interrupted call is made again. "some": of a sync
-   * that failed somebody must hear. "any": that depends.
-   */
-  readonly notice: "none" | "any" | "some";
+  /** Whether nobody has anything to notice: an interrupted call is made again. */
+  readonly isHarmless: boolean;
 }
 
 /** What may befall a call. */
@@ -133,7 +130,7 @@ function errors(calls: readonly NumberedCall[]): FaultPoint[] {
       const when = `${numbered.n}${isSticky ? "+" : ""}`;
       const where = `${error}${isSticky ? " from" : " at"} ${placeOf(numbered)}${isSticky ? " on" : ""}`;
       const what = injection(numbered, `error=${error}:when=${when}`);
-      return pointOf("error", where, [what], error === "EINTR" ? "none" : noticeOf(numbered.call));
+      return pointOf("error", where, [what], error === "EINTR");
     }),
   );
 }
@@ -175,7 +172,7 @@ function limits(calls: readonly NumberedCall[]): FaultPoint[] {
         const until = isLifted ? " until something is refused" : "";
         const where = `no file beyond ${fileBytesMax} bytes${until}`;
         const treatment = { kind: "limit", fileBytesMax, isLifted } as const;
-        return { kind: "limit", call: "pwrite64", where, treatment, notice: "any" };
+        return { kind: "limit", call: "pwrite64", where, treatment, isHarmless: false };
       }),
     );
 }
@@ -200,16 +197,10 @@ function pointOf(
   kind: "kill" | "error",
   where: string,
   injections: readonly [Injection, ...Injection[]],
-  notice: FaultPoint["notice"] = "any",
+  isHarmless = false,
 ): FaultPoint {
   const treatment = { kind: "inject", injections } as const;
-  return { kind, call: injections[0].call, where, treatment, notice };
-}
-
-/** A log or a manifest that was not synced concerns somebody: a write, an opening, a close, a compaction. */
-function noticeOf({ call, path = "" }: TracedCall): FaultPoint["notice"] {
-  const isConcern = path.endsWith(".seg") || path.endsWith("/MANIFEST.tmp");
-  return call === "fdatasync" && isConcern ? "some" : "any";
+  return { kind, call: injections[0].call, where, treatment, isHarmless };
 }
 
 function placeOf({ thread, call, n }: NumberedCall): string {

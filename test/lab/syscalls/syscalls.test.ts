@@ -222,7 +222,7 @@ describe("what a life has left", () => {
       call: "fdatasync",
       where: "here",
       treatment,
-      notice: "any",
+      isHarmless: false,
     } as const;
     const outcome = await runFault(stage, scene, point);
     assert.equal(outcome.wasMet, true);
