@@ -23,7 +23,7 @@ export interface FaultPoint {
   /** For a message: what, and which call. */
   readonly where: string;
   readonly treatment: Treatment;
-  /** Whether whoever called has nothing to notice. */
+  /** Whether nobody has anything to notice: an interrupted call is made again. */
   readonly isHarmless: boolean;
 }
 

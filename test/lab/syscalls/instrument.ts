@@ -26,7 +26,7 @@ import { type Scene, type SceneRun, Stage } from "./scene.js";
 import { judgeTold } from "./transcript.js";
 
 /** So many seeds have all calls of all lives. */
-const deals = 64;
+const deals = 96;
 /** So many seeds have every point of the replays of those lives. */
 const replayDeals = 16;
 /** The lives that are hit at every call. */
@@ -36,7 +36,7 @@ const replayedLives = hitLives.filter((life) => life !== "full");
 /** A run of one seed ends with so many findings. */
 const findingsMax = 5;
 /** One seed in so many replays a life that has met an error. */
-const errorRarity = 3;
+const errorRarity = 2;
 
 const parts = ["kill", "errors", "replay"] as const;
 type Part = (typeof parts)[number];
@@ -161,7 +161,7 @@ class SyscallRuns implements LabRuns {
     judgeTold(run.allLines);
     const filesPath = this.#stage.rootPath;
     const offset = random.below(8);
-    const extent = { stride: 8, offset, rarity: 1, random, findingsMax, filesPath };
+    const extent = { stride: 8, offset, rarity: 2, random, findingsMax, filesPath };
     await this.#replay(scene, run, report, extent);
   }
 
@@ -180,7 +180,10 @@ const nouns = { kill: "kills", error: "errors", limit: "limits of file size" } a
 /** An error that a life meets while it is recorded. */
 function someError(random: SimRandom): string {
   const [call, errors] = random.pick([
+    // The kernel drops what it could not write: only a power cut shows who relied on it.
     ["fdatasync", ["EIO"]],
+    ["fdatasync", ["EIO"]],
+    ["fsync", ["EIO"]],
     ["fsync", ["EIO"]],
     ["pwrite64", ["EIO", "ENOSPC"]],
     ["rename", ["EIO", "ENOSPC"]],

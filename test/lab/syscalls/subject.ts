@@ -47,6 +47,8 @@ export interface SubjectRun {
   readonly poolThread: number;
   /** Whether the treatment met the program at all. */
   readonly wasMet: boolean;
+  /** The calls that were refused, as strace shows them: which file it was can differ from life to life. */
+  readonly refusedCalls: readonly string[];
 }
 
 /** A program that lives longer has hung; in milliseconds. */
@@ -164,7 +166,7 @@ class Subject {
       }
       case "inject":
         for (const { thread, call, what } of treatment.injections) {
-          const how = ["-e", `trace=${call}`, "-e", `inject=${call}:${what}`];
+          const how = ["-y", "-e", `trace=${call}`, "-e", `inject=${call}:${what}`];
           await this.#attach(how, thread === "main" ? ready.mainThread : ready.poolThread);
         }
         return;
@@ -238,6 +240,7 @@ class Subject {
       mainThread,
       poolThread,
       wasMet: isRecorded || this.#isLimited || isDead || log.includes("(INJECTED)"),
+      refusedCalls: log.split("\n").filter((line) => line.endsWith("(INJECTED)")),
     };
   }
 }
