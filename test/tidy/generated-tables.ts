@@ -17,6 +17,7 @@ import { findingCatalogue } from "../../src/engine/verify-findings.js";
 import { isServing, WRITE_READINESS } from "../../src/service/health.js";
 import { type ServerState, serverStates } from "../../src/service/server-life.js";
 import { serverOptionTable } from "../../src/service/server-options.js";
+import { rotTable } from "../lab/rot/verdicts.js";
 import { repositoryRoot } from "../support/paths.js";
 import { requestFields } from "../support/request-fields.js";
 import { renderInstruments, renderInvariants, renderProperties } from "./property-tables.js";
@@ -64,6 +65,7 @@ export function renderTables(): GeneratedTable[] {
     { page: "docs/server.md", section: "server-options", content: renderServerOptions() },
     { page: "docs/architecture.md", section: "invariants", content: renderInvariants() },
     { page: "docs/testing.md", section: "instruments", content: renderInstruments() },
+    { page: "docs/testing.md", section: "rot-verdicts", content: `${rotTable().join("\n")}\n` },
     { page: "docs/testing.md", section: "properties", content: renderProperties() },
   ];
 }
