@@ -7,8 +7,8 @@ import type { PendingEntry } from "../../src/engine/write-op.js";
 import { SimDirectory, SimInode } from "../support/sim-disk.js";
 import { simulate, simulateInstrument } from "./simulate/instrument.js";
 
-/** Seeds that a break may take to be found; all of these take one or two. */
-const seedsMax = 12;
+/** Seeds that a break may take to be found; most take one or two. */
+const seedsMax = 60;
 
 test("a seed of the simulation repeats exactly, and another one is another run", async () => {
   const once = await simulate(3);

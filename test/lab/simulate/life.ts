@@ -101,7 +101,8 @@ export class Life {
       } catch (error) {
         await this.unlessDead();
         const isStrict = error instanceof KvixError && error.reason === "STORE_DAMAGED";
-        if (!(isStrict && this.hasRot)) {
+        const mayBeDamaged = this.hasRot || this.#seed.hasRefusedReads;
+        if (!(isStrict && mayBeDamaged)) {
           assert.ok(this.hasFailed && error instanceof KvixError, error as Error);
           assert.ok(opening < openingsMax, `the store does not open: ${error}`);
         }
