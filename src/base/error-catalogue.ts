@@ -239,7 +239,7 @@ export const errorCatalogue: Readonly<Record<Reason, ErrorRow>> = {
     "DATA_LOSS",
     "applied",
     "never",
-    "the write was applied, but the record it replaced is damaged",
+    "the write was applied, but the record it replaced is damaged or could not be read",
     "Check the disk.",
   ),
   READ_FAILED: row(

@@ -76,7 +76,7 @@ export const fuzzInstrument: Instrument = {
   oneRun: `${BATCHES} guided batches and up to 80,000 executions at full speed of each of ${fuzzTargets.length} decoders`,
   parts: `a decoder (${fuzzTargets.map(({ name }) => name).join(", ")})`,
   properties: ["V2", "V9", "V11", "R5", "R6", "R10", "B1", "I5", "I6"],
-  runs: { default: 20, ci: 8 },
+  runs: { default: 20, ci: 3 },
   runSecondsMax: 1800,
   isParallel: true,
   start(options: LabOptions): LabRuns {

@@ -181,7 +181,7 @@ export const killInstrument: Instrument = {
   properties: propertyIds(
     "V1 V4 V6 V8 V10 V12 V14 V15 V16 D1 D2 D3 D4 D5 D6 R2 R8 R11 M1 M2 M3 M5 M11 M13 I8 I9 T1 T5 B3 P1 P2 P3 P7",
   ),
-  runs: { default: 32, ci: 16 },
+  runs: { default: 32, ci: 8 },
   runSecondsMax: 600,
   isParallel: true,
   start,

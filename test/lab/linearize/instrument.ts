@@ -106,7 +106,7 @@ export const linearizeInstrument: Instrument = {
     "P2",
     "P3",
   ],
-  runs: { default: 16, ci: 5 },
+  runs: { default: 16, ci: 3 },
   runSecondsMax: 1800,
   isParallel: false,
   start: () => ({ run }),

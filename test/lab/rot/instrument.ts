@@ -9,6 +9,7 @@
  * through every damage.
  */
 import { SimRandom } from "../../support/sim-random.js";
+import type { StoreImage } from "../../support/store-image.js";
 import type { Instrument, LabOptions, LabRuns, RunOutcome } from "../instrument.js";
 import { type Damage, damageKinds, fileKinds } from "./damage.js";
 import { largeDamage, smallDamages } from "./rot-cases.js";
@@ -24,6 +25,8 @@ const LARGE_CASES = 3;
 /** One in so many is also checked by verify; and so many of those are lived on with. */
 const CHECKED_SHARE = 4;
 const LIVED_SHARE = 4;
+/** So many cases have come to every verdict. */
+const casesOfAllVerdicts = 20_000;
 /** After so many findings a run ends: they tend to be one. */
 const FINDINGS_MAX = 5;
 
@@ -39,10 +42,13 @@ export class RotTally {
   /** Judges one case; what is found is noted. */
   async judge(store: RotStore, damage: Damage, depth: Depth): Promise<void> {
     const { file, kind, path, where } = damage;
+    const image = damage.apply(store.image);
+    // Two pages with the same bytes, or one that is changed for itself.
+    if (!hasChanged(store.image, image)) return;
     this.count("cases");
     this.count(`cases: ${file}`);
     try {
-      const outcome = await judgeCase(store, damage.apply(store.image), depth);
+      const outcome = await judgeCase(store, image, depth);
       this.#note(outcome);
       const stated = statedFor(damage, store.mode);
       if (!stated.has(outcome.verdict)) {
@@ -59,6 +65,14 @@ export class RotTally {
     this.count("openings", openings);
     this.count("records withheld by a guess", withheld);
   }
+}
+
+function hasChanged(before: StoreImage, after: StoreImage): boolean {
+  if (before.size !== after.size) return true;
+  return Array.from(after).some(([path, bytes]) => {
+    const old = before.get(path);
+    return old === undefined || Buffer.compare(old, bytes) !== 0;
+  });
 }
 
 class RotRuns implements LabRuns {
@@ -145,6 +159,8 @@ export const rotInstrument: Instrument = {
       if (counts[`cases: ${kind}`] === undefined) missing.push(`no case of a ${kind}`);
     }
     for (const verdict of Object.keys(verdicts) as Verdict[]) {
+      // Only another store's manifest comes to it: a few cases of all.
+      if (verdict === "STORE_MISMATCH" && (counts["cases"] ?? 0) < casesOfAllVerdicts) continue;
       if (counts[`verdicts: ${verdict}`] === undefined)
         missing.push(`no case came to "${verdict}"`);
     }

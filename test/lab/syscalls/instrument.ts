@@ -226,7 +226,7 @@ export const syscallsInstrument: Instrument = {
   properties: propertyIds(
     "V1 V2 V6 V8 V10 V14 V15 V16 D1 D2 D3 D4 D5 D6 R2 R7 R8 M1 M2 M3 M5 B1 B3",
   ),
-  runs: { default: deals, ci: 4 },
+  runs: { default: deals, ci: 2 },
   runSecondsMax: 1800,
   isParallel: true,
   start: (options) => {
