@@ -1,8 +1,11 @@
 /** The ids in the names of tests, and those that instruments name, against the table of properties. */
 import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { instruments } from "../lab/catalogue.js";
 import { openProperties, properties } from "../lab/properties.js";
+import { repositoryRoot } from "../support/paths.js";
 import { citedIds } from "./property-tables.js";
 import { readSourceTree, type SourceFile, sourceFile } from "./source-tree.js";
 
@@ -35,6 +38,21 @@ test("every instrument names what it can find a break of", () => {
   for (const { name, properties: ids } of instruments) {
     assert.ok(ids.length > 0, name);
     assert.equal(new Set(ids).size, ids.length, name);
+  }
+});
+
+test("every test that the track record names is there", () => {
+  const page = readFileSync(join(repositoryRoot, "docs/testing.md"), "utf8");
+  const record = page.slice(page.indexOf("## Track record"), page.indexOf("## Not covered"));
+  const rows = record.split("\n").filter((line) => line.startsWith("| "));
+  assert.ok(rows.length > 10);
+  const named = rows
+    .slice(1)
+    .map((row) => [...(row.split("|").at(-2) ?? "").matchAll(/`([^`]+)`/g)]);
+  for (const tests of named) {
+    assert.ok(tests.length > 0);
+    for (const [, name] of tests)
+      assert.ok(existsSync(join(repositoryRoot, `test/${name}.test.ts`)), name);
   }
 });
 
