@@ -93,8 +93,9 @@ export async function openStore(
     const closing = { host, directories, storeId: manifest.current.storeId, segments };
     const { checkpointKeysMin = CHECKPOINT_KEYS_MIN } = seams;
     const save: CheckpointSaver = async () =>
-      // An index that names what a compaction has removed is good for this session only.
-      keydir.count < checkpointKeysMin || parts.steps.isIndexBehind
+      // An index that names what a compaction has removed is good for this session only; and
+      // so is one that lacks what was damaged: another time the disk may read it.
+      keydir.count < checkpointKeysMin || parts.steps.isIndexBehind || damage.count > 0
         ? undefined
         : await saveCheckpoint(closing, keydir, parts.space.watermarkBytes);
     return new LocalStore({ ...parts, locks, openStats, saveCheckpoint: save });

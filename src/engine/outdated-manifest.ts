@@ -35,17 +35,25 @@ export async function findYoungerSegment(
   return undefined;
 }
 
-/** Whether a frame of the segment lies in its file; what cannot be opened has none to show. */
+/** How far a file is searched: the first frame of a segment stands at its start, unless it rotted. */
+const SEARCHED_BYTES_MAX = 64 * 1024 * 1024;
+
+/** What says nothing of the file: another time it opens. Any other refusal is for ever, and no frame. */
+const PASSING_CODES: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "EIO"]);
+
+/** Whether a frame of the segment lies in its file. */
 async function hasFrame(host: Host, { path, salt }: SegmentName): Promise<boolean> {
   let file: File;
   try {
     file = await host.files.open(path, "read");
   } catch (error) {
-    if (errorCode(error) === undefined) throw error;
+    const code = errorCode(error);
+    if (code === undefined || PASSING_CODES.has(code)) throw error;
     return false;
   }
   try {
-    const found = await findFrame({ file, salt, from: 0, to: await file.size() });
+    const to = Math.min(await file.size(), SEARCHED_BYTES_MAX);
+    const found = await findFrame({ file, salt, from: 0, to });
     return found.kind === "frame";
   } finally {
     await file.close();

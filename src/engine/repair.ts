@@ -94,25 +94,40 @@ async function rebuild(
   // Not the newest of them: that may be the output of a compaction. Nor one that was sealed,
   // or an output whose frames do not say so: a damaged end of it would be cut as torn.
   const active = found.findLast(({ isLog, wasSealed }) => isLog && !wasSealed);
-  const newest = found.at(-1);
+  const newest = latestName(found.at(-1), previous);
+  // What is removed already leaves with the store's own leftovers, and is never taken in again.
+  const removed = (previous?.segments ?? []).filter(({ state }) => state === SegmentState.REMOVED);
   const mark = Math.max(highestVersion + 1, Number(previous?.versionMark ?? 1n));
   const manifest = create(ManifestSchema, {
     storeId,
     generation: previous?.generation ?? 0n,
-    segments: found.map((segment) => listedAs(segment, segment === active)),
+    segments: [...found.map((segment) => listedAs(segment, segment === active)), ...removed],
     versionMark: BigInt(mark + SKIPPED_BLOCKS * VERSION_BLOCK),
     lostRanges: previous?.lostRanges ?? [],
     // What was compacted away is unknown: no history below this can be vouched for.
     historyFloor: BigInt(highestVersion),
     damagedRanges: previous?.damagedRanges ?? [],
-    segmentTimestamp: newest?.name.timestampNs ?? previous?.segmentTimestamp ?? 0n,
-    segmentId: newest?.name.id ?? previous?.segmentId ?? 0,
-    segmentPrefix: previous?.segmentPrefix ?? newest?.name.prefix ?? "segment",
+    segmentTimestamp: newest.timestampNs,
+    segmentId: newest.id,
+    segmentPrefix: previous?.segmentPrefix ?? newest.prefix,
   });
   await keepDamaged(host, directories);
   await new ManifestFile(host.files, directories, manifest, false).change(() => undefined);
   const segments = found.map((segment) => segment.name.fileName);
   return { isRepaired: true, segments, leftOut, highestVersion };
+}
+
+/** The newest name ever given, as far as is known: files that are left out have such names, too. */
+function latestName(
+  newest: Segment | undefined,
+  previous: Manifest | undefined,
+): Pick<SegmentName, "timestampNs" | "id" | "prefix"> {
+  const given = {
+    timestampNs: previous?.segmentTimestamp ?? 0n,
+    id: previous?.segmentId ?? 0,
+    prefix: previous?.segmentPrefix ?? "segment",
+  };
+  return newest !== undefined && newest.name.timestampNs > given.timestampNs ? newest.name : given;
 }
 
 async function previousManifest(

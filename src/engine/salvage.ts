@@ -15,7 +15,7 @@ import { FRAMES_TAG as BATCH_FRAMES_TAG, parseBatch } from "../format/batch.js";
 import { findFlippedBit } from "../format/bit-flip.js";
 import { FRAME_HEADER_BYTES, FrameFlag, readFrameHeader } from "../format/frame.js";
 import { newRecordFields, parseRecord, type RecordFields } from "../format/record.js";
-import { readVarint } from "../format/varint.js";
+import { readVarint, varintBytes } from "../format/varint.js";
 import { ByteWindow } from "../storage/byte-window.js";
 import type { Segment } from "../storage/segment.js";
 import type { EntrySink } from "./index-loader.js";
@@ -90,6 +90,8 @@ export async function salvageRun(run: DamagedRun): Promise<Salvage> {
     lostFrames.push(lost);
     at += lost.bytes.length;
   }
+  // A rest that is too short for a frame may be that of one that others have overwritten, too.
+  if (at > 0 && at < bytes.length) isComplete = false;
   return { lost: lostFrames, isComplete };
 }
 
@@ -133,6 +135,12 @@ function isBatchHead(bytes: Uint8Array): boolean {
   if (bytes.length <= frames) return false;
   const header = readFrameHeader(new DataView(bytes.buffer, bytes.byteOffset, bytes.length), 0);
   const framesBytes = readVarint(bytes, frames, bytes.length);
+  // All that is left is the second length; one that is damaged may still be told from the first.
+  const lengthBytes = bytes.length - frames;
+  const isLengthAll = [framesBytes, header.payloadBytes - 1 - lengthBytes].some(
+    (length) => length > 0 && varintBytes(length) === lengthBytes,
+  );
+  if (!isLengthAll) return false;
   const signs = [
     header.flags === FrameFlag.BATCH || header.flags === (FrameFlag.BATCH | FrameFlag.BARRIER),
     bytes[FRAME_HEADER_BYTES] === BATCH_FRAMES_TAG,

@@ -49,7 +49,8 @@ const directoryMode = 0o700;
 const SLOW_STEP_BYTES = 1024 * 1024;
 
 const openFlags: Readonly<Record<FileAccess, number>> = {
-  read: constants.O_RDONLY,
+  // A pipe of such a name must not hold up whoever opens it; of a file it changes nothing.
+  read: constants.O_RDONLY | constants.O_NONBLOCK,
   write: constants.O_RDWR,
   create: constants.O_RDWR | constants.O_CREAT | constants.O_EXCL,
 };

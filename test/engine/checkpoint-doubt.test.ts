@@ -27,10 +27,12 @@ import {
   imageOf,
   manifestOf,
   type StoreImage,
+  segmentPathOf,
   withFile,
   withManifest,
+  withoutHints,
 } from "../support/store-image.js";
-import { bytesOf, put, smallStore, stateOf } from "../support/store-life.js";
+import { buildStore, bytesOf, put, smallStore, stateOf } from "../support/store-life.js";
 
 type Recovered = Awaited<ReturnType<typeof recoveredFrom>>;
 
@@ -199,4 +201,27 @@ test("R9 V9: the checkpoint's files are no strays", async () => {
   await store.close();
   const closed = imageOf(host.files);
   assert.ok(closed.has(checkpointPath) && !closed.has(checkpointTemporaryPath));
+});
+
+test("V1 V13 I8: an index that lacks what the disk refused to read is not kept for the next opening", async () => {
+  const keys = ["a", "b", "c", "d", "e", "f", "g", "h"];
+  const built = await buildStore(async (store) => {
+    for (const value of ["old", "new"]) {
+      for (const key of keys) await put(store, key, value.padEnd(40, "."));
+    }
+  }, "killed");
+  const host = hostOf(withoutHints(built.image), built.clock);
+  const refused = built.sealed.at(-1);
+  assert.ok(refused);
+  const isRefused = ({ op, path }: { op: FileOperation; path: string }): Fault | undefined =>
+    op === "read" && path === segmentPathOf(refused) ? { kind: "error", code: "EIO" } : undefined;
+  const files = new FaultyFileSystem(host.files, isRefused);
+  const store = await openStore(smallStore, { ...host, files }, { checkpointKeysMin: 0 });
+  assert.ok(store.stats().condition.degraded);
+  await put(store, "z", "1");
+  await store.close();
+  const again = await openStore(smallStore, host, { checkpointKeysMin: 0 });
+  const expected = Object.fromEntries(keys.map((key) => [key, "new".padEnd(40, ".")]));
+  assert.deepEqual(await stateOf(again, keys), expected);
+  await again.close();
 });

@@ -15,6 +15,7 @@ import {
   describe,
   openImage,
   put,
+  setOf,
   smallStore,
   stateOf,
 } from "../support/store-life.js";
@@ -92,6 +93,41 @@ test("V13: the rest of a frame that another one has overwritten is not called kn
       damage.every(({ keysUnknown }) => keysUnknown),
       `${left} bytes are left`,
     );
+    await store.close();
+  }
+});
+
+test("V13 B1: a member of a batch that a whole frame lies over is not called known", async () => {
+  const options = { segmentBytesMax: 400 };
+  const filler = "x".repeat(330);
+  const built = await buildStore(
+    async (store) => {
+      await put(store, "a", "1");
+      await put(store, "filler", filler);
+      await store.batch([setOf("a", "2"), setOf("b", "2")]);
+      await put(store, "c", "y".repeat(30));
+      await put(store, "filler", filler);
+    },
+    "killed",
+    options,
+  );
+  const [segment, frames] = [...built.frames].find(([, all]) =>
+    all.some(({ records }) => records.length === 2),
+  ) ?? [undefined, []];
+  const batch = frames.find(({ records }) => records.length === 2);
+  const over = frames.find(({ records }) => records[0]?.key === "c");
+  const first = batch?.records[0];
+  assert.ok(segment && over && first);
+  const image = withoutHints(built.image);
+  const whole = fileOf(image, segmentPathOf(segment));
+  for (let shift = 1; shift < 30; shift += 1) {
+    const bytes = whole.slice();
+    bytes.copyWithin(first.offset + shift, over.offset, over.offset + over.length);
+    const damaged = withFile(image, segmentPathOf(segment), bytes);
+    const { store } = await openImage(damaged, options, built.clock);
+    const { damage } = store.stats();
+    const isTold = damage.length > 0 && damage.every(({ keysUnknown }) => keysUnknown);
+    assert.ok(isTold, `${shift} bytes into the member`);
     await store.close();
   }
 });

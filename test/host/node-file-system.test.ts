@@ -1,5 +1,6 @@
 /** That the real file system keeps the contract, and asks the kernel for what it promises. */
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import {
   chmodSync,
   existsSync,
@@ -85,6 +86,13 @@ describe("modes", () => {
 });
 
 describe("the real file system", () => {
+  it("does not wait for a pipe that has the name of a file, and refuses it (R9)", async () => {
+    const path = join(scratch, "pipe");
+    assert.equal(spawnSync("mkfifo", [path]).status, 0);
+    await rejectsWith("EINVAL", files.open(path, "read"));
+    assert.throws(() => files.openSync(path), { code: "EINVAL" });
+  });
+
   it("says what a link and a device are: something else, opened by nobody", async () => {
     symlinkSync("/dev/null", join(root, "link"));
     assert.deepEqual(await files.list(root), [{ name: "link", kind: "other" }]);
