@@ -32,7 +32,7 @@ const deadPercentSlack = 3;
 const inFlight = 128;
 /** A run that only shows that the bench runs does not wait out the quiet minute of a start. */
 const fewKeys = 50_000;
-const shortIntervalMs = 30_000;
+const shortIntervalMs = 5_000;
 const looksPerSegment = 4;
 /** How long writes wait before the bench gives up: in its first minute a store does not compact. */
 const patienceMs = 120_000;
