@@ -92,10 +92,12 @@ export async function openStore(
     const openStats = found.progress.toStats(stray.names);
     const closing = { host, directories, storeId: manifest.current.storeId, segments };
     const { checkpointKeysMin = CHECKPOINT_KEYS_MIN } = seams;
+    // What was damaged when segments were read is not in the index; another time the disk may
+    // read it. A checkpoint has it all, whatever becomes of the segments.
+    const isIndexWhole = found.progress.fromCheckpoint || damage.count === 0;
     const save: CheckpointSaver = async () =>
-      // An index that names what a compaction has removed is good for this session only; and
-      // so is one that lacks what was damaged: another time the disk may read it.
-      keydir.count < checkpointKeysMin || parts.steps.isIndexBehind || damage.count > 0
+      // An index that names what a compaction has removed is good for this session only, too.
+      keydir.count < checkpointKeysMin || parts.steps.isIndexBehind || !isIndexWhole
         ? undefined
         : await saveCheckpoint(closing, keydir, parts.space.watermarkBytes);
     return new LocalStore({ ...parts, locks, openStats, saveCheckpoint: save });
