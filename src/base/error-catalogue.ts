@@ -290,4 +290,28 @@ export const errorCatalogue: Readonly<Record<Reason, ErrorRow>> = {
     "the changes after that version are no longer all there; read anew and go on from there",
     "Raise --watch-retention if watchers are away for longer.",
   ),
+  NOT_A_NUMBER: row(
+    "FAILED_PRECONDITION",
+    "not-applied",
+    "never",
+    "the stored value is not the decimal text of a 64-bit integer",
+  ),
+  NUMBER_OVERFLOW: row(
+    "OUT_OF_RANGE",
+    "not-applied",
+    "never",
+    "the sum does not fit a 64-bit integer",
+  ),
+  REQUEST_ID_REUSED: row(
+    "INVALID_ARGUMENT",
+    "not-applied",
+    "never",
+    "the request id belongs to another request",
+  ),
+  UPLOAD_MISMATCH: row(
+    "INVALID_ARGUMENT",
+    "not-applied",
+    "never",
+    "what was uploaded is not what was announced",
+  ),
 };
