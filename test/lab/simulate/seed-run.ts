@@ -18,9 +18,10 @@ import { DurableView } from "./durable-view.js";
 import { type Found, History } from "./history.js";
 import { KeyStates } from "./key-states.js";
 import { Life } from "./life.js";
-import { damageFile, loseFiles } from "./losses.js";
+import { loseFiles } from "./losses.js";
 import { hookOf, planLife, planOptions, planSeed, type SeedPlan } from "./plan.js";
 import { RecoveryJudge } from "./recovery-judge.js";
+import { type RottenRecord, rot } from "./rot.js";
 import { type Counts, noCounts, type Seed } from "./seed.js";
 import { World } from "./world.js";
 
@@ -43,6 +44,7 @@ export class SeedRun implements Seed {
   readonly values = new Map<string, string>();
   readonly counts: Counts = noCounts();
   hasRot = false;
+  rotten: readonly RottenRecord[] = [];
   hasRefusedReads = false;
   /** Of the life before, which the next opening is judged by. */
   #history: History;
@@ -123,11 +125,13 @@ export class SeedRun implements Seed {
     await this.#alone(async () => {
       if (random.chance(0.3)) await loseFiles(world, this.plan.segmentDir);
       if (!this.plan.hasRot || this.hasRot) return;
-      if (await damageFile(world, this.plan.segmentDir, isClean)) {
-        this.hasRot = true;
-        this.counts.bitFlips += 1;
-        this.#sums = undefined;
-      }
+      const rotten = await rot(world, this.plan.segmentDir, isClean);
+      if (rotten === undefined) return;
+      this.hasRot = true;
+      this.rotten = rotten;
+      this.counts.bitFlips += 1;
+      this.counts.tombstonesRotten += rotten.filter(({ isTombstone }) => isTombstone).length;
+      this.#sums = undefined;
     });
   }
 
@@ -179,12 +183,14 @@ export class SeedRun implements Seed {
       where,
       hasAll: this.#hasAll,
       couldRefuse: this.#couldRefuse,
-      isDamaged: this.hasRot,
+      rotten: this.rotten,
       hasUnknownKeys: this.hasRot && stats.damage.some(({ keysUnknown }) => keysUnknown),
     });
     const { versionSeen } = this.#history;
     assert.ok(store.version >= versionSeen, `V15: ${where}: the version went back`);
-    if (this.#sums !== undefined) {
+    // A lost tombstone counts as a record, if its segment was read instead of its hint.
+    const mayCountMore = this.rotten.some(({ isTombstone }) => isTombstone);
+    if (this.#sums !== undefined && !mayCountMore) {
       const { keys, liveBytes } = stats;
       assert.deepEqual({ keys, liveBytes }, this.#sums, `I8: ${where}: other sums than before`);
     }
