@@ -19,7 +19,7 @@ import { type Found, History } from "./history.js";
 import { KeyStates } from "./key-states.js";
 import { Life } from "./life.js";
 import { loseFiles } from "./losses.js";
-import { hookOf, planLife, planOptions, planSeed, type SeedPlan } from "./plan.js";
+import { hookOf, planLastOptions, planLife, planOptions, planSeed, type SeedPlan } from "./plan.js";
 import { RecoveryJudge } from "./recovery-judge.js";
 import { type RottenRecord, rot } from "./rot.js";
 import { type Counts, noCounts, type Seed } from "./seed.js";
@@ -139,16 +139,18 @@ export class SeedRun implements Seed {
     const { world, counts } = this;
     const { random } = world;
     const plan = planLife(random, true);
-    const life = new Life(this, plan, { ...planOptions(random, this.plan), diskReserveBytes: 0 });
+    const life = new Life(this, plan, planLastOptions(random, this.plan));
     await this.#alone(async () => {
       await life.open();
       await this.#judge(life, "the last life");
       const wanted = Math.max(30, operationsMin - counts.operations);
       await life.work(this.#history, wanted);
+      life.takesAll = counts.compactions === 0;
       for (let round = 0; counts.compactions === 0 && round < roundsMax; round += 1) {
         await life.work(this.#history, 8);
         await compactOnce(life);
       }
+      assert.ok(counts.compactions > 0, `nothing is compacted in ${roundsMax} rounds`);
       const { closes } = counts;
       this.#sums = await life.close();
       assert.equal(counts.closes, closes + 1, "the last life closes well");
