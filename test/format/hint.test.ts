@@ -58,7 +58,8 @@ test("a hint is read back entry by entry, in blocks of any size", () => {
       fc.constantFrom(undefined, 1, 2, 7),
       (entries, entriesMax) => {
         const fitting = entries.filter(({ offset, length }) => offset + length <= 2 ** 32 + 200);
-        const found = readHint(hintOf(fitting, sampleFacts, sampleBinding, entriesMax));
+        const options = entriesMax === undefined ? {} : { entriesMax };
+        const found = readHint(hintOf(fitting, sampleFacts, sampleBinding, options));
         assert.ok(found !== undefined);
         assert.deepEqual(found.entries, fitting);
         assert.deepEqual(found.binding, sampleBinding);
@@ -69,6 +70,19 @@ test("a hint is read back entry by entry, in blocks of any size", () => {
     ),
     { numRuns: 200 },
   );
+});
+
+test("a writer that knows how short its segment is writes the same hint", () => {
+  const frameBytes = 24;
+  const entries = Array.from({ length: 40 }, (_, index) =>
+    entryOf("k".repeat(1 + (index % 3)), { offset: index * frameBytes, length: frameBytes }),
+  );
+  const segmentBytes = entries.length * frameBytes;
+  const short = hintOf(entries, sampleFacts, sampleBinding, { segmentBytes });
+  assert.deepEqual(short, hintOf(entries));
+  const longKey = [entryOf("k".repeat(KEY_BYTES_MAX))];
+  const tooShort = hintOf(longKey, sampleFacts, sampleBinding, { segmentBytes: 1 });
+  assert.deepEqual(tooShort, hintOf(longKey));
 });
 
 test("a hint without entries is sound, and says what it was told of its segment", () => {

@@ -1,4 +1,5 @@
 /** What the lives of one seed have in common, and what is counted of them. */
+import type { RottenRecord } from "./rot.js";
 import type { World } from "./world.js";
 
 /** What a seed counts. */
@@ -14,6 +15,8 @@ export interface Counts {
   diskFaults: number;
   clockJumps: number;
   bitFlips: number;
+  /** Tombstones whose bytes were hit. */
+  tombstonesRotten: number;
   latches: number;
 }
 
@@ -29,6 +32,8 @@ export interface Seed {
   readonly values: Map<string, string>;
   /** A bit was flipped on the disk. */
   hasRot: boolean;
+  /** Records that it damaged. */
+  rotten: readonly RottenRecord[];
   /** The disk refused to read: the store may call damaged what is not. */
   hasRefusedReads: boolean;
 }
@@ -47,6 +52,7 @@ export function noCounts(): Counts {
     diskFaults: 0,
     clockJumps: 0,
     bitFlips: 0,
+    tombstonesRotten: 0,
     latches: 0,
   };
 }
