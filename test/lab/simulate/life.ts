@@ -78,6 +78,14 @@ export class Life {
     return this.#options.trustClock === true;
   }
 
+  get segmentDir(): string {
+    return this.#seed.plan.segmentDir;
+  }
+
+  get spoilsHints(): boolean {
+    return this.plan.spoilsHints && !this.#seed.plan.hasRot;
+  }
+
   get hasRot(): boolean {
     return this.#seed.hasRot;
   }

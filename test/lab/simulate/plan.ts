@@ -111,6 +111,8 @@ export interface LifePlan {
   readonly slowReadMs: number;
   readonly hasPolicy: boolean;
   readonly hasPacer: boolean;
+  /** Hints go bad while the store is open: a second fault, so not where a bit is flipped. */
+  readonly spoilsHints: boolean;
   readonly checkpointKeysMin: number;
 }
 
@@ -156,6 +158,7 @@ export function planLife(random: SimRandom, isLast: boolean): LifePlan {
     slowReadMs: random.chance(0.2) ? 3 : 0,
     hasPolicy: random.chance(0.5),
     hasPacer: random.chance(0.3),
+    spoilsHints: random.chance(0.3),
     checkpointKeysMin: random.chance(0.7) ? 0 : 4096,
   };
 }

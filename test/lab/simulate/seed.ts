@@ -1,4 +1,5 @@
 /** What the lives of one seed have in common, and what is counted of them. */
+import type { SeedPlan } from "./plan.js";
 import type { RottenRecord } from "./rot.js";
 import type { World } from "./world.js";
 
@@ -23,6 +24,7 @@ export interface Counts {
 /** What a life has in common with the others of its seed. */
 export interface Seed {
   readonly world: World;
+  readonly plan: SeedPlan;
   readonly counts: Counts;
   readonly keys: readonly string[];
   /** Keys that are written once, in few batches; see plan.ts. */
