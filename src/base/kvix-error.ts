@@ -18,11 +18,14 @@ export class KvixError extends Error {
   readonly reason: Reason;
   readonly outcome: Outcome;
   readonly metadata: ErrorMetadata;
+  /** What the message says beyond the sentence of the reason; may be empty. */
+  readonly detail: string;
 
   constructor(reason: Reason, detail = "", options: KvixErrorOptions = {}) {
     const { sentence } = errorCatalogue[reason];
     const message = detail === "" ? `${reason}: ${sentence}` : `${reason}: ${sentence}: ${detail}`;
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.detail = detail;
     this.reason = reason;
     this.outcome = options.outcome ?? errorCatalogue[reason].outcome;
     this.metadata = options.metadata ?? {};

@@ -13,11 +13,11 @@ import type { FilePool } from "../storage/file-pool.js";
 import type { SegmentSet } from "../storage/segment-set.js";
 import { hasExpired } from "./accepted-state.js";
 import type { CheckpointSaver } from "./checkpoint.js";
+import { CommitRequests, OP_OVERHEAD_BYTES } from "./commit-requests.js";
 import type { Compactor } from "./compaction/compactor.js";
 import type { Steps } from "./compaction/step.js";
 import type { DamageRegister } from "./damage.js";
 import type { DiskSpace } from "./disk-space.js";
-import { DuplicateFinder } from "./duplicate-finder.js";
 import type { HintKeeper } from "./hint-keeper.js";
 import { type Keydir, NO_ENTRY } from "./keydir/keydir.js";
 import type { Latch } from "./latch.js";
@@ -29,19 +29,17 @@ import { PageLister } from "./page-lister.js";
 import type { Pins } from "./pins.js";
 import type { Publisher } from "./publisher.js";
 import type { RecordReader } from "./record-reader.js";
-import {
-  requireExpiry,
-  requireKey,
-  requireMutations,
-  requireValue,
-  requireVersion,
-} from "./request-rules.js";
+import { requireExpiry, requireKey, requireValue, requireVersion } from "./request-rules.js";
+import type { RequestMemory } from "./requests/request-memory.js";
 import { segmentFacts } from "./segment-facts.js";
 import { Snapshots } from "./snapshots/snapshots.js";
 import type {
-  BatchResult,
+  CommitOptions,
+  CommitResult,
   DeleteResult,
   Expiry,
+  IncrementOptions,
+  IncrementResult,
   KeyFacts,
   ListOptions,
   ListPage,
@@ -66,9 +64,6 @@ import type { Versions } from "./versions.js";
 import { WriteOp, type WriteRequest, type WriteResult } from "./write-op.js";
 import type { WriteQueue } from "./write-queue.js";
 
-/** What an operation counts for beside its key and value: its objects, and its frame. */
-const OP_OVERHEAD_BYTES = 256;
-
 /** The parts of an open store. */
 export interface StoreParts {
   readonly host: Host;
@@ -78,6 +73,7 @@ export interface StoreParts {
   readonly segments: SegmentSet;
   readonly pool: FilePool;
   readonly reader: RecordReader;
+  readonly requests: RequestMemory;
   readonly pins: Pins;
   readonly logReaders: LogReaders;
   readonly damage: DamageRegister;
@@ -103,7 +99,7 @@ export interface StoreParts {
 export class LocalStore implements Store {
   readonly #parts: StoreParts;
   readonly #sweep: Sweep;
-  readonly #duplicates: DuplicateFinder;
+  readonly #commits: CommitRequests;
   readonly #lister: PageLister;
   /** Opens snapshots. */
   readonly snapshots: Snapshots;
@@ -111,7 +107,7 @@ export class LocalStore implements Store {
 
   constructor(parts: StoreParts) {
     this.#parts = parts;
-    this.#duplicates = new DuplicateFinder(parts.host.entropy);
+    this.#commits = new CommitRequests(parts.host.entropy);
     this.#lister = new PageLister({ ...parts, clock: parts.host.clock });
     this.snapshots = new Snapshots({ ...parts, clock: parts.host.clock });
     this.#sweep = parts.sweepWith((key, version) => this.#expire(key, version));
@@ -196,17 +192,18 @@ export class LocalStore implements Store {
     return (await this.#submit(request, key.length + recordBytes, options)) as TouchResult;
   }
 
-  async batch(
-    mutations: readonly Mutation[],
-    options: Pick<WriteOptions, "durability" | "signal"> = {},
-  ): Promise<BatchResult> {
-    const bytes = requireMutations(mutations) + (mutations.length - 1) * OP_OVERHEAD_BYTES;
-    if (this.#duplicates.has(mutations)) {
-      throw new KvixError("FIELD_INVALID", "mutations name the same key twice", {
-        metadata: { field: "mutations" },
-      });
-    }
-    return (await this.#submit({ kind: "batch", mutations }, bytes, options)) as BatchResult;
+  async increment(
+    key: Uint8Array,
+    delta: bigint,
+    options: IncrementOptions = {},
+  ): Promise<IncrementResult> {
+    const request = this.#commits.increment(key, delta, options);
+    return (await this.#submit(request, key.length, options)) as IncrementResult;
+  }
+
+  async commit(mutations: readonly Mutation[], options: CommitOptions = {}): Promise<CommitResult> {
+    const { request, bytes } = this.#commits.commit(mutations, options);
+    return (await this.#submit(request, bytes, options)) as CommitResult;
   }
 
   async list(options: ListOptions): Promise<ListPage> {

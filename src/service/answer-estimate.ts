@@ -9,14 +9,19 @@
 import { KvService, KvTextService } from "../../gen/kvix/v1/kvix_pb.js";
 import { PAGE_BYTES_MAX } from "../base/limits.js";
 import type { Store } from "../engine/store.js";
+import { UNMET_MARK_BYTES } from "../engine/unmet-reader.js";
 import { Malformed } from "../rpc/definition.js";
 import type { AnswerEstimate } from "./call-gate.js";
+import { MUTATION_RESULT_BYTES_MAX } from "./commit-answers.js";
 
 /** What the estimates read of a request. */
 interface KeyedRequest {
   readonly key?: Uint8Array;
   readonly returnPrevious?: boolean;
   readonly precondition?: object;
+  /** Of a commit. */
+  readonly conditions?: readonly { readonly key?: Uint8Array }[];
+  readonly mutations?: readonly object[];
 }
 
 type Estimate = (request: KeyedRequest) => number;
@@ -31,11 +36,21 @@ export function answerEstimate(store: () => Store, messageBytesMax: number): Ans
       ? recordBytes(request)
       : 0;
   const pageBytes = (): number => Math.min(PAGE_BYTES_MAX, messageBytesMax);
+  const commitBytes = ({ conditions = [], mutations = [] }: KeyedRequest): number => {
+    const results = mutations.length * MUTATION_RESULT_BYTES_MAX;
+    let unmet = 0;
+    for (const condition of conditions) {
+      unmet += recordBytes(condition) + UNMET_MARK_BYTES;
+      if (unmet >= pageBytes()) return Math.max(results, pageBytes());
+    }
+    return Math.max(results, unmet);
+  };
   const byMethod: Readonly<Record<string, Estimate>> = {
     get: recordBytes,
     set: writeBytes,
     delete: writeBytes,
     touch: writeBytes,
+    commit: commitBytes,
     list: pageBytes,
   };
   const byPath = new Map<string, Estimate>();

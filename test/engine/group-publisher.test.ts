@@ -8,6 +8,7 @@ import type { Group } from "../../src/engine/group-writer.js";
 import { Keydir } from "../../src/engine/keydir/keydir.js";
 import { Latch } from "../../src/engine/latch.js";
 import { Publisher } from "../../src/engine/publisher.js";
+import { RequestMemory } from "../../src/engine/requests/request-memory.js";
 import { Staging } from "../../src/engine/staging.js";
 import { PendingEntry, WriteOp } from "../../src/engine/write-op.js";
 import { Segment, SegmentName } from "../../src/storage/segment.js";
@@ -25,7 +26,9 @@ function setUp() {
   const segment = new Segment(name, undefined, false);
   segments.add(segment);
   const publisher = new Publisher(keydir, segments, 0);
-  const state = new AcceptedState(keydir);
+  const seed = new Uint8Array(16);
+  const requests = new RequestMemory({ seed, monotonicMs: () => 0, retentionMs: 0 });
+  const state = new AcceptedState(keydir, requests);
   const latch = new Latch(simHost({ seed: 1 }).log);
   const staging = new Staging(1000);
   const ends: string[] = [];

@@ -32,6 +32,7 @@ const description: CheckpointDescription = {
     },
   ],
   index: { anything: [1, 2, 3] },
+  requests: { anything: [4] },
 };
 const pageBytes = 2 ** 33;
 const front = encodeCheckpointFront(storeId, description, pageBytes);

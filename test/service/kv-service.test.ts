@@ -229,7 +229,8 @@ function wrapWrites(store: Store, look: (options: WriteOptions) => void): Store 
       return store.touch(name, expiry, options);
     },
     settings: store.settings,
-    batch: (...args) => store.batch(...args),
+    commit: (...args) => store.commit(...args),
+    increment: (...args) => store.increment(...args),
     list: (...args) => store.list(...args),
     sync: () => store.sync(),
     compact: (...args) => store.compact(...args),

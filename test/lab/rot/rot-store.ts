@@ -222,7 +222,7 @@ async function writeOne(
     const other = `k${random.below(size.keys)}`;
     const members = [setOf(key, value)];
     if (other !== key) members.push(random.chance(0.5) ? deleteOf(other) : setOf(other, value));
-    await store.batch(members);
+    await store.commit(members);
   }
 }
 
