@@ -4,12 +4,24 @@ import { type ErrorRow, errorCatalogue, type Outcome, type Reason } from "./erro
 /** What an error message says beyond its reason, as data. Never a key or a value. */
 export type ErrorMetadata = Readonly<Record<string, string | number>>;
 
+/** From where on to ask again for what has ended before its end; see the proto's ResumeInfo. */
+export interface Resume {
+  /** Of a scan: all up to this key was sent. Left out: nothing was. */
+  readonly afterKey?: Uint8Array | undefined;
+  /** Of a watch: all up to this version was sent. Left out: nothing was. */
+  readonly afterVersion?: number | undefined;
+  /** The history of changes is complete above this version. */
+  readonly historyFloor?: number | undefined;
+}
+
 /** How a KvixError differs from its row in the catalogue. */
 export interface KvixErrorOptions {
   readonly metadata?: ErrorMetadata;
   readonly cause?: unknown;
   /** What became of the write, where this case knows better than the catalogue. */
   readonly outcome?: Outcome;
+  /** Where to go on, if it has ended something that can be gone on with. */
+  readonly resume?: Resume | undefined;
 }
 
 /** An operating error: foreseen, named in the catalogue, safe to show to a client. */
@@ -18,6 +30,7 @@ export class KvixError extends Error {
   readonly reason: Reason;
   readonly outcome: Outcome;
   readonly metadata: ErrorMetadata;
+  readonly resume: Resume | undefined;
 
   constructor(reason: Reason, detail = "", options: KvixErrorOptions = {}) {
     const { sentence } = errorCatalogue[reason];
@@ -26,6 +39,15 @@ export class KvixError extends Error {
     this.reason = reason;
     this.outcome = options.outcome ?? errorCatalogue[reason].outcome;
     this.metadata = options.metadata ?? {};
+    this.resume = options.resume;
+  }
+
+  /** The same error, saying where to go on. */
+  resumedBy(resume: Resume): KvixError {
+    const { reason, metadata, outcome, cause } = this;
+    const error = new KvixError(reason, "", { metadata, outcome, resume, cause });
+    error.message = this.message;
+    return error;
   }
 
   /** What the catalogue says of this reason. */

@@ -51,6 +51,7 @@ import type {
   StoredRecord,
   TouchExpiry,
   TouchResult,
+  WatchOptions,
   WriteOptions,
 } from "./store.js";
 import type {
@@ -63,6 +64,8 @@ import type {
 import type { Sweep } from "./sweep.js";
 import type { Upkeep } from "./upkeep.js";
 import type { Versions } from "./versions.js";
+import type { Watch } from "./watch/watch.js";
+import { Watches } from "./watch/watches.js";
 import { WriteOp, type WriteRequest, type WriteResult } from "./write-op.js";
 import type { WriteQueue } from "./write-queue.js";
 
@@ -107,6 +110,7 @@ export class LocalStore implements Store {
   readonly #lister: PageLister;
   /** Opens snapshots. */
   readonly snapshots: Snapshots;
+  readonly #watches: Watches;
   #closing: Promise<void> | undefined;
 
   constructor(parts: StoreParts) {
@@ -114,6 +118,7 @@ export class LocalStore implements Store {
     this.#duplicates = new DuplicateFinder(parts.host.entropy);
     this.#lister = new PageLister({ ...parts, clock: parts.host.clock });
     this.snapshots = new Snapshots({ ...parts, clock: parts.host.clock });
+    this.#watches = new Watches(parts, this.snapshots);
     this.#sweep = parts.sweepWith((key, version) => this.#expire(key, version));
     this.#sweep.start();
     parts.compactor.start();
@@ -219,6 +224,11 @@ export class LocalStore implements Store {
   ): AsyncIterable<CompactionProgress> {
     this.#requireOpen();
     return this.#parts.compactor.compact(options);
+  }
+
+  watch(options: WatchOptions): Watch {
+    this.#requireOpen();
+    return this.#watches.open(options);
   }
 
   async sync(): Promise<number> {
@@ -330,6 +340,7 @@ export class LocalStore implements Store {
       await step().catch((error: unknown) => failures.push(error));
     };
     this.#lister.close();
+    this.#watches.close();
     this.snapshots.close();
     this.#parts.logReaders.close();
     this.#parts.upkeep.stop();

@@ -215,6 +215,7 @@ function wrapWrites(store: Store, look: (options: WriteOptions) => void): Store 
       return store.version;
     },
     get: (...args) => store.get(...args),
+    watch: (...args) => store.watch(...args),
     exists: (...args) => store.exists(...args),
     set: async (name, content, expiry, options = {}) => {
       look(options);
