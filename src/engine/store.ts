@@ -185,11 +185,6 @@ export interface WatchOptions extends KeyRange {
    * record alone is more comes without its value.
    */
   readonly bytesMax?: number | undefined;
-  /**
-   * Is waited for before a step of more than 64 KiB is made, with its bytes; what it
-   * throws ends the watch.
-   */
-  readonly admit?: ((bytes: number) => Promise<void>) | undefined;
   /** Ends it (CANCELLED). */
   readonly signal?: AbortSignal | undefined;
 }

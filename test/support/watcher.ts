@@ -96,7 +96,10 @@ export function requireTold(
   for (const step of steps) {
     assert.ok(step.version >= version, `version ${step.version} behind ${version}`);
     for (const event of step.events) {
-      assert.equal(wordsOf(event), wanted[told], "ordered, unique, reliable");
+      const want = wanted[told] ?? "";
+      const isBare = typeof event.record === "string";
+      const what = isBare ? `${want.split(" ").slice(0, 3).join(" ")} (${event.record})` : want;
+      assert.equal(wordsOf(event), what, "ordered, unique, reliable");
       told += 1;
     }
     if (step.continues) {

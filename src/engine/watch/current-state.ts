@@ -27,14 +27,24 @@ export class CurrentState {
   readonly #cursor: SnapshotCursor;
   readonly #ask: WatchAsk;
   readonly #soon: (task: () => void) => void;
+  readonly #admit: (bytes: number) => Promise<void>;
   /** What did not fit the step before. */
   #next: SnapshotEntry | undefined;
 
-  /** Closes the snapshot at its end, or when it is closed. */
-  constructor(snapshot: Snapshot, ask: WatchAsk, soon: (task: () => void) => void) {
+  /**
+   * Closes the snapshot at its end, or when it is closed. `admit` is waited for before a
+   * step of more than 64 KiB is read.
+   */
+  constructor(
+    snapshot: Snapshot,
+    ask: WatchAsk,
+    soon: (task: () => void) => void,
+    admit: (bytes: number) => Promise<void>,
+  ) {
     this.#snapshot = snapshot;
     this.#ask = ask;
     this.#soon = soon;
+    this.#admit = admit;
     const { low, high } = ask.bounds;
     // Behind the longest key there is a bound, but none that a range could name.
     const end = high !== undefined && high.length > KEY_BYTES_MAX ? undefined : high;
@@ -101,7 +111,7 @@ export class CurrentState {
     if (keysOnly) return "keys-only";
     const bytes = entry.recordBytes + EVENT_OVERHEAD_BYTES;
     if (bytes > bytesMax) return "too-large";
-    if (bytes > SMALL_STEP_BYTES) await this.#ask.admit?.(bytes);
+    if (bytes > SMALL_STEP_BYTES) await this.#admit(bytes);
     try {
       return (await this.#snapshot.read(entry)).payload;
     } catch (error) {

@@ -10,7 +10,7 @@ export const PROGRESS_MS_MIN = 100;
 export const PROGRESS_MS_MAX = 3_600_000;
 export const PROGRESS_MS_DEFAULT = 10_000;
 
-/** A step of more is admitted first. */
+/** A step of more takes its part of the memory for large steps. */
 export const SMALL_STEP_BYTES = 64 * 1024;
 
 /** What was asked for, checked; bytes are its own copies. */
@@ -21,13 +21,12 @@ export interface WatchAsk {
   readonly includeCurrent: boolean;
   readonly progressIntervalMs: number;
   readonly bytesMax: number;
-  readonly admit: WatchOptions["admit"];
   readonly signal: AbortSignal | undefined;
 }
 
 /** Checks what was asked for. Throws FIELD_INVALID, KEY_TOO_LARGE. */
 export function watchAskOf(options: WatchOptions): WatchAsk {
-  const { afterVersion, includeCurrent = false, admit, signal } = options;
+  const { afterVersion, includeCurrent = false, signal } = options;
   const { progressIntervalMs = PROGRESS_MS_DEFAULT, bytesMax = PAGE_BYTES_MAX } = options;
   if (afterVersion !== undefined) requireWhole("after_version", afterVersion, 0, VERSION_MAX);
   requireWhole("progress_interval", progressIntervalMs, PROGRESS_MS_MIN, PROGRESS_MS_MAX);
@@ -42,7 +41,6 @@ export function watchAskOf(options: WatchOptions): WatchAsk {
     includeCurrent,
     progressIntervalMs,
     bytesMax,
-    admit,
     signal,
   };
 }

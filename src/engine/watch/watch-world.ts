@@ -14,6 +14,9 @@ export interface WatchWorld {
   readonly reads: ByteBudget;
   /** Frames that are larger than a read, while a step is made of them. */
   readonly frames: ByteBudget;
+  /** Steps of more than 64 KiB, until the next one is asked for. */
+  readonly large: ByteBudget;
+  readonly soon: (task: () => void) => void;
   /** Resolves when all up to a published version is durable. Rejects with what a sync fails with. */
   readonly durable: (version: number) => Promise<void>;
 }

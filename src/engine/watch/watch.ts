@@ -20,8 +20,9 @@
 import { KvixError } from "../../base/kvix-error.js";
 import type { Lease } from "../leases.js";
 import type { LogReader } from "../log-reader.js";
+import type { Snapshot } from "../snapshots/snapshot.js";
 import type { WatchStep } from "../store.js";
-import type { CurrentState } from "./current-state.js";
+import { CurrentState } from "./current-state.js";
 import { RUN_BYTES_MAX, type Run, type Waiter } from "./shared-tail.js";
 import type { WatchAsk } from "./watch-rules.js";
 import { SMALL_STEP_BYTES } from "./watch-rules.js";
@@ -42,6 +43,8 @@ export class Watch implements AsyncIterableIterator<WatchStep>, Waiter {
   #reader: LogReader | undefined;
   /** Bytes that it holds of the budget for large frames. */
   #frameBytes = 0;
+  /** Bytes that the step it has handed out holds of the budget for large ones. */
+  #stepBytes = 0;
   /** Until it has to say how far it is; undefined: it has to. */
   #lease: Lease | undefined;
   #wakeUp: (() => void) | undefined;
@@ -50,12 +53,12 @@ export class Watch implements AsyncIterableIterator<WatchStep>, Waiter {
   #endedBecause: unknown;
   readonly #abort = (): void => this.end(cancelled(this.#ask.signal));
 
-  /** Made by `Watches`. `version`: where it begins; 0 with a current state. */
+  /** Made by `Watches`. `version`: where the changes begin. */
   constructor(
     world: WatchWorld,
     ask: WatchAsk,
     version: number,
-    current: CurrentState | undefined,
+    snapshot: Snapshot | undefined,
     onClose: (watch: Watch) => void,
   ) {
     this.#world = world;
@@ -63,8 +66,9 @@ export class Watch implements AsyncIterableIterator<WatchStep>, Waiter {
     this.#onClose = onClose;
     this.#cursor = { version, before: undefined };
     this.#toldVersion = ask.afterVersion ?? 0;
-    this.#current = current;
-    this.#isDue = current === undefined;
+    this.#current =
+      snapshot && new CurrentState(snapshot, ask, world.soon, (bytes) => this.#takeStep(bytes));
+    this.#isDue = snapshot === undefined;
     this.#rearm();
     ask.signal?.addEventListener("abort", this.#abort);
     if (ask.signal?.aborted === true) this.#abort();
@@ -86,6 +90,7 @@ export class Watch implements AsyncIterableIterator<WatchStep>, Waiter {
     if (this.#isReading) throw new Error("two reads of one watch at once");
     if (this.#isOver) return { done: true, value: undefined };
     this.#isReading = true;
+    this.#giveStep();
     try {
       const step = await this.#step();
       this.#toldVersion = Math.max(this.#toldVersion, step.version);
@@ -193,7 +198,18 @@ export class Watch implements AsyncIterableIterator<WatchStep>, Waiter {
 
   async #admit({ events }: WatchStep): Promise<void> {
     const bytes = events.reduce((sum, event) => sum + costOf(event), 0);
-    if (bytes > SMALL_STEP_BYTES) await this.#ask.admit?.(bytes);
+    if (bytes > SMALL_STEP_BYTES) await this.#takeStep(bytes);
+  }
+
+  async #takeStep(bytes: number): Promise<void> {
+    this.#giveStep();
+    await this.#world.large.take(bytes, this.#ask.signal);
+    this.#stepBytes = bytes;
+  }
+
+  #giveStep(): void {
+    this.#world.large.give(this.#stepBytes);
+    this.#stepBytes = 0;
   }
 
   #untilWoken(): Promise<void> {
@@ -245,6 +261,7 @@ export class Watch implements AsyncIterableIterator<WatchStep>, Waiter {
 
   /** Lets go of all it holds. */
   #letGo(): void {
+    this.#giveStep();
     this.#closeReader();
     this.#current?.close();
     if (this.#lease !== undefined) this.#world.leases.giveUp(this.#lease);
@@ -262,7 +279,7 @@ export class Watch implements AsyncIterableIterator<WatchStep>, Waiter {
   #resumable(error: unknown): unknown {
     if (!(error instanceof KvixError)) return error;
     const historyFloor = this.#world.readers.floor;
-    return error.resumedBy({ afterVersion: this.#toldVersion, historyFloor });
+    return error.resumingAt({ afterVersion: this.#toldVersion, historyFloor });
   }
 }
 

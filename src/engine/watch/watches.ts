@@ -8,7 +8,8 @@
  * Bounds (V11): 10,000 watches, 1,024 of them telling the current state (snapshots.ts);
  * the shared tail keeps 4 MiB or one run; eight of those who are behind read the log at
  * once, the others wait their turn; frames larger than a read, while steps are made of
- * them, take 128 MiB or are alone.
+ * them, take 128 MiB or are alone; steps of more than 64 KiB take 64 MiB or are alone,
+ * until the next one is asked for.
  */
 import { KvixError } from "../../base/kvix-error.js";
 import { BATCH_BYTES_MAX } from "../../base/limits.js";
@@ -16,10 +17,10 @@ import type { Host } from "../../host/host.js";
 import { ByteBudget } from "../byte-budget.js";
 import { Leases } from "../leases.js";
 import type { LogReaders } from "../log-readers.js";
+import type { Snapshot } from "../snapshots/snapshot.js";
 import type { Snapshots } from "../snapshots/snapshots.js";
 import type { WatchOptions } from "../store.js";
 import type { WriteQueue } from "../write-queue.js";
-import { CurrentState } from "./current-state.js";
 import { RUN_BYTES_MAX, SharedTail } from "./shared-tail.js";
 import { Watch } from "./watch.js";
 import { type WatchAsk, watchAskOf } from "./watch-rules.js";
@@ -29,6 +30,8 @@ import type { WatchWorld } from "./watch-world.js";
 const WATCHES_MAX = 10_000;
 /** How many of those who are behind read at once. */
 const READS_MAX = 8;
+/** How much steps of more than 64 KiB take that were handed out last. */
+const LARGE_STEPS_BYTES_MAX = 64 * 1024 * 1024;
 
 /** What watches work with. */
 export interface WatchesContext {
@@ -41,7 +44,6 @@ export interface WatchesContext {
 export class Watches {
   readonly #readers: LogReaders;
   readonly #snapshots: Snapshots;
-  readonly #soon: (task: () => void) => void;
   readonly #open = new Set<Watch>();
   readonly #world: WatchWorld;
   #isClosed = false;
@@ -50,14 +52,16 @@ export class Watches {
     const { clock } = host;
     this.#readers = logReaders;
     this.#snapshots = snapshots;
-    this.#soon = (task) => clock.soon(task);
-    const tail = new SharedTail(logReaders, this.#soon, () => this.#open);
+    const soon = (task: () => void): void => clock.soon(task);
+    const tail = new SharedTail(logReaders, soon, () => this.#open);
     this.#world = {
       readers: logReaders,
       tail,
       leases: new Leases(clock),
       reads: new ByteBudget(READS_MAX * RUN_BYTES_MAX),
       frames: new ByteBudget(BATCH_BYTES_MAX),
+      large: new ByteBudget(LARGE_STEPS_BYTES_MAX),
+      soon,
       durable: async (version) => {
         if (queue.durableVersion < version) await queue.flush();
       },
@@ -97,6 +101,7 @@ export class Watches {
     this.#isClosed = true;
     this.#world.reads.close();
     this.#world.frames.close();
+    this.#world.large.close();
     for (const watch of this.#open) watch.end(closing());
     this.#world.tail.close();
   }
@@ -108,7 +113,7 @@ export class Watches {
       readers.requireComplete(version);
     } catch (error) {
       if (!(error instanceof KvixError)) throw error;
-      throw error.resumedBy({ afterVersion: version, historyFloor: readers.floor });
+      throw error.resumingAt({ afterVersion: version, historyFloor: readers.floor });
     }
     return this.#make(ask, version, undefined);
   }
@@ -116,16 +121,15 @@ export class Watches {
   #withCurrent(ask: WatchAsk): Watch {
     const snapshot = this.#snapshots.open();
     try {
-      const current = new CurrentState(snapshot, ask, this.#soon);
-      return this.#make(ask, snapshot.version, current);
+      return this.#make(ask, snapshot.version, snapshot);
     } catch (error) {
       snapshot.close();
       throw error;
     }
   }
 
-  #make(ask: WatchAsk, version: number, current: CurrentState | undefined): Watch {
-    return new Watch(this.#world, ask, version, current, (closed) => {
+  #make(ask: WatchAsk, version: number, snapshot: Snapshot | undefined): Watch {
+    return new Watch(this.#world, ask, version, snapshot, (closed) => {
       if (!this.#open.delete(closed)) return;
       this.#world.tail.watchersChanged();
       if (this.#open.size === 0) this.#world.tail.close();
