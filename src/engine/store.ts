@@ -6,6 +6,14 @@
  *
  * Errors are KvixErrors of the catalogue. Absence is a value, not an error.
  */
+import type {
+  BatchGetOptions,
+  BatchGetResult,
+  DeleteRangeOptions,
+  DeleteRangeResult,
+  Scan,
+  ScanOptions,
+} from "./store-ranges.js";
 import type { CompactionProgress, SegmentFacts, StoreSettings, StoreStats } from "./store-stats.js";
 
 /** When a write may be acknowledged; see the proto's Durability. */
@@ -203,6 +211,20 @@ export interface Store {
   ): Promise<BatchResult>;
   /** One page of records in key order, at one point in time. */
   list(options: ListOptions): Promise<ListPage>;
+  /** What stands under each of 1 to 10,000 keys, at one point in time, as far as it fits an answer. */
+  batchGet(keys: readonly Uint8Array[], options?: BatchGetOptions): Promise<BatchGetResult>;
+  /**
+   * All records of a range in key order, at one point in time, part by part, however much
+   * is written meanwhile; at most for 5 minutes. It throws FIELD_INVALID; the scan throws
+   * SNAPSHOT_ENDED, STORE_CLOSING, CANCELLED and OVERLOADED, with `resume`.
+   */
+  scan(options?: ScanOptions): Scan;
+  /**
+   * Removes the records of a range, each as `delete` does; not atomic. If it fails when
+   * some are removed, or may be, the outcome is "unknown" and `removed` of the error's
+   * metadata says how many are known to be.
+   */
+  deleteRange(options: DeleteRangeOptions): Promise<DeleteRangeResult>;
   /** Resolves to the newest durable version when everything acknowledged so far is durable. */
   sync(): Promise<number>;
   /**

@@ -12,6 +12,8 @@ import type { Store, StoredRecord } from "../engine/store.js";
 import { recordBytes } from "../format/record.js";
 import type { Clock } from "../host/host.js";
 import type { HandlersOf } from "../rpc/calls.js";
+import { batchGet } from "./batch-get.js";
+import { deleteRange } from "./delete-range.js";
 import {
   encodeDeleteAnswer,
   encodeExistsAnswer,
@@ -22,6 +24,7 @@ import {
 } from "./kv-answers.js";
 import { encodeListAnswer } from "./list-answers.js";
 import { pageToken, placeOfToken } from "./page-token.js";
+import { scan } from "./scan.js";
 import {
   requireExpiry,
   requireKey,
@@ -123,6 +126,10 @@ export function kvHandlers(
       });
       return encodeListAnswer(page, pageToken(scope, page.after), limits.carries);
     },
+
+    batchGet: (request, context) => batchGet(store, request, messageBytesMax, context),
+    deleteRange: (request, context) => deleteRange(store, request, context),
+    scan: (request, context) => scan(store, request, messageBytesMax, context),
   };
 }
 

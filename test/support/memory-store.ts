@@ -31,7 +31,16 @@ import type {
   TouchResult,
   WriteOptions,
 } from "../../src/engine/store.js";
+import type {
+  BatchGetOptions,
+  BatchGetResult,
+  DeleteRangeOptions,
+  DeleteRangeResult,
+  Scan,
+  ScanOptions,
+} from "../../src/engine/store-ranges.js";
 import type { CompactionProgress, SegmentFacts, StoreStats } from "../../src/engine/store-stats.js";
+import { batchGetOf, deleteRangeOf, scanOf } from "./memory-ranges.js";
 
 /** What stands under a key. */
 interface Entry {
@@ -154,6 +163,23 @@ export class MemoryStore implements Store {
       records.push({ key, version, expiresAtMs, recordBytes, record });
     }
     return { records, after: undefined, version: this.#version };
+  }
+
+  async batchGet(
+    keys: readonly Uint8Array[],
+    options: BatchGetOptions = {},
+  ): Promise<BatchGetResult> {
+    return await batchGetOf(this, keys, options);
+  }
+
+  scan(options: ScanOptions = {}): Scan {
+    this.#requireOpen();
+    return scanOf(this, options);
+  }
+
+  async deleteRange(options: DeleteRangeOptions): Promise<DeleteRangeResult> {
+    this.#requireWritable(options);
+    return await deleteRangeOf(this, options);
   }
 
   async sync(): Promise<number> {
