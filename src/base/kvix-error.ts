@@ -4,11 +4,11 @@ import { type ErrorRow, errorCatalogue, type Outcome, type Reason } from "./erro
 /** What an error message says beyond its reason, as data. Never a key or a value. */
 export type ErrorMetadata = Readonly<Record<string, string | number>>;
 
-/** From where on to ask again for what has ended before its end; see the proto's ResumeInfo. */
-export interface Resume {
-  /** Of a scan: all up to this key was sent. Left out: nothing was. */
+/** Where a stream that ended with an error can be gone on with; the proto's ResumeInfo. */
+export interface ResumePoint {
+  /** Of a scan: all up to this key was told (down to it, in reverse); left out or empty: nothing was. */
   readonly afterKey?: Uint8Array | undefined;
-  /** Of a watch: all up to this version was sent. Left out: nothing was. */
+  /** Of a watch: all up to this version was told; left out or 0: nothing was. */
   readonly afterVersion?: number | undefined;
   /** The history of changes is complete above this version. */
   readonly historyFloor?: number | undefined;
@@ -20,8 +20,7 @@ export interface KvixErrorOptions {
   readonly cause?: unknown;
   /** What became of the write, where this case knows better than the catalogue. */
   readonly outcome?: Outcome;
-  /** Where to go on, if it has ended something that can be gone on with. */
-  readonly resume?: Resume | undefined;
+  readonly resume?: ResumePoint | undefined;
 }
 
 /** An operating error: foreseen, named in the catalogue, safe to show to a client. */
@@ -30,7 +29,8 @@ export class KvixError extends Error {
   readonly reason: Reason;
   readonly outcome: Outcome;
   readonly metadata: ErrorMetadata;
-  readonly resume: Resume | undefined;
+  /** Private, so that no log and no printed error shows the key that it may have (V12). */
+  readonly #resume: ResumePoint | undefined;
 
   constructor(reason: Reason, detail = "", options: KvixErrorOptions = {}) {
     const { sentence } = errorCatalogue[reason];
@@ -39,15 +39,21 @@ export class KvixError extends Error {
     this.reason = reason;
     this.outcome = options.outcome ?? errorCatalogue[reason].outcome;
     this.metadata = options.metadata ?? {};
-    this.resume = options.resume;
+    this.#resume = options.resume;
   }
 
-  /** The same error, saying where to go on. */
-  resumedBy(resume: Resume): KvixError {
+  /** Where to go on, if this ended a stream that can be gone on with. */
+  get resume(): ResumePoint | undefined {
+    return this.#resume;
+  }
+
+  /** The same error, of a stream that can be gone on with there; this one if it says so itself. */
+  resumingAt(resume: ResumePoint): KvixError {
+    if (this.#resume !== undefined) return this;
     const { reason, metadata, outcome, cause } = this;
-    const error = new KvixError(reason, "", { metadata, outcome, resume, cause });
-    error.message = this.message;
-    return error;
+    const told = new KvixError(reason, "", { metadata, outcome, cause, resume });
+    told.message = this.message;
+    return told;
   }
 
   /** What the catalogue says of this reason. */

@@ -6,7 +6,16 @@
  *
  * Errors are KvixErrors of the catalogue. Absence is a value, not an error.
  */
+import type {
+  BatchGetOptions,
+  BatchGetResult,
+  DeleteRangeOptions,
+  DeleteRangeResult,
+  Scan,
+  ScanOptions,
+} from "./store-ranges.js";
 import type { CompactionProgress, SegmentFacts, StoreSettings, StoreStats } from "./store-stats.js";
+import type { WatchOptions, WatchSteps } from "./store-watch.js";
 
 /** When a write may be acknowledged; see the proto's Durability. */
 export type Durability = "sync" | "buffered";
@@ -167,58 +176,6 @@ export interface ListPage {
   readonly version: number;
 }
 
-/** What to watch, and from where on. */
-export interface WatchOptions extends KeyRange {
-  /** Only this key; not together with a prefix or bounds. Empty: left out. */
-  readonly key?: Uint8Array | undefined;
-  /** Without values and update times. */
-  readonly keysOnly?: boolean | undefined;
-  /** The changes after this version; 0: all. Left out: what changes from now on. */
-  readonly afterVersion?: number | undefined;
-  /** First the records that stand; not together with `afterVersion`. */
-  readonly includeCurrent?: boolean | undefined;
-  /** How often to tell how far the watch is if there is nothing else: 100 to 3,600,000; by default 10,000. */
-  readonly progressIntervalMs?: number | undefined;
-  /**
-   * The most bytes of a step: 1 to 128 MiB; by default 4 MiB. Each event counts for its
-   * record, or without a value for its key, and for what lies around it. One whose
-   * record alone is more comes without its value.
-   */
-  readonly bytesMax?: number | undefined;
-  /** Ends it (CANCELLED). */
-  readonly signal?: AbortSignal | undefined;
-}
-
-/** One change of one key, or one record that stands. */
-export interface WatchEvent {
-  /** "expire": its time was up, and it was removed. */
-  readonly kind: "set" | "delete" | "expire";
-  readonly key: Uint8Array;
-  /** Of the change. */
-  readonly version: number;
-  /** Of what was set, in Unix milliseconds; 0: never. */
-  readonly expiresAtMs: number;
-  /** The size of the encoded Record in bytes, value included; 0 if it is gone. */
-  readonly recordBytes: number;
-  /**
-   * The encoding of the record as it lies on disk (of one that is gone: of its key, and
-   * the version and time of that), or why it is not there.
-   */
-  readonly record: Uint8Array | Omission;
-}
-
-/** What one step of a watch tells. Its bytes are the caller's own, as part of what was read at once. */
-export interface WatchStep {
-  /** In version order; of the current state, in key order. */
-  readonly events: readonly WatchEvent[];
-  /** All up to this version is told; 0: while the current state is not told whole. */
-  readonly version: number;
-  /** The events are records that stand. */
-  readonly isCurrent: boolean;
-  /** The next step goes on with the same commit; `version` stands before it. */
-  readonly continues: boolean;
-}
-
 /** A durable, ordered, conditional key-value store. */
 export interface Store {
   /** The newest published version. */
@@ -264,7 +221,21 @@ export interface Store {
    * with the range of versions that is lost), READ_FAILED, CANCELLED, and what a sync
    * fails with. Errors that it ends with say from which version on to go on (`resume`).
    */
-  watch(options: WatchOptions): AsyncIterableIterator<WatchStep>;
+  watch(options: WatchOptions): WatchSteps;
+  /** What stands under each of 1 to 10,000 keys, at one point in time, as far as it fits an answer. */
+  batchGet(keys: readonly Uint8Array[], options?: BatchGetOptions): Promise<BatchGetResult>;
+  /**
+   * All records of a range in key order, at one point in time, part by part, however much
+   * is written meanwhile; at most for 5 minutes. It throws FIELD_INVALID; the scan throws
+   * SNAPSHOT_ENDED, STORE_CLOSING, CANCELLED and OVERLOADED, with `resume`.
+   */
+  scan(options?: ScanOptions): Scan;
+  /**
+   * Removes the records of a range, each as `delete` does; not atomic. If it fails when
+   * some are removed, or may be, the outcome is "unknown" and `removed` of the error's
+   * metadata says how many are known to be.
+   */
+  deleteRange(options: DeleteRangeOptions): Promise<DeleteRangeResult>;
   /** Resolves to the newest durable version when everything acknowledged so far is durable. */
   sync(): Promise<number>;
   /**

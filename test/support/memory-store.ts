@@ -29,12 +29,19 @@ import type {
   StoredRecord,
   TouchExpiry,
   TouchResult,
-  WatchEvent,
-  WatchOptions,
-  WatchStep,
   WriteOptions,
 } from "../../src/engine/store.js";
+import type {
+  BatchGetOptions,
+  BatchGetResult,
+  DeleteRangeOptions,
+  DeleteRangeResult,
+  Scan,
+  ScanOptions,
+} from "../../src/engine/store-ranges.js";
 import type { CompactionProgress, SegmentFacts, StoreStats } from "../../src/engine/store-stats.js";
+import type { WatchEvent, WatchOptions, WatchSteps } from "../../src/engine/store-watch.js";
+import { batchGetOf, deleteRangeOf, scanOf } from "./memory-ranges.js";
 import { MemoryHistory } from "./memory-watch.js";
 
 /** What stands under a key. */
@@ -163,6 +170,23 @@ export class MemoryStore implements Store {
     return { records, after: undefined, version: this.#version };
   }
 
+  async batchGet(
+    keys: readonly Uint8Array[],
+    options: BatchGetOptions = {},
+  ): Promise<BatchGetResult> {
+    return await batchGetOf(this, keys, options);
+  }
+
+  scan(options: ScanOptions = {}): Scan {
+    this.#requireOpen();
+    return scanOf(this, options);
+  }
+
+  async deleteRange(options: DeleteRangeOptions): Promise<DeleteRangeResult> {
+    this.#requireWritable(options);
+    return await deleteRangeOf(this, options);
+  }
+
   async sync(): Promise<number> {
     this.#requireOpen();
     return this.#version;
@@ -197,7 +221,7 @@ export class MemoryStore implements Store {
     return { versions };
   }
 
-  watch(options: WatchOptions): AsyncGenerator<WatchStep, undefined> {
+  watch(options: WatchOptions): WatchSteps {
     this.#requireOpen();
     const standing = (): WatchEvent[] =>
       [...this.#entries.keys()].sort().flatMap((name) => {

@@ -4,7 +4,12 @@
  */
 import { KvixError } from "../../src/base/kvix-error.js";
 import { boundsOf } from "../../src/engine/key-range.js";
-import type { WatchEvent, WatchOptions, WatchStep } from "../../src/engine/store.js";
+import type {
+  WatchEvent,
+  WatchOptions,
+  WatchStep,
+  WatchSteps,
+} from "../../src/engine/store-watch.js";
 
 /** Every change, oldest first. */
 export class MemoryHistory {
@@ -29,20 +34,31 @@ export class MemoryHistory {
     version: number,
     standing: () => readonly WatchEvent[],
     isClosed: () => boolean,
-  ): AsyncGenerator<WatchStep, undefined> {
+  ): WatchSteps {
     const { afterVersion = version, includeCurrent = false, keysOnly = false } = options;
-    if (afterVersion > version) throw new KvixError("HISTORY_LOST");
+    if (afterVersion > version)
+      throw new KvixError("HISTORY_LOST", "", { resume: { afterVersion, historyFloor: 0 } });
     const isOurs = matcher(options);
     const bare = (event: WatchEvent): WatchEvent =>
       keysOnly ? { ...event, record: "keys-only" } : event;
     const current = includeCurrent ? standing().filter(isOurs).map(bare) : [];
-    return this.#steps(
-      options,
-      afterVersion,
-      current,
-      (change) => change.filter(isOurs).map(bare),
-      isClosed,
-    );
+    const ours = (change: readonly WatchEvent[]) => change.filter(isOurs).map(bare);
+    const steps = this.#steps(options, afterVersion, current, ours, isClosed);
+    let told = options.afterVersion ?? 0;
+    const next = async (): Promise<IteratorResult<WatchStep, undefined>> => {
+      const result = await steps.next();
+      if (result.done !== true) told = Math.max(told, result.value.version);
+      return result;
+    };
+    const watching: WatchSteps = {
+      next,
+      return: () => steps.return(undefined),
+      [Symbol.asyncIterator]: () => watching,
+      get resume() {
+        return { afterVersion: told, historyFloor: 0 };
+      },
+    };
+    return watching;
   }
 
   async *#steps(

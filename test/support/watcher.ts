@@ -4,7 +4,7 @@
  */
 import { strict as assert } from "node:assert";
 import { KvixError } from "../../src/base/kvix-error.js";
-import type { WatchEvent, WatchStep } from "../../src/engine/store.js";
+import type { WatchEvent, WatchStep } from "../../src/engine/store-watch.js";
 import { newRecordFields, parseRecord } from "../../src/format/record.js";
 import { keyOf, type Told, versionOf } from "./history-writer.js";
 import { text } from "./store-rig.js";

@@ -3,7 +3,7 @@ import { KvixError } from "../../base/kvix-error.js";
 import { BATCH_BYTES_MAX, PAGE_BYTES_MAX, VERSION_MAX } from "../../base/limits.js";
 import { boundsOf, type KeyBounds } from "../key-range.js";
 import { requireKey, requireWhole } from "../request-rules.js";
-import type { WatchOptions } from "../store.js";
+import type { WatchOptions } from "../store-watch.js";
 
 /** How often a watch tells how far it is: at most, at least, and if nobody says. */
 export const PROGRESS_MS_MIN = 100;

@@ -13,12 +13,13 @@
 import { PAGE_BYTES_MAX } from "../../base/limits.js";
 import { compareKeys, type KeyBounds } from "../key-range.js";
 import type { LogEvent } from "../log-events.js";
-import { BARE_RECORD_BYTES } from "../page-lister.js";
-import type { WatchEvent, WatchStep } from "../store.js";
+import type { WatchEvent, WatchStep } from "../store-watch.js";
 import type { Run } from "./shared-tail.js";
 
 /** What lies around a record in a step: tags, lengths, kind, size and marks. At most this. */
 export const EVENT_OVERHEAD_BYTES = 32;
+/** What an event without value and update time has beside its key, all around it included. */
+const BARE_EVENT_BYTES = 72;
 
 /** What of a run is told, and how. */
 export interface StepRules {
@@ -113,6 +114,6 @@ function eventOf(event: LogEvent, { keysOnly, bytesMax }: StepRules): WatchEvent
 
 /** What an event counts for. */
 export function costOf({ key, record }: WatchEvent): number {
-  if (typeof record === "string") return key.length + BARE_RECORD_BYTES;
+  if (typeof record === "string") return key.length + BARE_EVENT_BYTES;
   return record.length + EVENT_OVERHEAD_BYTES;
 }

@@ -17,11 +17,11 @@
  *     its keys.
  *  2. Only what is durable is told.
  */
-import { KvixError } from "../../base/kvix-error.js";
+import { KvixError, type ResumePoint } from "../../base/kvix-error.js";
 import type { Lease } from "../leases.js";
 import type { LogReader } from "../log-reader.js";
 import type { Snapshot } from "../snapshots/snapshot.js";
-import type { WatchStep } from "../store.js";
+import type { WatchStep, WatchSteps } from "../store-watch.js";
 import { CurrentState } from "./current-state.js";
 import { RUN_BYTES_MAX, type Run, type Waiter } from "./shared-tail.js";
 import type { WatchAsk } from "./watch-rules.js";
@@ -30,7 +30,7 @@ import { type Cursor, costOf, cutStep } from "./watch-steps.js";
 import type { WatchWorld } from "./watch-world.js";
 
 /** A watch; see `Store.watch`. */
-export class Watch implements AsyncIterableIterator<WatchStep>, Waiter {
+export class Watch implements WatchSteps, Waiter {
   readonly #world: WatchWorld;
   readonly #ask: WatchAsk;
   readonly #onClose: (watch: Watch) => void;
@@ -82,6 +82,10 @@ export class Watch implements AsyncIterableIterator<WatchStep>, Waiter {
     return this.#cursor.version;
   }
 
+  get resume(): ResumePoint {
+    return { afterVersion: this.#toldVersion, historyFloor: this.#world.readers.floor };
+  }
+
   [Symbol.asyncIterator](): this {
     return this;
   }
@@ -98,7 +102,8 @@ export class Watch implements AsyncIterableIterator<WatchStep>, Waiter {
       return { done: false, value: step };
     } catch (error) {
       this.#close();
-      throw this.#resumable(this.#endedBecause ?? error);
+      const why = this.#endedBecause ?? error;
+      throw why instanceof KvixError ? why.resumingAt(this.resume) : why;
     } finally {
       this.#giveFrame();
       this.#isReading = false;
@@ -274,12 +279,6 @@ export class Watch implements AsyncIterableIterator<WatchStep>, Waiter {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#letGo();
-  }
-
-  #resumable(error: unknown): unknown {
-    if (!(error instanceof KvixError)) return error;
-    const historyFloor = this.#world.readers.floor;
-    return error.resumingAt({ afterVersion: this.#toldVersion, historyFloor });
   }
 }
 

@@ -19,7 +19,7 @@ import { Leases } from "../leases.js";
 import type { LogReaders } from "../log-readers.js";
 import type { Snapshot } from "../snapshots/snapshot.js";
 import type { Snapshots } from "../snapshots/snapshots.js";
-import type { WatchOptions } from "../store.js";
+import type { WatchOptions } from "../store-watch.js";
 import type { WriteQueue } from "../write-queue.js";
 import { RUN_BYTES_MAX, SharedTail } from "./shared-tail.js";
 import { Watch } from "./watch.js";

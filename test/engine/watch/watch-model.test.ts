@@ -5,7 +5,7 @@
  */
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
-import type { WatchOptions, WatchStep } from "../../../src/engine/store.js";
+import type { WatchOptions, WatchStep } from "../../../src/engine/store-watch.js";
 import { compacted, onDemand, takingSome } from "../../support/compaction-rig.js";
 import { HistoryWriter, keyOf, type Told, versionOf } from "../../support/history-writer.js";
 import { simHost } from "../../support/sim-host.js";

@@ -1,7 +1,7 @@
 /** Watch: what it tells and when, and what it is refused or ended with. */
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
-import type { WatchOptions, WatchStep } from "../../../src/engine/store.js";
+import type { WatchOptions, WatchStep } from "../../../src/engine/store-watch.js";
 import { compacted, onDemand, takingAll } from "../../support/compaction-rig.js";
 import { flipBitAtRest } from "../../support/faulty-file-system.js";
 import { simHost } from "../../support/sim-host.js";
