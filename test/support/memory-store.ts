@@ -1,6 +1,6 @@
 /**
- * A Store in a Map: the semantics of set, get, delete, touch, list, exists,
- * increment, commit, request ids, expiry and conditions, without a disk. The services are tested over it, and an
+ * A Store in a Map: the semantics of the whole contract, expiry, conditions and
+ * request ids included, without a disk. The services are tested over it, and an
  * engine can be held against it. It forgets everything when it goes.
  *
  * Like the engine it copies what it keeps and gives what the caller owns, it
@@ -41,7 +41,18 @@ import type {
   UnmetCondition,
   WriteOptions,
 } from "../../src/engine/store.js";
+import type {
+  BatchGetOptions,
+  BatchGetResult,
+  DeleteRangeOptions,
+  DeleteRangeResult,
+  Scan,
+  ScanOptions,
+} from "../../src/engine/store-ranges.js";
 import type { CompactionProgress, SegmentFacts, StoreStats } from "../../src/engine/store-stats.js";
+import type { WatchEvent, WatchOptions, WatchSteps } from "../../src/engine/store-watch.js";
+import { batchGetOf, deleteRangeOf, scanOf } from "./memory-ranges.js";
+import { MemoryHistory } from "./memory-watch.js";
 
 /** What stands under a key. */
 interface Entry {
@@ -63,6 +74,9 @@ export class MemoryStore implements Store {
   >();
   readonly #wallMs: () => number;
   readonly settings = { durability: "sync", flushIntervalMs: 100 } as const;
+  readonly #history = new MemoryHistory();
+  /** What the batch under way has changed; undefined: there is none. */
+  #batch: WatchEvent[] | undefined;
   #version = 0;
   #isClosed = false;
 
@@ -171,6 +185,23 @@ export class MemoryStore implements Store {
     return { records, after: undefined, version: this.#version };
   }
 
+  async batchGet(
+    keys: readonly Uint8Array[],
+    options: BatchGetOptions = {},
+  ): Promise<BatchGetResult> {
+    return await batchGetOf(this, keys, options);
+  }
+
+  scan(options: ScanOptions = {}): Scan {
+    this.#requireOpen();
+    return scanOf(this, options);
+  }
+
+  async deleteRange(options: DeleteRangeOptions): Promise<DeleteRangeResult> {
+    this.#requireWritable(options);
+    return await deleteRangeOf(this, options);
+  }
+
   async sync(): Promise<number> {
     this.#requireOpen();
     return this.#version;
@@ -250,7 +281,9 @@ export class MemoryStore implements Store {
       const number = mutation.kind === "increment" ? added(mutation, standing, field) : 0n;
       return { mutation, standing, number };
     });
-    return plans.map(({ mutation, standing, number }) => {
+    const changed: WatchEvent[] = [];
+    this.#batch = changed;
+    const results = plans.map(({ mutation, standing, number }) => {
       const { key, kind } = mutation;
       const found = standing !== undefined && (kind === "delete" || kind === "touch");
       if (kind === "delete") {
@@ -267,6 +300,20 @@ export class MemoryStore implements Store {
       const entry = this.#put(key, written, expiryOf(mutation), standing);
       return { version: entry.version, expiresAtMs: entry.expiresAtMs, found, value: number };
     });
+    this.#batch = undefined;
+    this.#history.add(changed);
+    return results;
+  }
+
+  watch(options: WatchOptions): WatchSteps {
+    this.#requireOpen();
+    const standing = (): WatchEvent[] =>
+      [...this.#entries.keys()].sort().flatMap((name) => {
+        const key = Buffer.from(name, "latin1");
+        const entry = this.#visible(key);
+        return entry === undefined ? [] : [eventOf("set", key, entry)];
+      });
+    return this.#history.watch(options, this.#version, standing, () => this.#isClosed);
   }
 
   async *compact(): AsyncGenerator<CompactionProgress> {
@@ -290,6 +337,7 @@ export class MemoryStore implements Store {
 
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.#history.wake();
   }
 
   /** The entry of `key`, unless it has expired: at its very instant it is gone. */
@@ -304,12 +352,25 @@ export class MemoryStore implements Store {
     const expiresAtMs = expiresAt(expiry, updatedAtMs, standing);
     const entry = { value: value.slice(), version: ++this.#version, updatedAtMs, expiresAtMs };
     this.#entries.set(nameOf(key), entry);
+    this.#note(eventOf("set", key, entry));
     return entry;
   }
 
   /** Removing an expired key takes a version too: its tombstone. 0 if there was nothing at all. */
   #remove(key: Uint8Array): number {
-    return this.#entries.delete(nameOf(key)) ? ++this.#version : 0;
+    const entry = this.#entries.get(nameOf(key));
+    if (entry === undefined) return 0;
+    const kind = this.#visible(key) === undefined ? "expire" : "delete";
+    this.#entries.delete(nameOf(key));
+    const version = ++this.#version;
+    const gone = { value: new Uint8Array(0), version, updatedAtMs: this.#wallMs(), expiresAtMs: 0 };
+    this.#note(eventOf(kind, key, gone));
+    return version;
+  }
+
+  #note(event: WatchEvent): void {
+    if (this.#batch === undefined) this.#history.add([event]);
+    else this.#batch.push(event);
   }
 
   #requireOpen(): void {
@@ -393,6 +454,13 @@ function recordOf(key: Uint8Array, entry: Entry | undefined): StoredRecord | und
     updatedAtMs,
     expiresAtMs,
   };
+}
+
+function eventOf(kind: WatchEvent["kind"], key: Uint8Array, entry: Entry): WatchEvent {
+  const { payload: record } = recordOf(key, entry) as StoredRecord;
+  const { version, expiresAtMs } = entry;
+  const recordBytes = kind === "set" ? record.length : 0;
+  return { kind, key: key.slice(), version, expiresAtMs, recordBytes, record };
 }
 
 /** Where the value's bytes begin in a record that has one: behind the fields' tags and lengths. */
