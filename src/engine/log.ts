@@ -32,6 +32,7 @@ import type { DiskSpace } from "./disk-space.js";
 import type { Latch } from "./latch.js";
 import { addLostRange, addToManifest, sealInManifest } from "./manifest-edits.js";
 import { type ManifestKeeper, writeFailure } from "./manifest-keeper.js";
+import { SEGMENT_REQUESTS_MAX } from "./requests/request-memory.js";
 import type { SegmentNamer } from "./segment-namer.js";
 import type { Versions } from "./versions.js";
 
@@ -118,8 +119,7 @@ export class Log {
     await this.begin(lastVersion);
     if (!versions.isReserved(lastVersion)) await this.#reserve(lastVersion);
     else if (versions.isRunningLow) this.#reserveSoon(lastVersion);
-    const active = this.#requireActive();
-    if (active.length > 0 && active.length + bytes > segmentBytesMax) await this.#rotate();
+    if (!this.#hasRoomFor(this.#requireActive(), bytes)) await this.#rotate();
     this.#requireUnlatched();
     const segment = this.#requireActive();
     const left = segmentBytesMax - segment.length;
@@ -128,11 +128,16 @@ export class Log {
 
   /** Whether `prepare` would have nothing to wait for. */
   isReadyFor(bytes: number, lastVersion: number): boolean {
-    const { versions, segmentBytesMax, latch, keeper } = this.#context;
+    const { versions, latch, keeper } = this.#context;
     if (!keeper.hasBegun || latch.isClosed || !versions.isReserved(lastVersion)) return false;
-    const active = this.#active;
-    if (active === undefined) return false;
-    return active.length === 0 || active.length + bytes <= segmentBytesMax;
+    return this.#active !== undefined && this.#hasRoomFor(this.#active, bytes);
+  }
+
+  /** Whether the active segment may have `bytes` more, which an empty one always may. */
+  #hasRoomFor({ length, requests }: Segment, bytes: number): boolean {
+    if (length === 0) return true;
+    const { segmentBytesMax } = this.#context;
+    return length + bytes <= segmentBytesMax && requests < SEGMENT_REQUESTS_MAX;
   }
 
   /** Whether the next frame written is to carry BARRIER. */

@@ -47,7 +47,7 @@ export class StagedChunk {
     let isBarrier = firstIsBarrier;
     for (const op of this.ops) {
       if (op.frameBytes === 0) continue;
-      if (op.request.kind === "batch") this.#sealMembers(op, salt);
+      if (op.isBatch) this.#sealMembers(op, salt);
       sealFrame(this.bytes, this.view, op.at, op.frameBytes, salt, isBarrier);
       isBarrier = false;
     }

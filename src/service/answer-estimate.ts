@@ -12,8 +12,10 @@ import { KvService, KvTextService } from "../../gen/kvix/v1/kvix_pb.js";
 import { PAGE_BYTES_MAX } from "../base/limits.js";
 import { BARE_RECORD_BYTES } from "../engine/place-reader.js";
 import type { Store } from "../engine/store.js";
+import { UNMET_MARK_BYTES } from "../engine/unmet-reader.js";
 import { Malformed } from "../rpc/definition.js";
 import type { AnswerEstimate } from "./call-gate.js";
+import { MUTATION_RESULT_BYTES_MAX } from "./commit-answers.js";
 
 /** What the estimates read of a request. */
 interface KeyedRequest {
@@ -22,6 +24,9 @@ interface KeyedRequest {
   readonly keysOnly?: boolean;
   readonly returnPrevious?: boolean;
   readonly precondition?: object;
+  /** Of a commit. */
+  readonly conditions?: readonly { readonly key?: Uint8Array }[];
+  readonly mutations?: readonly object[];
 }
 
 type Estimate = (request: KeyedRequest) => number;
@@ -36,6 +41,15 @@ export function answerEstimate(store: () => Store, messageBytesMax: number): Ans
       ? recordBytes(request)
       : 0;
   const pageBytes = (): number => Math.min(PAGE_BYTES_MAX, messageBytesMax);
+  const commitBytes = ({ conditions = [], mutations = [] }: KeyedRequest): number => {
+    const results = mutations.length * MUTATION_RESULT_BYTES_MAX;
+    let unmet = 0;
+    for (const condition of conditions) {
+      unmet += recordBytes(condition) + UNMET_MARK_BYTES;
+      if (unmet >= pageBytes()) return Math.max(results, pageBytes());
+    }
+    return Math.max(results, unmet);
+  };
   const batchBytes = ({ keys = [], keysOnly = false }: KeyedRequest): number => {
     let bytes = 0;
     for (const key of keys) {
@@ -49,6 +63,7 @@ export function answerEstimate(store: () => Store, messageBytesMax: number): Ans
     set: writeBytes,
     delete: writeBytes,
     touch: writeBytes,
+    commit: commitBytes,
     list: pageBytes,
     batchGet: batchBytes,
   };

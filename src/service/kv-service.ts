@@ -7,12 +7,12 @@
  */
 import type { KvService } from "../../gen/kvix/v1/kvix_pb.js";
 import { KvixError } from "../base/kvix-error.js";
-import { EXPIRES_AT_MS_MAX, PAGE_BYTES_MAX, VERSION_MAX } from "../base/limits.js";
+import { PAGE_BYTES_MAX } from "../base/limits.js";
 import type { Store, StoredRecord } from "../engine/store.js";
-import { recordBytes } from "../format/record.js";
 import type { Clock } from "../host/host.js";
 import type { HandlersOf } from "../rpc/calls.js";
 import { batchGet } from "./batch-get.js";
+import { commitHandlers } from "./commit-service.js";
 import { deleteRange } from "./delete-range.js";
 import {
   encodeDeleteAnswer,
@@ -24,6 +24,7 @@ import {
 } from "./kv-answers.js";
 import { encodeListAnswer } from "./list-answers.js";
 import { pageToken, placeOfToken } from "./page-token.js";
+import { recordTooLarge, requireReadable } from "./record-size.js";
 import { scan } from "./scan.js";
 import {
   requireExpiry,
@@ -104,6 +105,8 @@ export function kvHandlers(
       return encodeTouchAnswer(result, store.version, limits);
     },
 
+    ...commitHandlers({ store, clock, messageBytesMax }),
+
     list: async (request, context) => {
       const { prefix, start, end, reverse, keysOnly } = request;
       for (const [field, bytes] of [
@@ -133,26 +136,4 @@ export function kvHandlers(
     scan: (request, context) => scan(store, request, messageBytesMax, context),
     watch: (request, context) => watch(store, request, messageBytesMax, context),
   };
-}
-
-/** What a Set may write, a Get can answer: refuses a record that would not fit an answer. */
-function requireReadable(key: Uint8Array, value: Uint8Array, messageBytesMax: number): void {
-  const longest = recordBytes(
-    key.byteLength,
-    value.byteLength,
-    VERSION_MAX,
-    EXPIRES_AT_MS_MAX,
-    EXPIRES_AT_MS_MAX,
-  );
-  if (fitsMessage(longest, messageBytesMax)) return;
-  throw recordTooLarge(longest, messageBytesMax, "not-applied");
-}
-
-function recordTooLarge(
-  recordBytesNeeded: number,
-  messageBytesMax: number,
-  outcome: "none" | "not-applied" = "none",
-): KvixError {
-  const metadata = { recordBytes: recordBytesNeeded, messageBytesMax };
-  return new KvixError("RECORD_TOO_LARGE", "", { metadata, outcome });
 }

@@ -230,7 +230,8 @@ function wrapWrites(store: Store, look: (options: WriteOptions) => void): Store 
       return store.touch(name, expiry, options);
     },
     settings: store.settings,
-    batch: (...args) => store.batch(...args),
+    commit: (...args) => store.commit(...args),
+    increment: (...args) => store.increment(...args),
     list: (...args) => store.list(...args),
     batchGet: (...args) => store.batchGet(...args),
     scan: (...args) => store.scan(...args),
