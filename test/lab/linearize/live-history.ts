@@ -33,8 +33,8 @@ export interface LiveHistory {
 const channelOptions = { "grpc.use_local_subchannel_pool": 1, "grpc.enable_retries": 0 };
 const callMsAtFirst = 10;
 const pauseMsMax = 120;
-const placesBetweenCompactions = 100;
-const placesBetweenBallast = 8;
+const placesBetweenCompactions = 40;
+const placesBetweenBallast = 4;
 
 /** Carries out `plan` on the servers that `start` starts. */
 export async function makeHistory(
