@@ -11,6 +11,8 @@
 export interface Subject {
   readonly source: string;
   readonly tests: readonly string[];
+  /** How much of a core a single test may take, in milliseconds; a longer one is not asked. */
+  readonly testMsMax: number;
   /** Tests that are not even tried, by a pattern of their names: their loops would take minutes. */
   readonly except?: string;
 }
@@ -108,17 +110,22 @@ const except: Readonly<Record<string, string>> = {
 
 /** The rooms by name. */
 export const rooms: Readonly<Record<string, readonly Subject[]>> = {
-  format: subjectsOf("format", format),
-  storage: subjectsOf("storage", storage),
-  engine: subjectsOf("engine", engine),
+  format: subjectsOf("format", format, 6000),
+  storage: subjectsOf("storage", storage, 1500),
+  engine: subjectsOf("engine", engine, 1500),
 };
 
-function subjectsOf(room: string, table: Readonly<Record<string, readonly string[]>>): Subject[] {
+function subjectsOf(
+  room: string,
+  table: Readonly<Record<string, readonly string[]>>,
+  testMsMax: number,
+): Subject[] {
   return Object.entries(table).map(([name, tests]) => {
     const source = `src/${room}/${name}.ts`;
     const pattern = except[source];
     return {
       source,
+      testMsMax,
       tests: [...new Set(tests)].map((test) => `test/${test}.test.ts`),
       ...(pattern === undefined ? {} : { except: pattern }),
     };
