@@ -17,7 +17,7 @@ export interface Subject {
   readonly except?: string;
 }
 
-const hint = ["format/golden", "format/hint-damage", "format/hint"];
+const hint = ["format/golden", "format/hint-bounds", "format/hint-damage", "format/hint"];
 
 const format: Readonly<Record<string, readonly string[]>> = {
   batch: ["format/batch", "format/golden"],
