@@ -85,7 +85,12 @@ const engine: Readonly<Record<string, readonly string[]>> = {
   "hint-keeper": [...hints, ...compaction, "engine/hint-doubt", "engine/damage-displaced"],
   "key-range": ["engine/list", "engine/list-model"],
   latch: failures,
-  "manifest-edits": [...compaction, "engine/recovery-versions", "engine/damage-remembered"],
+  "manifest-edits": [
+    "engine/manifest-edits",
+    ...compaction,
+    "engine/recovery-versions",
+    "engine/damage-remembered",
+  ],
   "manifest-keeper": [...failures, "engine/damage-remembered"],
   pins: ["engine/pins", "engine/pins-tickets"],
   publisher: [
