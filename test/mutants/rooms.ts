@@ -67,7 +67,7 @@ const engine: Readonly<Record<string, readonly string[]>> = {
   "acceptance-rules": ["engine/ttl", "engine/write-order", "engine/touch"],
   "accepted-state": [...order, "engine/ttl", "engine/touch-order", "engine/bounds"],
   checkpoint: [...checkpoint, "engine/checkpoint"],
-  "compaction/judge": [...compaction, "engine/compaction/safety"],
+  "compaction/judge": [...compaction, "engine/compaction/judge"],
   "compaction/remover": [
     "engine/compaction/compactor",
     "engine/compaction/removal-readers",
@@ -77,7 +77,7 @@ const engine: Readonly<Record<string, readonly string[]>> = {
   "compaction/tombstones": [
     "engine/compaction/resurrection",
     "engine/compaction/tombstone-bytes",
-    "engine/compaction/safety",
+    "engine/compaction/tombstones",
   ],
   evaluator: [...order, "engine/ttl", "engine/touch", "engine/callers-bytes", "engine/bounds"],
   "group-publisher": [...order, ...failures, "engine/group-publisher", "engine/snapshot-index"],
