@@ -65,7 +65,7 @@ const order = ["engine/write-order", "engine/visibility", "engine/write-overlap"
 
 const engine: Readonly<Record<string, readonly string[]>> = {
   "acceptance-rules": ["engine/ttl", "engine/write-order", "engine/touch"],
-  "accepted-state": [...order, "engine/ttl", "engine/touch-order", "engine/bounds"],
+  "accepted-state": [...order, "engine/ttl", "engine/touch-order"],
   checkpoint: [...checkpoint, "engine/checkpoint"],
   "compaction/judge": [...compaction, "engine/compaction/judge"],
   "compaction/remover": [
@@ -79,7 +79,7 @@ const engine: Readonly<Record<string, readonly string[]>> = {
     "engine/compaction/tombstone-bytes",
     "engine/compaction/tombstones",
   ],
-  evaluator: [...order, "engine/ttl", "engine/touch", "engine/callers-bytes", "engine/bounds"],
+  evaluator: [...order, "engine/ttl", "engine/touch", "engine/callers-bytes"],
   "group-publisher": [...order, ...failures, "engine/group-publisher", "engine/snapshot-index"],
   "group-writer": [...order, ...failures, "engine/group-writer", "engine/recovery-versions"],
   "hint-keeper": [...hints, ...compaction, "engine/hint-doubt", "engine/damage-displaced"],

@@ -38,11 +38,7 @@ const LOOK_MS = 20;
 const IDLE_LOOKS = 10;
 
 /** What main.ts asks for: see rooms.ts. */
-const {
-  tests,
-  except,
-  testMsMax = Number.POSITIVE_INFINITY,
-} = JSON.parse(process.env.KVIX_MUTANTS ?? "{}");
+const { tests, except, testMsMax } = JSON.parse(process.env.KVIX_MUTANTS ?? "{}");
 
 /** What holds the state of the mutants' switches, by the tool's own name. */
 const switches = () => {
@@ -171,7 +167,7 @@ class Runner {
       const output = join(process.cwd(), "dist", path.replace(/\.ts$/, ".js"));
       await import(pathToFileURL(output).href);
     }
-    if (except !== undefined) leaveOut(new RegExp(except));
+    for (const pattern of except) leaveOut(new RegExp(pattern));
     this.#idleKinds = new Set(process.getActiveResourcesInfo());
   }
 
