@@ -77,7 +77,7 @@ test("V3: a segment that is sealed keeps the sums that its hint must match", () 
   assert.throws(() => sealInManifest(draft, segmentOf(3)), /not in the manifest/);
 });
 
-test("M1: one change makes an output part of the store and takes its victims out", () => {
+test("M5: one change makes an output part of the store and takes its victims out", () => {
   const draft = create(ManifestSchema);
   for (const id of [1, 2, 3]) {
     addToManifest(draft, nameOf(id));

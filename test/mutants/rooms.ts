@@ -65,7 +65,7 @@ const order = ["engine/write-order", "engine/visibility", "engine/write-overlap"
 
 const engine: Readonly<Record<string, readonly string[]>> = {
   "acceptance-rules": ["engine/ttl", "engine/write-order", "engine/touch"],
-  "accepted-state": [...order, "engine/ttl", "engine/touch-order"],
+  "accepted-state": ["engine/accepted-state", ...order, "engine/ttl", "engine/touch-order"],
   checkpoint: [...checkpoint, "engine/checkpoint"],
   "compaction/judge": [...compaction, "engine/compaction/judge"],
   "compaction/remover": [

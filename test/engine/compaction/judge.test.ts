@@ -153,7 +153,7 @@ test("V16: a victim with a live byte that was not copied does not pass, and neit
   );
 });
 
-test("M7 V11: a judgement that has time takes no turn, and one that has none takes one every 32 records", async () => {
+test("M14 V11: a judgement that has time takes no turn, and one that has none takes one every 32 records", async () => {
   for (const [hasTime, turnsDue] of [
     [true, 0],
     [false, 3],
