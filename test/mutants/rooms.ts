@@ -45,7 +45,7 @@ const compaction = ["engine/compaction/resurrection", "engine/compaction/compact
 const checkpoint = ["engine/checkpoint-doubt", "crash/checkpoint-crash"];
 
 const storage: Readonly<Record<string, readonly string[]>> = {
-  "byte-window": [...tail, ...hints, "engine/segment-walk"],
+  "byte-window": ["storage/byte-window", ...tail, ...hints],
   "checkpoint-file": checkpoint,
   descriptors: pool,
   "file-pool": pool,
@@ -55,7 +55,7 @@ const storage: Readonly<Record<string, readonly string[]>> = {
   "manifest-file": ["engine/write-sync-failure", "engine/directories", "engine/recovery-versions"],
   "recency-list": ["storage/file-pool", "storage/file-pool-random"],
   segment: [...compaction, "engine/recovery-tail", "engine/checkpoint-doubt"],
-  "segment-scan": [...loss, "engine/segment-walk"],
+  "segment-scan": ["storage/segment-scan", ...tail],
   "segment-set": [...compaction, "engine/recovery-versions", "engine/directories"],
   "store-mark": ["engine/directories", "engine/repair"],
   "watched-file": ["engine/verify"],

@@ -26,7 +26,7 @@ export default {
   concurrency: 1,
   // A mutant that is only slow, because others use the machine, is not to count as noticed.
   timeoutMS: 60_000,
-  timeoutFactor: 5,
+  timeoutFactor: 2,
   dryRunTimeoutMinutes: 30,
   reporters: ["json", "progress-append-only"],
   jsonReporter: { fileName: order.report },
