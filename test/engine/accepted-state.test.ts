@@ -3,6 +3,7 @@ import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import { AcceptedState, hasExpired } from "../../src/engine/accepted-state.js";
 import { Keydir } from "../../src/engine/keydir/keydir.js";
+import { RequestMemory } from "../../src/engine/requests/request-memory.js";
 import { PendingEntry } from "../../src/engine/write-op.js";
 import { FrameFlag } from "../../src/format/frame.js";
 
@@ -12,7 +13,9 @@ const otherKey = Uint8Array.of(1, 200, 4);
 
 function setUp() {
   const keydir = new Keydir({ seed: new Uint8Array(16) });
-  const state = new AcceptedState(keydir);
+  const seed = new Uint8Array(16);
+  const requests = new RequestMemory({ seed, monotonicMs: () => 0, retentionMs: 0 });
+  const state = new AcceptedState(keydir, requests);
   const pending = (version: number, options: Partial<PendingEntry> & { key?: Uint8Array } = {}) => {
     const { flags = 0, expiresAtMs = 0, newKeyBytes = 0 } = options;
     const entry = new PendingEntry(version, expiresAtMs, flags, 60, newKeyBytes);
@@ -88,7 +91,7 @@ test("D6 B3: a group that failed leaves nothing of itself standing", () => {
   pending(4, { newKeyBytes: 3 });
   standing();
   pending(5, { flags: FrameFlag.TOMBSTONE, key: otherKey });
-  state.clear();
+  state.giveUp();
   assert.deepEqual(standing(), visible(3));
   assert.deepEqual([state.pendingKeys, state.pendingKeyBytes], [0, 0]);
   pending(6);

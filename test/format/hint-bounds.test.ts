@@ -126,7 +126,7 @@ function checkOf(file: Uint8Array): { check: HintCheck; first: HintBlock } {
 test("R7 V2 a block of another hint, out of its turn or past the segment is refused before it is used", () => {
   const { check, first } = checkOf(fewFile);
   const older = { ...sampleBinding, timestampNs: sampleBinding.timestampNs - 1n };
-  assert.ok(!check.accepts(checkOf(hintOf(few, sampleFacts, older, 3)).first));
+  assert.ok(!check.accepts(checkOf(hintOf(few, sampleFacts, older, { entriesMax: 3 })).first));
   assert.ok(!check.accepts({ ...first, ordinal: 1 }));
   const past = entryOf("k", { offset: 41, length: 60 });
   const short = { ...sampleFacts, segmentLength: 100n };
