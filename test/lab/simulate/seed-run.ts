@@ -138,7 +138,9 @@ export class SeedRun implements Seed {
     const { world, counts } = this;
     const { random } = world;
     const plan = planLife(random, true);
-    const life = new Life(this, plan, { ...planOptions(random, this.plan), diskReserveBytes: 0 });
+    // What is kept for watchers is no victim: with ten minutes of it nothing would be compacted.
+    const certain = { diskReserveBytes: 0, watchRetentionMs: 0 };
+    const life = new Life(this, plan, { ...planOptions(random, this.plan), ...certain });
     await this.#alone(async () => {
       await life.open();
       await this.#judge(life, "the last life");
