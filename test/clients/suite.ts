@@ -19,6 +19,7 @@ import { lifeScenario } from "./life-scenario.js";
 import { listScenario } from "./list-scenario.js";
 import { refusalScenario } from "./refusal-scenario.js";
 import { textScenario } from "./text-scenario.js";
+import { watchScenario } from "./watch-scenario.js";
 import { writeScenario } from "./write-scenario.js";
 
 /** What a scenario works with: calls by the names of service and method, and the server. */
@@ -77,6 +78,7 @@ export function clientSuite(
       },
     };
     writeScenario(world);
+    watchScenario(world);
     textScenario(world);
     listScenario(world);
     adminScenario(world);
