@@ -42,6 +42,13 @@ export const benches: readonly Bench[] = [
     run: async () => (await import("./engine-load.js")).run("engine-load-once", "end"),
   },
   {
+    name: "watch-writers",
+    sentence:
+      "Durable puts per second with 128 in flight while 1,000 watch other keys, against the same without watchers.",
+    goal: { atLeast: 0.8 },
+    run: async () => (await import("./watch-writers.js")).run(),
+  },
+  {
     name: "index-memory",
     sentence:
       "Bytes of index a key beyond the key itself, averaged over a doubling, order included.",

@@ -20,6 +20,7 @@ import { listScenario } from "./list-scenario.js";
 import { rangeScenario } from "./range-scenario.js";
 import { refusalScenario } from "./refusal-scenario.js";
 import { textScenario } from "./text-scenario.js";
+import { watchScenario } from "./watch-scenario.js";
 import { writeScenario } from "./write-scenario.js";
 
 /** What a scenario works with: calls by the names of service and method, and the server. */
@@ -78,6 +79,7 @@ export function clientSuite(
       },
     };
     writeScenario(world);
+    watchScenario(world);
     textScenario(world);
     listScenario(world);
     rangeScenario(world);

@@ -32,7 +32,6 @@ const value = bytes("v");
 const neverSent: Readonly<Partial<Record<Reason, string>>> = {
   BATCH_TOO_LARGE: "no rpc takes a batch yet",
   CANCELLED: "who has given up does not listen: its own end of the wire tells it",
-  HISTORY_LOST: "no rpc reads the history yet",
   OPTION_INVALID: "refused at opening, before anything is served",
   STORE_LOCKED: "refused at opening, before anything is served",
   LOCK_UNAVAILABLE: "refused at opening, before anything is served",
@@ -255,6 +254,11 @@ const scenes: Readonly<Partial<Record<Reason, Scene>>> = {
     const client = await serve(t, rig);
     failing(rig, "read");
     return [client.call(get, { key })];
+  },
+
+  HISTORY_LOST: async (t) => {
+    const { client } = await startMemoryServer(t);
+    return [client.stream(KvService.method.watch, { afterVersion: 1n }).next()];
   },
 
   SNAPSHOT_ENDED: async (t) => {
