@@ -84,14 +84,14 @@ const engine: Readonly<Record<string, readonly string[]>> = {
   "group-writer": [...order, ...failures, "engine/group-writer", "engine/recovery-versions"],
   "hint-keeper": [...hints, ...compaction, "engine/hint-doubt", "engine/damage-displaced"],
   "key-range": ["engine/list", "engine/list-model"],
-  latch: failures,
+  latch: ["engine/latch", "engine/write-sync-failure"],
   "manifest-edits": [
     "engine/manifest-edits",
     ...compaction,
     "engine/recovery-versions",
     "engine/damage-remembered",
   ],
-  "manifest-keeper": [...failures, "engine/damage-remembered"],
+  "manifest-keeper": ["engine/manifest-keeper", ...failures],
   pins: ["engine/pins", "engine/pins-tickets"],
   publisher: [
     ...compaction,
