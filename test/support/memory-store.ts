@@ -42,6 +42,8 @@ import type {
   WriteOptions,
 } from "../../src/engine/store.js";
 import type { CompactionProgress, SegmentFacts, StoreStats } from "../../src/engine/store-stats.js";
+import { emptyStats } from "./empty-stats.js";
+import { added, requireDistinct } from "./memory-rules.js";
 
 /** What stands under a key. */
 interface Entry {
@@ -322,31 +324,6 @@ export class MemoryStore implements Store {
   }
 }
 
-function requireDistinct(field: string, entries: readonly { readonly key: Uint8Array }[]): void {
-  const names = new Set(entries.map(({ key }) => nameOf(key)));
-  if (names.size < entries.length) {
-    throw new KvixError("FIELD_INVALID", `${field} must name each key once`);
-  }
-}
-
-/** The sum, by the text of the number: not by the engine's code. */
-function added(
-  { initial, delta }: Extract<Mutation, { kind: "increment" }>,
-  standing: Entry | undefined,
-  field: string,
-): bigint {
-  const text = standing && Buffer.from(standing.value).toString("latin1");
-  const isBad = text !== undefined && !/^-?[0-9]{1,19}$/.test(text);
-  const before = isBad ? undefined : text === undefined ? initial : BigInt(text);
-  const isNumber = text === undefined || before?.toString() === text;
-  if (before === undefined || !isNumber || BigInt.asIntN(64, before) !== before) {
-    throw new KvixError("NOT_A_NUMBER", "", { metadata: { field } });
-  }
-  const sum = before + delta;
-  if (BigInt.asIntN(64, sum) === sum) return sum;
-  throw new KvixError("NUMBER_OVERFLOW", "", { metadata: { field } });
-}
-
 function nameOf(key: Uint8Array): string {
   return Buffer.from(key).toString("latin1");
 }
@@ -410,53 +387,3 @@ function offsetOfValue(payload: Uint8Array): number {
   const [keyBytes, keyStart] = afterVarint(1);
   return afterVarint(keyStart + keyBytes + 1)[1];
 }
-
-const emptyStats: StoreStats = {
-  version: 0,
-  durableVersion: 0,
-  keys: 0,
-  liveBytes: 0,
-  deadBytes: 0,
-  segments: 0,
-  openFiles: 0,
-  indexBytes: 0,
-  freeBytes: 0,
-  inFlightBytes: 0,
-  waitingCalls: 0,
-  pageBytes: 0,
-  pins: 0,
-  syncs: 0,
-  groups: 0,
-  bytesAppended: 0,
-  expired: 0,
-  sweepPausedBecause: undefined,
-  hintsMissing: 0,
-  compaction: {
-    state: "off",
-    current: undefined,
-    runs: 0,
-    last: undefined,
-    nextAtMs: 0,
-    bytesRead: 0,
-    bytesWritten: 0,
-    bytesReclaimed: 0,
-    segmentsRemoved: 0,
-    pinnedBytes: 0,
-    historyFloor: 0,
-  },
-  condition: { degraded: false, latched: false, full: false, reasons: [] },
-  damage: [],
-  open: {
-    milliseconds: 0,
-    wasClean: true,
-    segments: 0,
-    segmentsFromHints: 0,
-    segmentsScanned: 0,
-    fromCheckpoint: false,
-    entriesLoaded: 0,
-    bytesScanned: 0,
-    tornBytesCut: 0,
-    bytesWrittenAgain: 0,
-    strayFiles: [],
-  },
-};
