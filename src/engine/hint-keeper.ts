@@ -122,7 +122,10 @@ export class HintKeeper {
     const fileLength = (await segment.file?.size()) ?? 0;
     if (fileLength < segment.length) throw new Error("the end of the segment is missing");
     const { id: segmentId, timestampNs } = segment.name;
-    const writer = new HintWriter({ storeId, segmentId, timestampNs });
+    const writer = new HintWriter(
+      { storeId, segmentId, timestampNs },
+      { segmentBytes: segment.length },
+    );
     const hint = await HintFile.create(host.files, segment);
     try {
       const facts = await this.#addEntries(segment, writer, hint);

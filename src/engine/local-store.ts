@@ -24,8 +24,8 @@ import type { Latch } from "./latch.js";
 import { letGo } from "./let-go.js";
 import type { Log } from "./log.js";
 import type { LogReaders } from "./log-readers.js";
+import { ManyRecords } from "./many-records.js";
 import type { StoreOptions } from "./options.js";
-import { PageLister } from "./page-lister.js";
 import type { Pins } from "./pins.js";
 import type { Publisher } from "./publisher.js";
 import type { RecordReader } from "./record-reader.js";
@@ -52,15 +52,26 @@ import type {
   WriteOptions,
 } from "./store.js";
 import type {
+  BatchGetOptions,
+  BatchGetResult,
+  DeleteRangeOptions,
+  DeleteRangeResult,
+  Scan,
+  ScanOptions,
+} from "./store-ranges.js";
+import type {
   CompactionProgress,
   OpenStats,
   SegmentFacts,
   StoreSettings,
   StoreStats,
 } from "./store-stats.js";
+import type { WatchOptions } from "./store-watch.js";
 import type { Sweep } from "./sweep.js";
 import type { Upkeep } from "./upkeep.js";
 import type { Versions } from "./versions.js";
+import type { Watch } from "./watch/watch.js";
+import { Watches } from "./watch/watches.js";
 import { WriteOp, type WriteRequest, type WriteResult } from "./write-op.js";
 import type { WriteQueue } from "./write-queue.js";
 
@@ -100,16 +111,25 @@ export class LocalStore implements Store {
   readonly #parts: StoreParts;
   readonly #sweep: Sweep;
   readonly #commits: CommitRequests;
-  readonly #lister: PageLister;
+  readonly #many: ManyRecords;
   /** Opens snapshots. */
   readonly snapshots: Snapshots;
+  readonly #watches: Watches;
   #closing: Promise<void> | undefined;
 
   constructor(parts: StoreParts) {
     this.#parts = parts;
     this.#commits = new CommitRequests(parts.host.entropy);
-    this.#lister = new PageLister({ ...parts, clock: parts.host.clock });
-    this.snapshots = new Snapshots({ ...parts, clock: parts.host.clock });
+    const { clock } = parts.host;
+    this.snapshots = new Snapshots({ ...parts, clock });
+    this.#watches = new Watches(parts, this.snapshots);
+    this.#many = new ManyRecords({
+      ...parts,
+      clock,
+      snapshots: this.snapshots,
+      remove: (key, options) => this.delete(key, options),
+      settle: (options) => this.#submit({ kind: "flush" }, 0, options),
+    });
     this.#sweep = parts.sweepWith((key, version) => this.#expire(key, version));
     this.#sweep.start();
     parts.compactor.start();
@@ -208,7 +228,25 @@ export class LocalStore implements Store {
 
   async list(options: ListOptions): Promise<ListPage> {
     this.#requireOpen();
-    return await this.#lister.list(options);
+    return await this.#many.lister.list(options);
+  }
+
+  async batchGet(
+    keys: readonly Uint8Array[],
+    options: BatchGetOptions = {},
+  ): Promise<BatchGetResult> {
+    this.#requireOpen();
+    return await this.#many.batches.get(keys, options);
+  }
+
+  scan(options: ScanOptions = {}): Scan {
+    this.#requireOpen();
+    return this.#many.scanner.scan(options);
+  }
+
+  async deleteRange(options: DeleteRangeOptions): Promise<DeleteRangeResult> {
+    this.#requireOpen();
+    return await this.#many.rangeDeleter.deleteRange(options);
   }
 
   compact(
@@ -216,6 +254,11 @@ export class LocalStore implements Store {
   ): AsyncIterable<CompactionProgress> {
     this.#requireOpen();
     return this.#parts.compactor.compact(options);
+  }
+
+  watch(options: WatchOptions): Watch {
+    this.#requireOpen();
+    return this.#watches.open(options);
   }
 
   async sync(): Promise<number> {
@@ -249,7 +292,7 @@ export class LocalStore implements Store {
       freeBytes: space.freeBytes,
       inFlightBytes: queue.inFlightBytes,
       waitingCalls: queue.waitingCalls,
-      pageBytes: this.#lister.pageBytes,
+      pageBytes: this.#many.pageBytes,
       pins: this.#parts.pins.count,
       syncs: log.syncs,
       groups: queue.groups,
@@ -326,7 +369,8 @@ export class LocalStore implements Store {
     const attempt = async (step: () => Promise<void>): Promise<void> => {
       await step().catch((error: unknown) => failures.push(error));
     };
-    this.#lister.close();
+    this.#watches.close();
+    this.#many.close();
     this.snapshots.close();
     this.#parts.logReaders.close();
     this.#parts.upkeep.stop();

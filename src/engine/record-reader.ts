@@ -10,7 +10,7 @@
  */
 import { KvixError } from "../base/kvix-error.js";
 import { crc32Between } from "../format/checksum.js";
-import { FRAME_HEADER_BYTES, FrameFlag } from "../format/frame.js";
+import { FRAME_HEADER_BYTES, FrameFlag, SCHEMA_VERSION } from "../format/frame.js";
 import { newRecordFields, parseRecord, type RecordFields } from "../format/record.js";
 import type { File } from "../host/file-system.js";
 import type { Clock } from "../host/host.js";
@@ -29,8 +29,10 @@ const POOL_READS = 64;
 /** One synchronous read in so many is timed. */
 const TIMED_READ_INTERVAL = 16;
 
-/** What the frame of a record never has. */
-const NOT_A_RECORD = FrameFlag.TOMBSTONE | FrameFlag.EXPIRED | FrameFlag.BATCH;
+/** Whether the version byte of a frame is that of a record: only BARRIER says nothing of the payload. */
+function isRecordVersion(version: number): boolean {
+  return (version & ~FrameFlag.BARRIER) === SCHEMA_VERSION;
+}
 
 /** A record whose fields lie in the bytes of its frame. */
 class VerifiedRecord implements StoredRecord {
@@ -121,6 +123,37 @@ export class RecordReader {
     return this.#verify(frame, read, segment, offset, key, version);
   }
 
+  /**
+   * The bytes from `from` to `to` of a segment, read at once; undefined: not now, for the
+   * disk is slow, does not have all of them, or fails. The caller reads one by one then.
+   */
+  readRun(segment: Segment, from: number, to: number): Uint8Array | undefined {
+    const { file } = segment;
+    if (file === undefined || this.#poolReads > 0) return undefined;
+    // No Buffer: slicing one costs twice as much.
+    const run = new Uint8Array(Buffer.allocUnsafeSlow(to - from).buffer);
+    try {
+      return this.#timedRead(file, run, from) === run.length ? run : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /**
+   * The record whose frame, of `length` bytes at `offset` of the segment, is `frame`. It
+   * is not cached: who reads runs reads much, and once. Throws RECORD_CORRUPT.
+   */
+  recordOf(
+    frame: Uint8Array,
+    segment: Segment,
+    offset: number,
+    key: Uint8Array,
+    version: number,
+  ): StoredRecord {
+    this.#requireSound(frame, frame.length, segment, offset, key, version);
+    return recordIn(frame, version);
+  }
+
   #findCached(key: Uint8Array | undefined, version: number): StoredRecord | undefined {
     const frame = this.#cache.find(version);
     if (frame === undefined) return undefined;
@@ -172,16 +205,28 @@ export class RecordReader {
     key: Uint8Array | undefined,
     version: number,
   ): StoredRecord {
+    this.#requireSound(frame, read, segment, offset, key, version);
+    this.#cache.add(version, frame);
+    return recordIn(frame, version);
+  }
+
+  /** Leaves the fields of the frame parsed. */
+  #requireSound(
+    frame: Uint8Array,
+    read: number,
+    segment: Segment,
+    offset: number,
+    key: Uint8Array | undefined,
+    version: number,
+  ): void {
     const isSound =
       read === frame.length &&
       littleEndian(frame, 0) === crc32Between(frame, 4, frame.length, segment.name.salt) &&
       littleEndian(frame, 4) === frame.length - FRAME_HEADER_BYTES &&
-      (frame[8]! & NOT_A_RECORD) === 0 &&
+      isRecordVersion(frame[8]!) &&
       parseRecord(frame, FRAME_HEADER_BYTES, frame.length, fields) &&
       isRecordOf(key, version, frame);
     if (!isSound) throw this.#corrupt(segment, offset, frame.length, version);
-    this.#cache.add(version, frame);
-    return recordIn(frame, version);
   }
 
   #corrupt(segment: Segment, offset: number, length: number, version: number): KvixError {

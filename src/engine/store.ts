@@ -6,10 +6,25 @@
  *
  * Errors are KvixErrors of the catalogue. Absence is a value, not an error.
  */
+import type {
+  BatchGetOptions,
+  BatchGetResult,
+  DeleteRangeOptions,
+  DeleteRangeResult,
+  Scan,
+  ScanOptions,
+} from "./store-ranges.js";
+import type { Durability, KeyRange, ListedRecord, StoredRecord } from "./store-records.js";
 import type { CompactionProgress, SegmentFacts, StoreSettings, StoreStats } from "./store-stats.js";
+import type { WatchOptions, WatchSteps } from "./store-watch.js";
 
-/** When a write may be acknowledged; see the proto's Durability. */
-export type Durability = "sync" | "buffered";
+export type {
+  Durability,
+  KeyRange,
+  ListedRecord,
+  Omission,
+  StoredRecord,
+} from "./store-records.js";
 
 /** What must hold of the key when a write is accepted. */
 export type Condition =
@@ -36,18 +51,6 @@ export interface WriteOptions {
   readonly durability?: Durability | undefined;
   /** Gives up before the hand-off to the log (CANCELLED), never after. */
   readonly signal?: AbortSignal | undefined;
-}
-
-/** A record as it was read and verified. */
-export interface StoredRecord {
-  /** The canonical encoding of the proto's Record; the caller owns the bytes. */
-  readonly payload: Uint8Array;
-  /** A view into `payload`. */
-  readonly value: Uint8Array;
-  readonly version: number;
-  readonly updatedAtMs: number;
-  /** Unix milliseconds; 0: never. */
-  readonly expiresAtMs: number;
 }
 
 /** What the index knows of a visible key. */
@@ -185,16 +188,6 @@ export interface IncrementResult {
   readonly repeated: boolean;
 }
 
-/** Which keys: a prefix, or bounds, or all. */
-export interface KeyRange {
-  /** Keys that begin with these bytes; not together with bounds. Empty: no prefix. */
-  readonly prefix?: Uint8Array | undefined;
-  /** Keys at or above this one; empty: from the first. */
-  readonly start?: Uint8Array | undefined;
-  /** Keys below this one; empty: to the last. */
-  readonly end?: Uint8Array | undefined;
-}
-
 /** What a page is to hold. */
 export interface ListOptions extends KeyRange {
   /** From the last key down. */
@@ -212,24 +205,6 @@ export interface ListOptions extends KeyRange {
   readonly after?: Uint8Array | undefined;
   /** Gives up (CANCELLED). */
   readonly signal?: AbortSignal | undefined;
-}
-
-/**
- * Why a record of a page has no value: it was not asked for; the page has no
- * room for it; or its bytes are damaged, or the disk refused to read them.
- */
-export type Omission = "keys-only" | "too-large" | "unreadable";
-
-/** One record of a page, or of those that stood in the way of a commit. */
-export interface ListedRecord {
-  readonly key: Uint8Array;
-  readonly version: number;
-  /** Unix milliseconds; 0: never. */
-  readonly expiresAtMs: number;
-  /** The size of the encoded Record in bytes, value included. */
-  readonly recordBytes: number;
-  /** The record itself, or why it is not there. */
-  readonly record: StoredRecord | Omission;
 }
 
 /** One page. */
@@ -286,6 +261,30 @@ export interface Store {
   commit(mutations: readonly Mutation[], options?: CommitOptions): Promise<CommitResult>;
   /** One page of records in key order, at one point in time. */
   list(options: ListOptions): Promise<ListPage>;
+  /**
+   * Tells every change of the keys asked for: once, in version order, what happened at
+   * once in one step or in several that say `continues`; only when it is durable. The
+   * first step comes at once. It is to be read to its end, left (`return`), or ended by
+   * its signal; one read at a time. Throws FIELD_INVALID, HISTORY_LOST, OVERLOADED,
+   * STORE_CLOSING; while it is read also SNAPSHOT_ENDED, RECORD_CORRUPT (among changes:
+   * with the range of versions that is lost), READ_FAILED, CANCELLED, and what a sync
+   * fails with. Errors that it ends with say from which version on to go on (`resume`).
+   */
+  watch(options: WatchOptions): WatchSteps;
+  /** What stands under each of 1 to 10,000 keys, at one point in time, as far as it fits an answer. */
+  batchGet(keys: readonly Uint8Array[], options?: BatchGetOptions): Promise<BatchGetResult>;
+  /**
+   * All records of a range in key order, at one point in time, part by part, however much
+   * is written meanwhile; at most for 5 minutes. It throws FIELD_INVALID; the scan throws
+   * SNAPSHOT_ENDED, STORE_CLOSING, CANCELLED and OVERLOADED, with `resume`.
+   */
+  scan(options?: ScanOptions): Scan;
+  /**
+   * Removes the records of a range, each as `delete` does; not atomic. If it fails when
+   * some are removed, or may be, the outcome is "unknown" and `removed` of the error's
+   * metadata says how many are known to be.
+   */
+  deleteRange(options: DeleteRangeOptions): Promise<DeleteRangeResult>;
   /** Resolves to the newest durable version when everything acknowledged so far is durable. */
   sync(): Promise<number>;
   /**

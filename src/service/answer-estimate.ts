@@ -3,11 +3,14 @@
  * index knows the size of every record. So memory for large answers is waited
  * for before anything is read.
  *
+ * A Scan waits for its own memory, message by message (engine/scanner.ts).
+ *
  * It is a guess: what it says too much is given back, and a record that is
  * replaced by a larger one meanwhile is counted as soon as it is read.
  */
 import { KvService, KvTextService } from "../../gen/kvix/v1/kvix_pb.js";
 import { PAGE_BYTES_MAX } from "../base/limits.js";
+import { BARE_RECORD_BYTES } from "../engine/place.js";
 import type { Store } from "../engine/store.js";
 import { UNMET_MARK_BYTES } from "../engine/unmet-reader.js";
 import { Malformed } from "../rpc/definition.js";
@@ -17,6 +20,8 @@ import { MUTATION_RESULT_BYTES_MAX } from "./commit-answers.js";
 /** What the estimates read of a request. */
 interface KeyedRequest {
   readonly key?: Uint8Array;
+  readonly keys?: readonly Uint8Array[];
+  readonly keysOnly?: boolean;
   readonly returnPrevious?: boolean;
   readonly precondition?: object;
   /** Of a commit. */
@@ -45,6 +50,14 @@ export function answerEstimate(store: () => Store, messageBytesMax: number): Ans
     }
     return Math.max(results, unmet);
   };
+  const batchBytes = ({ keys = [], keysOnly = false }: KeyedRequest): number => {
+    let bytes = 0;
+    for (const key of keys) {
+      if (bytes >= pageBytes()) break;
+      bytes += BARE_RECORD_BYTES + (keysOnly ? key.length : recordBytes({ key }));
+    }
+    return Math.min(bytes, pageBytes());
+  };
   const byMethod: Readonly<Record<string, Estimate>> = {
     get: recordBytes,
     set: writeBytes,
@@ -52,6 +65,7 @@ export function answerEstimate(store: () => Store, messageBytesMax: number): Ans
     touch: writeBytes,
     commit: commitBytes,
     list: pageBytes,
+    batchGet: batchBytes,
   };
   const byPath = new Map<string, Estimate>();
   for (const service of [KvService, KvTextService]) {

@@ -116,6 +116,7 @@ export class CallGate implements StreamObserver {
     this.#arriving = undefined;
     if (call === undefined) throw new KvixError("INTERNAL_BUG", "a call came without its stream");
     call.isConversation = method.requestStream;
+    call.isReport = method.responseStream && !method.requestStream;
     return new ServerInterceptingCall(next, {
       start: (go) => {
         if (!call.begin(next as ServerInterceptingCallInterface)) return;

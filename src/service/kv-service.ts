@@ -10,7 +10,9 @@ import { KvixError } from "../base/kvix-error.js";
 import { PAGE_BYTES_MAX } from "../base/limits.js";
 import type { StoredRecord } from "../engine/store.js";
 import type { HandlersOf } from "../rpc/calls.js";
+import { batchGet } from "./batch-get.js";
 import { commitHandlers } from "./commit-service.js";
+import { deleteRange } from "./delete-range.js";
 import {
   encodeDeleteAnswer,
   encodeExistsAnswer,
@@ -23,6 +25,7 @@ import type { KvServiceContext } from "./kv-context.js";
 import { encodeListAnswer } from "./list-answers.js";
 import { pageToken, placeOfToken } from "./page-token.js";
 import { recordTooLarge, requireReadable } from "./record-size.js";
+import { scan } from "./scan.js";
 import {
   requireExpiry,
   requireKey,
@@ -31,6 +34,7 @@ import {
   requireValue,
   requireWriteOptions,
 } from "./validation.js";
+import { watch } from "./watch.js";
 
 /** What the messages of a service can carry. */
 export interface Carrier {
@@ -118,5 +122,10 @@ export function kvHandlers(
       });
       return encodeListAnswer(page, pageToken(scope, page.after), limits.carries);
     },
+
+    batchGet: (request, context) => batchGet(store, request, messageBytesMax, context),
+    deleteRange: (request, context) => deleteRange(store, request, context),
+    scan: (request, context) => scan(store, request, messageBytesMax, context),
+    watch: (request, context) => watch(store, request, messageBytesMax, context),
   };
 }

@@ -18,6 +18,7 @@ import { adminScenario } from "./admin-scenario.js";
 import { commitScenario } from "./commit-scenario.js";
 import { lifeScenario } from "./life-scenario.js";
 import { listScenario } from "./list-scenario.js";
+import { rangeScenario } from "./range-scenario.js";
 import { refusalScenario } from "./refusal-scenario.js";
 import { textScenario } from "./text-scenario.js";
 import { writeScenario } from "./write-scenario.js";
@@ -81,6 +82,7 @@ export function clientSuite(
     commitScenario(world);
     textScenario(world);
     listScenario(world);
+    rangeScenario(world);
     adminScenario(world);
     refusalScenario(world);
     lifeScenario(world);

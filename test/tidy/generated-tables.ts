@@ -41,6 +41,8 @@ const limitRows: readonly (readonly [what: string, least: string, name: LimitNam
   ["id of a request", "16 bytes", "REQUEST_ID_BYTES_MAX"],
   ["records of a page", "1", "PAGE_RECORDS_MAX"],
   ["page", "1 byte", "PAGE_BYTES_MAX"],
+  ["keys of a BatchGet", "1", "BATCH_KEYS_MAX"],
+  ["records that a DeleteRange removes", "1", "RANGE_DELETES_MAX"],
 ];
 
 /** The name of a number in src/base/limits.ts. */

@@ -9,9 +9,11 @@
  */
 import { AdminService, CompactionOutcome, CompactionPhase } from "../../../gen/kvix/v1/kvix_pb.js";
 import { RpcClient } from "../../../src/rpc/client.js";
-import type { SimRandom } from "../../support/sim-random.js";
+import { SimRandom } from "../../support/sim-random.js";
 import { Ballast } from "./ballast.js";
 import { type ClientEnvironment, operate, survey } from "./client.js";
+import { CommitClients } from "./commit-clients.js";
+import { commitFaults } from "./commit-order.js";
 import { type Operation, Recorder } from "./history.js";
 import type { Life, Plan } from "./plan.js";
 import type { LiveServer, StartServer } from "./server-lives.js";
@@ -25,6 +27,9 @@ export interface LiveHistory {
   readonly pauses: number;
   readonly cuts: number;
   readonly segmentsCompacted: number;
+  /** Operations on several keys, and how many answers were those of a first request. */
+  readonly commits: number;
+  readonly repeats: number;
   /** What is wrong apart from the history. */
   readonly faults: readonly string[];
 }
@@ -34,7 +39,7 @@ const channelOptions = { "grpc.use_local_subchannel_pool": 1, "grpc.enable_retri
 const callMsAtFirst = 10;
 const pauseMsMax = 120;
 const placesBetweenCompactions = 100;
-const placesBetweenBallast = 25;
+const placesBetweenBallast = 8;
 
 /** Carries out `plan` on the servers that `start` starts. */
 export async function makeHistory(
@@ -60,12 +65,14 @@ class Maker {
   readonly #faults = new Set<string>();
   readonly #environment: ClientEnvironment;
   readonly #ballast: Ballast;
+  readonly #commits: CommitClients;
   readonly #sums = { kills: 0, stops: 0, pauses: 0, cuts: 0, segmentsCompacted: 0 };
 
   constructor(plan: Plan, start: StartServer, random: SimRandom) {
     this.#plan = plan;
     this.#start = start;
     this.#ballast = new Ballast(random, plan.valueBytesMax);
+    this.#commits = new CommitClients(new SimRandom(random.below(2 ** 30)));
     this.#environment = {
       plan,
       random,
@@ -81,15 +88,20 @@ class Maker {
     for (const life of this.#plan.lives) await this.#live(life);
     await this.#live({ operations: 0, ending: "stop", pauses: 0, cuts: 0 });
     const { operations, refusedWrites } = this.#recorder;
-    return { operations, refusedWrites, ...this.#sums, faults: [...this.#faults] };
+    const { operations: commits, repeats, openCount, faults } = this.#commits;
+    if (openCount > 0) this.#faults.add(`${openCount} requests were not answered to the end`);
+    for (const fault of [...faults, ...commitFaults(commits)]) this.#faults.add(fault);
+    const sums = { ...this.#sums, commits: commits.length, repeats };
+    return { operations, refusedWrites, ...sums, faults: [...this.#faults] };
   }
 
   async #live(life: Life): Promise<void> {
     const server = await this.#start();
-    const load = new LifeLoad(server, life, this.#environment, this.#ballast);
+    const load = new LifeLoad(server, life, this.#environment, this.#ballast, this.#commits);
     try {
       await load.survey();
       for (const fault of await load.surveyBallast()) this.#faults.add(fault);
+      await load.settleCommits();
       const running = load.run();
       await Promise.race([running, load.whenDone]);
       const faults = await server.end(life.ending);
@@ -112,18 +124,28 @@ class LifeLoad {
   pauses = 0;
   cuts = 0;
   segmentsCompacted = 0;
+  /** A compaction has moved something since the ballast was read. */
+  #hasMoved = false;
   readonly whenDone: Promise<void>;
   readonly #server: LiveServer;
   readonly #life: Life;
   readonly #environment: ClientEnvironment;
   readonly #ballast: Ballast;
+  readonly #commits: CommitClients;
   readonly #rpcs: RpcClient[];
   readonly #forgets: (() => void)[] = [];
   #begun = 0;
   #isOver = false;
   #setDone: () => void = () => undefined;
 
-  constructor(server: LiveServer, life: Life, environment: ClientEnvironment, ballast: Ballast) {
+  constructor(
+    server: LiveServer,
+    life: Life,
+    environment: ClientEnvironment,
+    ballast: Ballast,
+    commits: CommitClients,
+  ) {
+    this.#commits = commits;
     this.#server = server;
     this.#life = life;
     this.#environment = environment;
@@ -148,13 +170,26 @@ class LifeLoad {
     return await this.#ballast.faults(this.#rpcs[0] as RpcClient);
   }
 
+  /** Repeats what was of unknown outcome in the life before. */
+  async settleCommits(): Promise<void> {
+    if (this.#environment.plan.commitClients === 0) return;
+    const rpc = this.#connect();
+    await this.#commits.settle(rpc);
+    rpc.close();
+  }
+
   /** All clients, until `end` or until the server is gone. */
   async run(): Promise<void> {
-    const { clients, isCompacted } = this.#environment.plan;
+    const { clients, commitClients, isCompacted } = this.#environment.plan;
     if (this.#life.operations === 0) return;
     this.#plant();
     const work = Array.from({ length: clients }, (_, client) => this.#work(client));
-    await Promise.all([...work, this.#load(), isCompacted ? this.#compact() : undefined]);
+    const isOver = () => this.#isOver || this.#begun >= this.#life.operations;
+    const commits = Array.from({ length: commitClients }, () => {
+      return this.#commits.work(() => this.#connect(), isOver);
+    });
+    const beside = [this.#load(), isCompacted ? this.#compact() : undefined];
+    await Promise.all([...work, ...commits, ...beside]);
   }
 
   end(): void {
@@ -197,14 +232,24 @@ class LifeLoad {
     }
   }
 
-  /** Ballast, a record now and then. */
+  /** Ballast, a record now and then, and a look at all of it after a compaction. */
   async #load(): Promise<void> {
     const rpc = this.#connect();
     while (!this.#isOver && this.#begun < this.#life.operations) {
       await this.#ballast.write(rpc);
+      if (this.#hasMoved) await this.#lookAtBallast(rpc);
       await this.#moved(placesBetweenBallast);
     }
     rpc.close();
+  }
+
+  async #lookAtBallast(rpc: RpcClient): Promise<void> {
+    this.#hasMoved = false;
+    try {
+      for (const fault of await this.#ballast.faults(rpc)) this.#environment.find(fault);
+    } catch {
+      // The server is going, or the connection was cut.
+    }
   }
 
   /** Compaction after compaction, on connections of their own. */
@@ -226,6 +271,7 @@ class LifeLoad {
     for await (const { progress } of rpc.stream(AdminService.method.compact, {})) {
       if (progress?.phase !== CompactionPhase.DONE) continue;
       this.segmentsCompacted += progress.segmentsDone;
+      this.#hasMoved ||= progress.segmentsDone > 0;
       const hasFailed = progress.outcome === CompactionOutcome.FAILED;
       if (hasFailed) this.#environment.find(`a compaction failed: ${progress.why}`);
     }
