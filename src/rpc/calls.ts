@@ -6,7 +6,8 @@
  * bytes of one. A report is a stream of answers to one request; the next answer
  * is made when the one before was taken. A conversation is a stream in which
  * every request has exactly one answer, in order; the next request is read when
- * the answer was taken.
+ * the answer was taken. An exchange is a stream whose answers come when they are
+ * ready (exchange.ts).
  */
 import type { DescMessage, DescService, MessageShape } from "@bufbuild/protobuf";
 import type {
@@ -20,7 +21,9 @@ import type {
 import { KvixError } from "../base/kvix-error.js";
 import { asKvixError, type BugHost } from "./bug-report.js";
 import { type Answer, Malformed } from "./definition.js";
+import { type Exchange, type ExchangeCall, runExchange } from "./exchange.js";
 import { type CallStatus, ForeignStatus, toCallStatus } from "./status.js";
+import { roomOf } from "./stream-room.js";
 
 /** What a handler may know of its call. */
 export interface CallContext {
@@ -56,7 +59,7 @@ export type HandlerOf<Method> = Method extends {
     : Kind extends "server_streaming"
       ? ReportHandler<Input, Output>
       : Kind extends "bidi_streaming"
-        ? ConversationHandler<Input, Output>
+        ? ConversationHandler<Input, Output> | Exchange<Output>
         : never
   : never;
 
@@ -98,10 +101,7 @@ export function implementService<Service extends DescService>(
         ? unaryCall(handler as () => UnaryHandler<DescMessage, DescMessage>, environment)
         : methodKind === "server_streaming"
           ? report(handler as () => ReportHandler<DescMessage, DescMessage>, environment)
-          : conversation(
-              handler as () => ConversationHandler<DescMessage, DescMessage>,
-              environment,
-            );
+          : bothWays(handler as () => BothWays, environment);
   }
   return implementation;
 }
@@ -200,29 +200,48 @@ function drained(call: ServerWritableStream<Request, unknown>, signal: AbortSign
   });
 }
 
-function conversation(
-  handler: () => ConversationHandler<DescMessage, DescMessage>,
-  environment: CallEnvironment,
-): UntypedHandleCall {
-  const { host, streams } = environment;
-  return (call: ServerDuplexStream<Request, unknown>) => {
-    const stream: OpenStream = { end: (error) => fail(call, error) };
-    streams.add(stream);
-    call.once("close", () => streams.delete(stream));
-    if (environment.streamsEndedBy !== undefined) return stream.end(environment.streamsEndedBy);
-    let answer: ReturnType<ConversationHandler<DescMessage, DescMessage>> | undefined;
-    call.on("data", (request: Request) => {
-      try {
-        answer ??= handler()();
-        if (call.write(answer(wellFormed(request)))) return;
-        call.pause();
-        call.once("drain", () => call.resume());
-      } catch (error) {
-        fail(call, asKvixError(error, host));
-      }
-    });
-    call.on("end", () => call.end());
+type BothWays = ConversationHandler<DescMessage, DescMessage> | Exchange<DescMessage>;
+
+function bothWays(handler: () => BothWays, environment: CallEnvironment): UntypedHandleCall {
+  return (call: ServerDuplexStream<unknown, unknown>) => {
+    let found: BothWays;
+    try {
+      found = handler();
+    } catch (error) {
+      fail(call, asKvixError(error, environment.host));
+      return;
+    }
+    // Which of both it is was told to grpc-js with the definition: it decides what requests are.
+    if (typeof found !== "function") runExchange(call as ExchangeCall, found, environment);
+    else conversation(call as ServerDuplexStream<Request, unknown>, found, environment);
   };
+}
+
+function conversation(
+  call: ServerDuplexStream<Request, unknown>,
+  handler: ConversationHandler<DescMessage, DescMessage>,
+  environment: CallEnvironment,
+): void {
+  const { host, streams } = environment;
+  const room = roomOf(call.metadata);
+  const stream: OpenStream = { end: (error) => fail(call, error) };
+  streams.add(stream);
+  call.once("close", () => streams.delete(stream));
+  if (environment.streamsEndedBy !== undefined) {
+    stream.end(environment.streamsEndedBy);
+    return;
+  }
+  let answer: ReturnType<ConversationHandler<DescMessage, DescMessage>> | undefined;
+  call.on("data", (request: Request) => {
+    try {
+      answer ??= handler();
+      call.write(answer(wellFormed(request)), () => room.more());
+    } catch (error) {
+      fail(call, asKvixError(error, host));
+    }
+  });
+  call.on("end", () => call.end());
+  room.more();
 }
 
 function fail(call: Pick<ServerDuplexStream<unknown, unknown>, "emit">, error: KvixError): void {

@@ -11,6 +11,7 @@ import type { ServerInterceptingCallInterface } from "@grpc/grpc-js";
 import { KvixError } from "../base/kvix-error.js";
 import { toCallStatus } from "../rpc/status.js";
 import { type Account, type Admission, Hold, SMALL_BYTES_MAX } from "./admission.js";
+import { AdmittedRoom } from "./admitted-room.js";
 import { MessageMeter } from "./message-meter.js";
 
 /** What every call is held to. */
@@ -53,6 +54,8 @@ const TIMER_MS_MAX = 2 ** 31 - 1;
 export class GatedCall {
   /** Whether its requests are a stream. */
   isConversation = false;
+  /** Of a stream in both directions: what its handler has at hand. */
+  room: AdmittedRoom | undefined;
   readonly #stream: ServerHttp2Stream;
   readonly #rooms: Rooms;
   readonly #limits: CallLimits;
@@ -71,12 +74,18 @@ export class GatedCall {
   #waitingSinceMs = 0;
   #requestBytes = 0;
   #heldForRequest = 0;
+  /** Of a stream with a room: what is held for each message that was not handed over, in order. */
+  readonly #requestHolds: number[] = [];
   #heldForAnswer = 0;
   #isPacked = false;
   /** What was not taken when it was last looked at, and since when. */
   #unsentBytes = 0;
   #unsentSinceMs = 0;
   #wasFinished = false;
+  readonly #answersAccount: Account;
+  /** The wait of the room that was seen last, and since when. */
+  #roomWait = 0;
+  #roomSinceMs = 0;
 
   constructor(
     stream: ServerHttp2Stream,
@@ -90,6 +99,7 @@ export class GatedCall {
     this.#limits = limits;
     this.#request = new Hold(accounts.requests);
     this.#answer = new Hold(accounts.answers);
+    this.#answersAccount = accounts.answers;
     this.#sinceMs = startedMs;
   }
 
@@ -145,6 +155,18 @@ export class GatedCall {
     }
   }
 
+  /** Its requests and its answers are streams: each request is held back until it is asked for. */
+  openRoom(): AdmittedRoom {
+    this.room = new AdmittedRoom(this.#rooms.answers, this.#answersAccount);
+    return this.room;
+  }
+
+  /** A message was given to the handler of a stream, which holds it from here on. */
+  handedOver(): void {
+    const bytes = this.#requestHolds.shift() ?? 0;
+    if (bytes > 0) this.#holdForRequest(this.#heldForRequest - bytes);
+  }
+
   /** An answer goes out. */
   answered(answerBytes: number): void {
     if (this.#heldForAnswer === 0 && answerBytes <= SMALL_BYTES_MAX) {
@@ -164,6 +186,7 @@ export class GatedCall {
 
   refuseIfWaiting(error: KvixError): void {
     if (this.#isWaiting) this.#refuse(error);
+    this.room?.refuse(error);
   }
 
   /** Nobody reads the request: what comes is dropped, and the client asked to stop. */
@@ -176,6 +199,7 @@ export class GatedCall {
   close(): void {
     this.#rooms.requests.release(this.#request);
     this.#rooms.answers.release(this.#answer);
+    this.room?.close();
   }
 
   /** Ends the call if its time is up. True: its client was too slow. */
@@ -190,7 +214,20 @@ export class GatedCall {
       return false;
     }
     this.#waitingSinceMs = 0;
+    this.#lookAtRoom(nowMs);
     return this.#lookAtRequest(nowMs) || this.#lookAtAnswer(nowMs);
+  }
+
+  /** What is waited for on a stream is one operation of many: it is refused, and the others go on. */
+  #lookAtRoom(nowMs: number): void {
+    const { room } = this;
+    if (room === undefined || !room.isWaiting) return;
+    if (room.waits !== this.#roomWait) {
+      this.#roomWait = room.waits;
+      this.#roomSinceMs = nowMs;
+    }
+    if (nowMs - this.#roomSinceMs <= this.#limits.admissionTimeoutMs) return;
+    room.refuse(this.#rooms.answers.overloaded());
   }
 
   get #isWaiting(): boolean {
@@ -207,6 +244,8 @@ export class GatedCall {
       return false;
     }
     if (this.#isOver) return false;
+    // What follows a message that nobody has asked for yet is not read.
+    if (this.room?.isHolding === true) this.#sinceMs = nowMs;
     const isReceived = this.isConversation
       ? !this.#meter.isInside
       : this.#meter.messages > 0 && !this.#meter.isInside;
@@ -254,10 +293,11 @@ export class GatedCall {
       if (!this.isConversation) this.#holdForRequest(2 * (isPacked ? inflated : lengthBytes));
       return;
     }
+    if (this.room !== undefined) this.#requestHolds.push(largeBytes(lengthBytes));
     // The request before this one was answered, or waits in grpc-js's queue of one.
-    if (this.isConversation && this.#heldForRequest > 0) this.#holdForRequest(0);
-    if (lengthBytes <= SMALL_BYTES_MAX) this.#takeSmall(lengthBytes);
-    else this.#takeLarge(2 * lengthBytes);
+    else if (this.isConversation && this.#heldForRequest > 0) this.#holdForRequest(0);
+    if (largeBytes(lengthBytes) === 0) this.#takeSmall(lengthBytes);
+    else this.#takeLarge(largeBytes(lengthBytes));
   }
 
   #takeSmall(bytes: number): void {
@@ -272,7 +312,7 @@ export class GatedCall {
 
   #takeLarge(bytes: number): void {
     this.#requestRoom(bytes, () => {
-      this.#heldForRequest = bytes;
+      this.#heldForRequest += bytes;
       this.#stream.resume();
     });
     if (this.#request.place !== undefined) this.#stream.pause();
@@ -294,10 +334,17 @@ export class GatedCall {
   #refuse(error: KvixError): void {
     this.leave();
     this.#isOver = true;
+    // Whoever has answers to give gives them first; until then nothing more is read.
+    if (this.room?.stop(error) === true) return;
     this.#call?.sendStatus(toCallStatus(error));
     // What the client has sent or will send is nobody's any more.
     this.#stream.resume();
   }
+}
+
+/** What is held for a request of this length; 0 if it is a small one. */
+function largeBytes(lengthBytes: number): number {
+  return lengthBytes <= SMALL_BYTES_MAX ? 0 : 2 * lengthBytes;
 }
 
 /**
