@@ -6,6 +6,7 @@
 import {
   create,
   type DescMessage,
+  type DescMethodBiDiStreaming,
   type DescMethodServerStreaming,
   type DescMethodUnary,
   type MessageInitShape,
@@ -18,6 +19,7 @@ import {
   credentials,
   Metadata,
 } from "@grpc/grpc-js";
+import { ClientExchange, type ExchangeEvents } from "./client-exchange.js";
 import { methodDefinition } from "./definition.js";
 import { type CallStatus, fromCallStatus } from "./status.js";
 
@@ -105,6 +107,14 @@ export class RpcClient {
       signal?.removeEventListener("abort", cancel);
       cancel();
     }
+  }
+
+  /** Begins a stream in both directions. */
+  exchange(
+    method: DescMethodBiDiStreaming<DescMessage, DescMessage>,
+    events: ExchangeEvents,
+  ): ClientExchange {
+    return new ClientExchange(this.#client, method, events);
   }
 
   /** Ends the connection; calls under way fail. Idempotent. */

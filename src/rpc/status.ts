@@ -20,7 +20,7 @@ import {
   ErrorInfoSchema,
   RetryInfoSchema,
 } from "../../gen/google/rpc/error_details_pb.js";
-import { StatusSchema } from "../../gen/google/rpc/status_pb.js";
+import { type Status, StatusSchema } from "../../gen/google/rpc/status_pb.js";
 import { errorCatalogue, type Outcome, type Reason, StatusCode } from "../base/error-catalogue.js";
 import { type ErrorMetadata, KvixError } from "../base/kvix-error.js";
 
@@ -72,12 +72,15 @@ export function toCallStatus(error: KvixError | ForeignStatus): CallStatus {
   if (error instanceof ForeignStatus) {
     return { code: error.code, details: error.message, metadata: new Metadata() };
   }
-  const code = StatusCode[error.row.status];
-  const message = bounded(error.message, MESSAGE_LENGTH_MAX);
-  const status = create(StatusSchema, { code, message, details: detailsOf(error) });
+  const status = statusOf(error);
   const metadata = new Metadata();
   metadata.set(DETAILS_KEY, Buffer.from(toBinary(StatusSchema, status)));
-  return { code, details: message, metadata };
+  return { code: status.code, details: status.message, metadata };
+}
+
+/** The encoded google.rpc.Status of an error that is told inside a message. */
+export function encodeStatus(error: KvixError): Uint8Array {
+  return toBinary(StatusSchema, statusOf(error));
 }
 
 /**
@@ -86,13 +89,27 @@ export function toCallStatus(error: KvixError | ForeignStatus): CallStatus {
  * Metadata comes back as strings.
  */
 export function fromCallStatus(status: CallStatus): KvixError | undefined {
-  const info = errorInfoIn(status.metadata);
+  return errorOf(errorInfoIn(status.metadata), status.details);
+}
+
+/** The error that a message tells of, or undefined, as for `fromCallStatus`. */
+export function fromStatus(status: Status): KvixError | undefined {
+  return errorOf(errorInfoOf(status), status.message);
+}
+
+function statusOf(error: KvixError): Status {
+  const code = StatusCode[error.row.status];
+  const message = bounded(error.message, MESSAGE_LENGTH_MAX);
+  return create(StatusSchema, { code, message, details: detailsOf(error) });
+}
+
+function errorOf(info: ErrorInfo | undefined, message: string): KvixError | undefined {
   if (info?.domain !== ERROR_DOMAIN || !Object.hasOwn(errorCatalogue, info.reason)) {
     return undefined;
   }
   const reason = info.reason as Reason;
   const { [OUTCOME_KEY]: outcome = "", ...metadata } = info.metadata;
-  return new KvixError(reason, detailIn(status.details, reason), {
+  return new KvixError(reason, detailIn(message, reason), {
     metadata,
     ...(OUTCOMES.includes(outcome) && { outcome: outcome as Outcome }),
   });
@@ -147,12 +164,21 @@ function errorInfoIn(metadata: Metadata): ErrorInfo | undefined {
   const [bytes] = metadata.get(DETAILS_KEY);
   if (!Buffer.isBuffer(bytes)) return undefined;
   try {
-    for (const detail of fromBinary(StatusSchema, bytes).details) {
-      const info = anyUnpack(detail, ErrorInfoSchema);
-      if (info !== undefined) return info;
-    }
+    return errorInfoOf(fromBinary(StatusSchema, bytes));
   } catch {
     // Bytes that are no google.rpc.Status tell nothing; the bare status stands.
+    return undefined;
+  }
+}
+
+function errorInfoOf({ details }: Status): ErrorInfo | undefined {
+  for (const detail of details) {
+    try {
+      const info = anyUnpack(detail, ErrorInfoSchema);
+      if (info !== undefined) return info;
+    } catch {
+      // A detail that is not what it says tells nothing either.
+    }
   }
   return undefined;
 }

@@ -23,19 +23,9 @@ type Estimate = (request: KeyedRequest) => number;
 
 /** The estimate for the calls of a store; `store` throws while there is none. */
 export function answerEstimate(store: () => Store, messageBytesMax: number): AnswerEstimate {
-  const recordBytes = ({ key }: KeyedRequest): number =>
-    key === undefined ? 0 : (store().exists(key)?.recordBytes ?? 0);
-  // A write answers with a record only if it was asked for one, or if one stood in its way.
-  const writeBytes = (request: KeyedRequest): number =>
-    request.returnPrevious === true || request.precondition !== undefined
-      ? recordBytes(request)
-      : 0;
   const pageBytes = (): number => Math.min(PAGE_BYTES_MAX, messageBytesMax);
   const byMethod: Readonly<Record<string, Estimate>> = {
-    get: recordBytes,
-    set: writeBytes,
-    delete: writeBytes,
-    touch: writeBytes,
+    ...keyedEstimates(store),
     list: pageBytes,
   };
   const byPath = new Map<string, Estimate>();
@@ -56,4 +46,28 @@ export function answerEstimate(store: () => Store, messageBytesMax: number): Ans
       return 0;
     }
   };
+}
+
+/** The estimate for an operation of a pipeline, by the local name of its rpc. */
+export function operationEstimate(store: Store): (name: string, request: object) => number {
+  const byName = keyedEstimates(() => store);
+  return (name, request) => {
+    try {
+      return byName[name]?.(request) ?? 0;
+    } catch {
+      return 0;
+    }
+  };
+}
+
+/** Those that know the record by its key. */
+function keyedEstimates(store: () => Store): Readonly<Record<string, Estimate>> {
+  const recordBytes = ({ key }: KeyedRequest): number =>
+    key === undefined ? 0 : (store().exists(key)?.recordBytes ?? 0);
+  // A write answers with a record only if it was asked for one, or if one stood in its way.
+  const writeBytes = (request: KeyedRequest): number =>
+    request.returnPrevious === true || request.precondition !== undefined
+      ? recordBytes(request)
+      : 0;
+  return { get: recordBytes, set: writeBytes, delete: writeBytes, touch: writeBytes };
 }

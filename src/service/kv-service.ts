@@ -50,11 +50,14 @@ export interface KvServiceContext {
   readonly messageBytesMax: number;
 }
 
+/** The handlers that answer calls of their own; Pipeline makes use of them (pipeline.ts). */
+export type KvHandlers = Omit<HandlersOf<typeof KvService>, "pipeline">;
+
 /** The handlers of KvService or, with another carrier, of KvTextService. */
 export function kvHandlers(
   { store, clock, messageBytesMax }: KvServiceContext,
   carrier: Carrier = bytesCarrier,
-): HandlersOf<typeof KvService> {
+): KvHandlers {
   const limits = { messageBytesMax, carries: (value: Uint8Array) => carrier.carries(value) };
   const checkedKey = (key: Uint8Array): Uint8Array => {
     carrier.check("key", requireKey(key));
@@ -66,22 +69,27 @@ export function kvHandlers(
     throw recordTooLarge(record.payload.byteLength, messageBytesMax);
   };
   return {
-    get: async (request) => {
-      const record = await store.get(checkedKey(request.key));
-      return encodeGetAnswer(record && sendable(record), store.version);
+    // Neither is async: a read that is there at once is answered at once, and a write has no
+    // more promises than it needs. A pipeline has many of both.
+    get: (request) => {
+      const answer = (record: StoredRecord | undefined): Uint8Array =>
+        encodeGetAnswer(record && sendable(record), store.version);
+      const read = store.get(checkedKey(request.key));
+      return read instanceof Promise ? read.then(answer) : answer(read);
     },
 
     exists: (request) => encodeExistsAnswer(store.exists(checkedKey(request.key)), store.version),
 
-    set: async (request, context) => {
+    set: (request, context) => {
       const key = checkedKey(request.key);
       const value = requireValue(request.value);
       carrier.check("value", value);
       const expiry = requireExpiry(request.expiry, clock.wallMs());
       const options = { ...requireWriteOptions(request), signal: context.signal };
       requireReadable(key, value, messageBytesMax);
-      const result = await store.set(key, value, expiry, options);
-      return encodeSetAnswer(result, store.version, limits);
+      return store
+        .set(key, value, expiry, options)
+        .then((result) => encodeSetAnswer(result, store.version, limits));
     },
 
     delete: async (request, context) => {
