@@ -12,7 +12,7 @@ import { takingSome } from "../../support/compaction-rig.js";
 import { openHandles } from "../../support/sim-handles.js";
 import { unpaced } from "../../support/unpaced.js";
 import { requireSums, waitForFlush } from "./at-rest.js";
-import { runClient } from "./clients.js";
+import { runClient, writeCrowd } from "./clients.js";
 import { disturb } from "./disturbances.js";
 import { isForeseen } from "./foreseen.js";
 import type { History } from "./history.js";
@@ -29,6 +29,7 @@ export class Life {
   readonly world: World;
   readonly counts: Counts;
   readonly keys: readonly string[];
+  readonly crowd: readonly string[];
   readonly plan: LifePlan;
   readonly #seed: Seed;
   readonly #options: StoreOptionsInput;
@@ -36,6 +37,8 @@ export class Life {
   #history: History | undefined;
   /** When it was opened, on the monotonic clock. */
   startMs = 0;
+  /** The wall clock less the monotonic one, when it was opened. */
+  clockGapMs = 0;
   #era = 0;
   /** The disk was made to fail in this life. */
   hasFailed = false;
@@ -51,6 +54,7 @@ export class Life {
     this.world = seed.world;
     this.counts = seed.counts;
     this.keys = seed.keys;
+    this.crowd = seed.crowd;
     this.plan = plan;
     this.#options = options;
   }
@@ -63,6 +67,10 @@ export class Life {
   get history(): History {
     assert.ok(this.#history, "the opening was judged");
     return this.#history;
+  }
+
+  get isClockTrusted(): boolean {
+    return this.#options.trustClock === true;
   }
 
   get hasRot(): boolean {
@@ -97,6 +105,7 @@ export class Life {
       this.startMs = world.clock.monotonicMs();
       try {
         this.#store = await openStore(options, host, this.#seams());
+        this.clockGapMs = world.clock.wallMs() - world.clock.monotonicMs();
         return;
       } catch (error) {
         await this.unlessDead();
@@ -128,6 +137,8 @@ export class Life {
     // It is waited for below; a client that fails first is heard first.
     disturbed.catch(() => undefined);
     const clients = Array.from({ length: plan.clients }, () => runClient(this, share));
+    if (this.crowd.length > 0 && !this.#seed.hasCrowd) clients.push(writeCrowd(this));
+    this.#seed.hasCrowd = true;
     if (plan.closesEarly) clients.push(this.#closeEarly());
     await Promise.all(clients);
     await this.unlessDead();
@@ -188,7 +199,9 @@ export class Life {
   }
 
   pickKey(): string {
-    return this.world.random.pick(this.keys);
+    const { random } = this.world;
+    const isOfCrowd = this.crowd.length > 0 && random.chance(0.2);
+    return random.pick(isOfCrowd ? this.crowd : this.keys);
   }
 
   /** A value that no other write of the seed has. */

@@ -1,4 +1,4 @@
-/** What happens to the files of a store between two lives: some are lost, one is damaged. */
+/** What happens to the files of a store between two lives: some are lost or spoilt, one is damaged. */
 import { SegmentState } from "../../../gen/kvix/v1/kvix_pb.js";
 import { decodeManifest } from "../../../src/format/manifest.js";
 import { flipBitAtRest } from "../../support/faulty-file-system.js";
@@ -6,14 +6,25 @@ import { fileOf, imageOf } from "../../support/store-image.js";
 import { dataDir } from "./plan.js";
 import type { World } from "./world.js";
 
-/** Loses what a store can do without: hints, the checkpoint, the manifest before. */
+/** Loses or spoils what a store can do without: hints, the checkpoint, the manifest before. */
 export async function loseFiles({ files, random }: World, segmentDir: string): Promise<void> {
   for (const directory of new Set([dataDir, segmentDir])) {
     for (const { name } of await files.list(directory).catch(() => [])) {
       const isSpare = name.endsWith(".hint") || name === "CHECKPOINT" || name === "MANIFEST.prev";
-      if (isSpare && random.chance(0.5)) await files.remove(`${directory}/${name}`);
+      if (!isSpare || random.chance(0.5)) continue;
+      const path = `${directory}/${name}`;
+      const bytes = await sizeOf(files, path);
+      if (bytes === 0 || random.chance(0.5)) await files.remove(path);
+      else await flipBitAtRest(files, path, random.below(8 * bytes));
     }
   }
+}
+
+async function sizeOf(files: World["files"], path: string): Promise<number> {
+  const file = await files.open(path, "read");
+  const bytes = await file.size();
+  await file.close();
+  return bytes;
 }
 
 /**
@@ -36,9 +47,7 @@ export async function damageFile(
   );
   if (paths.length === 0) return false;
   const path = random.pick(paths);
-  const file = await files.open(path, "read");
-  const bytes = await file.size();
-  await file.close();
+  const bytes = await sizeOf(files, path);
   if (bytes === 0) return false;
   await flipBitAtRest(files, path, random.below(8 * bytes));
   return true;

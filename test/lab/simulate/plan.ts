@@ -9,11 +9,15 @@ export const dataDir = "/store";
 export const segmentDirs = ["/store/segments", "/fast/kvix"] as const;
 
 const KiB = 1024;
+/** One seed in so many has a crowd: it takes as long as some others together. */
+const crowdShare = 1 / 100;
 const alphabet = "abcdefghijklmnopqrstuvwxyz";
 
 /** What stays the same for all lives of a seed. */
 export interface SeedPlan {
   readonly keys: readonly string[];
+  /** More keys, between the others; most seeds have none. */
+  readonly crowd: readonly string[];
   readonly segmentDir: string;
   readonly lives: number;
   /** A bit of a file is flipped between two lives. */
@@ -21,16 +25,34 @@ export interface SeedPlan {
 }
 
 export function planSeed(random: SimRandom): SeedPlan {
-  const count = random.pick([2, 4, 8, 8, 16]);
+  const keys = planKeys(random);
   return {
-    keys: Array.from({ length: count }, (_, index) => {
-      const name = alphabet[index] as string;
-      return random.chance(0.2) ? name.repeat(1 + random.below(40)) : name;
-    }),
+    keys,
+    crowd: random.chance(crowdShare) ? planCrowd(random, keys) : [],
     segmentDir: random.pick(segmentDirs),
     lives: 2 + random.below(3),
     hasRot: random.chance(0.15),
   };
+}
+
+/** Short keys, long ones, and in some seeds pairs that differ in NUL bytes at their end alone. */
+function planKeys(random: SimRandom): string[] {
+  const count = random.pick([2, 4, 8, 8, 16]);
+  const hasPairs = random.chance(0.3);
+  const keys: string[] = [];
+  for (let index = 0; index < count; index += 1) {
+    const name = alphabet[index] as string;
+    const isSecond = hasPairs && index % 2 === 1;
+    if (isSecond) keys.push(`${keys[index - 1]}${"\0".repeat(1 + random.below(3))}`);
+    else keys.push(random.chance(0.2) ? name.repeat(1 + random.below(40)) : name);
+  }
+  return keys;
+}
+
+/** So many that a page of them all is collected in many steps. */
+function planCrowd(random: SimRandom, keys: readonly string[]): string[] {
+  const count = 600 + random.below(600);
+  return Array.from({ length: count }, (_, index) => `${random.pick(keys)}~${index}`);
 }
 
 /** The options of one life; what a store was made with it need not be opened with. */

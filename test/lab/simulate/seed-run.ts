@@ -40,8 +40,10 @@ export class SeedRun implements Seed {
   readonly world: World;
   readonly plan: SeedPlan;
   readonly keys: readonly string[];
+  readonly crowd: readonly string[];
   readonly values = new Map<string, string>();
   readonly counts: Counts = noCounts();
+  hasCrowd = false;
   hasRot = false;
   hasRefusedReads = false;
   /** Of the life before, which the next opening is judged by. */
@@ -55,6 +57,7 @@ export class SeedRun implements Seed {
     this.world = new World(seed);
     this.plan = planSeed(this.world.random);
     this.keys = this.plan.keys;
+    this.crowd = this.plan.crowd;
     this.#history = this.#newHistory(new KeyStates(this.world.wall), 0);
   }
 
@@ -198,7 +201,7 @@ export class SeedRun implements Seed {
   /** Every record there is, the expired ones too. */
   async #recovered(life: Life): Promise<Map<string, Found>> {
     const found = new Map<string, Found>();
-    for (const key of this.keys) {
+    for (const key of [...this.keys, ...this.crowd]) {
       const record = await this.#raw(life, key);
       if (record !== undefined) found.set(key, record);
     }

@@ -22,6 +22,9 @@ export interface Seed {
   readonly world: World;
   readonly counts: Counts;
   readonly keys: readonly string[];
+  /** Keys that are written once, in few batches; see plan.ts. */
+  readonly crowd: readonly string[];
+  hasCrowd: boolean;
   /** Of every value that was ever asked to be written, its key. */
   readonly values: Map<string, string>;
   /** A bit was flipped on the disk. */
