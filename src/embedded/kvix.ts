@@ -5,24 +5,22 @@ import type { Store } from "../engine/store.js";
 import type { CompactionProgress, SegmentFacts, StoreStats } from "../engine/store-stats.js";
 import type { Host, Log } from "../host/host.js";
 import { nodeHost } from "../host/node-host.js";
+import { bytesOf, type Data, dateOf } from "../kv/data.js";
+import type { KeyValueStore } from "../kv/key-value-store.js";
+import { type ListOptions, type ListPage, rangeOf } from "../kv/reads.js";
+import { KvixRecord, ListedRecord } from "../kv/records.js";
 import {
-  bytesOf,
   conditionOf,
-  type Data,
   type DeleteResult,
-  deleteResultOf,
   expiryOf,
-  type ListOptions,
-  type ListPage,
   type SetOptions,
   type SetResult,
-  setResultOf,
   type TouchOptions,
   type TouchResult,
   touchExpiryOf,
   type WriteOptions,
-} from "./calls.js";
-import { dateOf, KvixRecord, ListedRecord } from "./records.js";
+} from "../kv/writes.js";
+import { deleteResultOf, setResultOf } from "./calls.js";
 
 /** What `open` takes: the options of the store, and who is told of what happens. */
 export interface OpenOptions extends StoreOptionsInput {
@@ -39,7 +37,7 @@ export async function open(options: OpenOptions): Promise<Kvix> {
 }
 
 /** An open store. */
-export class Kvix {
+export class Kvix implements KeyValueStore {
   readonly #store: Store;
 
   /** Use `open`. */
@@ -58,7 +56,7 @@ export class Kvix {
   async set(key: Data, value: Data, options: SetOptions = {}): Promise<SetResult> {
     const { returnPrevious, durability, signal } = options;
     const condition = conditionOf(options);
-    const result = await this.#store.set(bytesOf(key), bytesOf(value), expiryOf(options), {
+    const result = await this.#store.set(bytesOf(key), bytesOf(value, "value"), expiryOf(options), {
       condition,
       returnPrevious,
       durability,
@@ -122,11 +120,9 @@ export class Kvix {
 
   /** One page of records in key order; the next one begins behind the `after` of this one. */
   async listPage(options: ListOptions = {}, after?: Uint8Array): Promise<ListPage> {
-    const { prefix, start, end, reverse, keysOnly, pageSize, signal } = options;
+    const { reverse, keysOnly, pageSize, signal } = options;
     const page = await this.#store.list({
-      prefix: prefix === undefined ? undefined : bytesOf(prefix),
-      start: start === undefined ? undefined : bytesOf(start),
-      end: end === undefined ? undefined : bytesOf(end),
+      ...rangeOf(options),
       reverse,
       keysOnly,
       limit: pageSize,
