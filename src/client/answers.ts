@@ -8,7 +8,7 @@ import type {
   TouchResponse,
 } from "../../gen/kvix/v1/kvix_pb.js";
 import { dateOf } from "../kv/data.js";
-import { KvixRecord, ListedRecord, type ListedParts, type RecordParts } from "../kv/records.js";
+import { KvixRecord, type ListedParts, ListedRecord, type RecordParts } from "../kv/records.js";
 import type { DeleteResult, SetResult, TouchResult } from "../kv/writes.js";
 
 /** An instant in Unix milliseconds; 0: there is none. */

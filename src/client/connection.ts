@@ -108,7 +108,8 @@ export class Connection {
         // The case and the request belong together, as the method that goes with both does.
         const operation = { case: name, value: request } as unknown as Operation;
         const answered = this.#pipeline.call(operation, { ...limits, isRead });
-        if (answered !== undefined) return (await answered).value as unknown as MessageShape<Output>;
+        if (answered !== undefined)
+          return (await answered).value as unknown as MessageShape<Output>;
       }
       return await this.#client.call(method, request, this.#callOptions(limits));
     });
@@ -201,7 +202,8 @@ function channelCredentials(tls: TlsOptions | true | undefined): ChannelCredenti
       metadata: { option: "tls.cert" },
     });
   }
-  const pem = (text: Uint8Array | string | undefined) => (text === undefined ? null : Buffer.from(text));
+  const pem = (text: Uint8Array | string | undefined) =>
+    text === undefined ? null : Buffer.from(text);
   try {
     return credentials.createSsl(pem(ca), pem(key), pem(cert));
   } catch (cause) {

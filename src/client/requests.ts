@@ -90,15 +90,16 @@ export function invalid(field: string, range: string): KvixError {
 
 function instantField(expiry: Extract<Expiry, { kind: "ttl" | "at" }>) {
   if (expiry.kind === "ttl") {
-    const { ttlMs } = expiry;
-    if (Number.isSafeInteger(ttlMs) && ttlMs > 0 && ttlMs <= EXPIRES_AT_MS_MAX) {
+    const ttlMs = Math.ceil(expiry.ttlMs);
+    if (ttlMs > 0 && ttlMs <= EXPIRES_AT_MS_MAX) {
       return { case: "ttl", value: durationFromMs(ttlMs) } as const;
     }
-    throw invalid("ttl", "whole milliseconds, more than zero, and end by 9999-12-31T23:59:59.999Z");
+    throw invalid("ttl", "more than zero, and end by 9999-12-31T23:59:59.999Z");
   }
-  const { atMs } = expiry;
-  if (Number.isSafeInteger(atMs) && Math.abs(atMs) <= EXPIRES_AT_MS_MAX) {
+  const atMs = Math.ceil(expiry.atMs);
+  // What lies before the year 1 is for the server to refuse; a Timestamp can bear it.
+  if (Math.abs(atMs) <= EXPIRES_AT_MS_MAX) {
     return { case: "expireTime", value: timestampFromMs(atMs) } as const;
   }
-  throw invalid("expire_time", "whole milliseconds, to 9999-12-31T23:59:59.999Z");
+  throw invalid("expire_time", "from 0001-01-01T00:00:00Z to 9999-12-31T23:59:59.999Z");
 }

@@ -46,7 +46,10 @@ export function sourceOf(source: UploadSource, valueBytes: number | undefined): 
   if (typeof source === "string" || source instanceof Uint8Array) {
     const bytes = bytesOf(source, "value");
     if (valueBytes === undefined || valueBytes === bytes.length) return { kind: "whole", bytes };
-    throw new KvixError("UPLOAD_MISMATCH", `${bytes.length} bytes, and ${valueBytes} were announced`);
+    throw new KvixError(
+      "UPLOAD_MISMATCH",
+      `${bytes.length} bytes, and ${valueBytes} were announced`,
+    );
   }
   if (valueBytes !== undefined) return { kind: "pieces", valueBytes, pieces: source };
   const range = `0 to ${VALUE_BYTES_MAX}`;

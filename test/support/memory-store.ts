@@ -14,6 +14,12 @@ import { RecordSchema } from "../../gen/kvix/v1/kvix_pb.js";
 import { KvixError } from "../../src/base/kvix-error.js";
 import { EXPIRES_AT_MS_MAX } from "../../src/base/limits.js";
 import { boundsOf } from "../../src/engine/key-range.js";
+import {
+  requireExpiry,
+  requireKey,
+  requireValue,
+  requireVersion,
+} from "../../src/engine/request-rules.js";
 import type {
   BatchResult,
   Condition,
@@ -62,11 +68,13 @@ export class MemoryStore implements Store {
 
   async get(key: Uint8Array): Promise<StoredRecord | undefined> {
     this.#requireOpen();
+    requireKey(key);
     return recordOf(key, this.#visible(key));
   }
 
   exists(key: Uint8Array): KeyFacts | undefined {
     this.#requireOpen();
+    requireKey(key);
     const record = recordOf(key, this.#visible(key));
     if (record === undefined) return undefined;
     const { version, expiresAtMs, payload } = record;
@@ -79,6 +87,10 @@ export class MemoryStore implements Store {
     expiry: Expiry,
     options: WriteOptions = {},
   ): Promise<SetResult> {
+    requireKey(key);
+    requireValue(value);
+    requireExpiry(expiry);
+    requireVersion(options.condition);
     this.#requireWritable(options);
     const standing = this.#visible(key);
     if (!holds(options.condition, standing)) {
@@ -91,6 +103,8 @@ export class MemoryStore implements Store {
   }
 
   async delete(key: Uint8Array, options: WriteOptions = {}): Promise<DeleteResult> {
+    requireKey(key);
+    requireVersion(options.condition);
     this.#requireWritable(options);
     const standing = this.#visible(key);
     const current = recordOf(key, standing);
@@ -113,6 +127,9 @@ export class MemoryStore implements Store {
     expiry: TouchExpiry,
     options: Omit<WriteOptions, "returnPrevious"> = {},
   ): Promise<TouchResult> {
+    requireKey(key);
+    requireExpiry(expiry);
+    requireVersion(options.condition);
     this.#requireWritable(options);
     const standing = this.#visible(key);
     const unmoved = { found: false, version: 0, expiresAtMs: 0 };
