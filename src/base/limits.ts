@@ -36,3 +36,9 @@ export const PAGE_RECORDS_DEFAULT = 1_000;
 
 /** The most bytes of a page (4 MiB): what every gRPC client takes. */
 export const PAGE_BYTES_MAX = 4_194_304;
+
+/** The most keys of a BatchGet. */
+export const BATCH_KEYS_MAX = 10_000;
+
+/** The most records that one DeleteRange removes. */
+export const RANGE_DELETES_MAX = 10_000;

@@ -50,7 +50,7 @@ export function listedPartsOf(listed: Listed, keysOnly: boolean): ListedParts {
     version: Number(record?.version ?? 0n),
     expiresAtMs: msOf(record?.expireTime),
     recordBytes,
-    record: valueOf(listed, keysOnly),
+    record: valuePart(listed, keysOnly),
   };
 }
 
@@ -59,7 +59,7 @@ export function listedOf(listed: Listed, keysOnly = false): ListedRecord {
   return new ListedRecord(listedPartsOf(listed, keysOnly));
 }
 
-function valueOf(
+function valuePart(
   { record, valueOmitted, unreadable }: Listed,
   keysOnly: boolean,
 ): ListedParts["record"] {

@@ -12,6 +12,8 @@ import type { Host } from "../host/host.js";
 import type { FilePool } from "../storage/file-pool.js";
 import type { SegmentSet } from "../storage/segment-set.js";
 import { hasExpired } from "./accepted-state.js";
+import { BatchGetter } from "./batch-getter.js";
+import { ByteBudget } from "./byte-budget.js";
 import type { CheckpointSaver } from "./checkpoint.js";
 import type { Compactor } from "./compaction/compactor.js";
 import type { Steps } from "./compaction/step.js";
@@ -27,7 +29,9 @@ import type { LogReaders } from "./log-readers.js";
 import type { StoreOptions } from "./options.js";
 import { PageLister } from "./page-lister.js";
 import type { Pins } from "./pins.js";
+import { PlaceReader } from "./place-reader.js";
 import type { Publisher } from "./publisher.js";
+import { RangeDeleter } from "./range-deleter.js";
 import type { RecordReader } from "./record-reader.js";
 import {
   requireExpiry,
@@ -36,6 +40,7 @@ import {
   requireValue,
   requireVersion,
 } from "./request-rules.js";
+import { Scanner } from "./scanner.js";
 import { segmentFacts } from "./segment-facts.js";
 import { Snapshots } from "./snapshots/snapshots.js";
 import type {
@@ -54,20 +59,33 @@ import type {
   WriteOptions,
 } from "./store.js";
 import type {
+  BatchGetOptions,
+  BatchGetResult,
+  DeleteRangeOptions,
+  DeleteRangeResult,
+  Scan,
+  ScanOptions,
+} from "./store-ranges.js";
+import type {
   CompactionProgress,
   OpenStats,
   SegmentFacts,
   StoreSettings,
   StoreStats,
 } from "./store-stats.js";
+import type { WatchOptions } from "./store-watch.js";
 import type { Sweep } from "./sweep.js";
 import type { Upkeep } from "./upkeep.js";
 import type { Versions } from "./versions.js";
+import type { Watch } from "./watch/watch.js";
+import { Watches } from "./watch/watches.js";
 import { WriteOp, type WriteRequest, type WriteResult } from "./write-op.js";
 import type { WriteQueue } from "./write-queue.js";
 
 /** What an operation counts for beside its key and value: its objects, and its frame. */
 const OP_OVERHEAD_BYTES = 256;
+/** What the answers of many records that are under way may take, but for scans. */
+const PAGES_BYTES_MAX = 64 * 1024 * 1024;
 
 /** The parts of an open store. */
 export interface StoreParts {
@@ -104,16 +122,34 @@ export class LocalStore implements Store {
   readonly #parts: StoreParts;
   readonly #sweep: Sweep;
   readonly #duplicates: DuplicateFinder;
+  readonly #pages = new ByteBudget(PAGES_BYTES_MAX);
+  readonly #places: PlaceReader;
   readonly #lister: PageLister;
+  readonly #batchGetter: BatchGetter;
+  readonly #scanner: Scanner;
+  readonly #rangeDeleter: RangeDeleter;
   /** Opens snapshots. */
   readonly snapshots: Snapshots;
+  readonly #watches: Watches;
   #closing: Promise<void> | undefined;
 
   constructor(parts: StoreParts) {
     this.#parts = parts;
     this.#duplicates = new DuplicateFinder(parts.host.entropy);
-    this.#lister = new PageLister({ ...parts, clock: parts.host.clock });
-    this.snapshots = new Snapshots({ ...parts, clock: parts.host.clock });
+    const { clock } = parts.host;
+    this.#places = new PlaceReader({ ...parts, clock });
+    const paging = { ...parts, clock, places: this.#places, budget: this.#pages };
+    this.#lister = new PageLister(paging);
+    this.#batchGetter = new BatchGetter(paging);
+    this.snapshots = new Snapshots({ ...parts, clock });
+    this.#watches = new Watches(parts, this.snapshots);
+    this.#scanner = new Scanner({ snapshots: this.snapshots, places: this.#places, clock });
+    this.#rangeDeleter = new RangeDeleter({
+      keydir: parts.keydir,
+      clock,
+      remove: (key, options) => this.delete(key, options),
+      settle: (options) => this.#submit({ kind: "flush" }, 0, options),
+    });
     this.#sweep = parts.sweepWith((key, version) => this.#expire(key, version));
     this.#sweep.start();
     parts.compactor.start();
@@ -214,11 +250,34 @@ export class LocalStore implements Store {
     return await this.#lister.list(options);
   }
 
+  async batchGet(
+    keys: readonly Uint8Array[],
+    options: BatchGetOptions = {},
+  ): Promise<BatchGetResult> {
+    this.#requireOpen();
+    return await this.#batchGetter.get(keys, options);
+  }
+
+  scan(options: ScanOptions = {}): Scan {
+    this.#requireOpen();
+    return this.#scanner.scan(options);
+  }
+
+  async deleteRange(options: DeleteRangeOptions): Promise<DeleteRangeResult> {
+    this.#requireOpen();
+    return await this.#rangeDeleter.deleteRange(options);
+  }
+
   compact(
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): AsyncIterable<CompactionProgress> {
     this.#requireOpen();
     return this.#parts.compactor.compact(options);
+  }
+
+  watch(options: WatchOptions): Watch {
+    this.#requireOpen();
+    return this.#watches.open(options);
   }
 
   async sync(): Promise<number> {
@@ -252,7 +311,7 @@ export class LocalStore implements Store {
       freeBytes: space.freeBytes,
       inFlightBytes: queue.inFlightBytes,
       waitingCalls: queue.waitingCalls,
-      pageBytes: this.#lister.pageBytes,
+      pageBytes: this.#pages.usedBytes,
       pins: this.#parts.pins.count,
       syncs: log.syncs,
       groups: queue.groups,
@@ -329,7 +388,11 @@ export class LocalStore implements Store {
     const attempt = async (step: () => Promise<void>): Promise<void> => {
       await step().catch((error: unknown) => failures.push(error));
     };
-    this.#lister.close();
+    this.#watches.close();
+    this.#places.close();
+    this.#pages.close();
+    this.#scanner.close();
+    this.#rangeDeleter.close();
     this.snapshots.close();
     this.#parts.logReaders.close();
     this.#parts.upkeep.stop();

@@ -113,6 +113,19 @@ export class Staging {
     return all;
   }
 
+  /**
+   * Takes out the operations of the oldest chunks, up to the first chunk with frames:
+   * what the log could not be made ready for. Less would be tried again for ever.
+   */
+  takeUpToFrames(): WriteOp[] {
+    const ops: WriteOp[] = [];
+    for (let chunk = this.take(); chunk !== undefined; chunk = this.take()) {
+      for (const op of chunk.ops) ops.push(op);
+      if (chunk.used > 0) break;
+    }
+    return ops;
+  }
+
   /** Gives a chunk back whose frames are published or given up. */
   recycle(chunk: StagedChunk): void {
     if (chunk.bytes.length !== this.#capacity || this.#spare.length >= SPARE_CHUNKS_MAX) return;

@@ -6,7 +6,16 @@
  *
  * Errors are KvixErrors of the catalogue. Absence is a value, not an error.
  */
+import type {
+  BatchGetOptions,
+  BatchGetResult,
+  DeleteRangeOptions,
+  DeleteRangeResult,
+  Scan,
+  ScanOptions,
+} from "./store-ranges.js";
 import type { CompactionProgress, SegmentFacts, StoreSettings, StoreStats } from "./store-stats.js";
+import type { WatchOptions, WatchSteps } from "./store-watch.js";
 
 /** When a write may be acknowledged; see the proto's Durability. */
 export type Durability = "sync" | "buffered";
@@ -203,6 +212,30 @@ export interface Store {
   ): Promise<BatchResult>;
   /** One page of records in key order, at one point in time. */
   list(options: ListOptions): Promise<ListPage>;
+  /**
+   * Tells every change of the keys asked for: once, in version order, what happened at
+   * once in one step or in several that say `continues`; only when it is durable. The
+   * first step comes at once. It is to be read to its end, left (`return`), or ended by
+   * its signal; one read at a time. Throws FIELD_INVALID, HISTORY_LOST, OVERLOADED,
+   * STORE_CLOSING; while it is read also SNAPSHOT_ENDED, RECORD_CORRUPT (among changes:
+   * with the range of versions that is lost), READ_FAILED, CANCELLED, and what a sync
+   * fails with. Errors that it ends with say from which version on to go on (`resume`).
+   */
+  watch(options: WatchOptions): WatchSteps;
+  /** What stands under each of 1 to 10,000 keys, at one point in time, as far as it fits an answer. */
+  batchGet(keys: readonly Uint8Array[], options?: BatchGetOptions): Promise<BatchGetResult>;
+  /**
+   * All records of a range in key order, at one point in time, part by part, however much
+   * is written meanwhile; at most for 5 minutes. It throws FIELD_INVALID; the scan throws
+   * SNAPSHOT_ENDED, STORE_CLOSING, CANCELLED and OVERLOADED, with `resume`.
+   */
+  scan(options?: ScanOptions): Scan;
+  /**
+   * Removes the records of a range, each as `delete` does; not atomic. If it fails when
+   * some are removed, or may be, the outcome is "unknown" and `removed` of the error's
+   * metadata says how many are known to be.
+   */
+  deleteRange(options: DeleteRangeOptions): Promise<DeleteRangeResult>;
   /** Resolves to the newest durable version when everything acknowledged so far is durable. */
   sync(): Promise<number>;
   /**

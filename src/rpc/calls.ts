@@ -4,7 +4,9 @@
  *
  * A unary handler gets a decoded request and answers with a message or with the
  * bytes of one. A report is a stream of answers to one request; the next answer
- * is made when the one before was taken. A conversation is a stream in which
+ * is made when the one before was taken: handed to the connection, with the client's
+ * window open for it. So a report holds one answer, whoever reads it. One that can be gone
+ * on with says where, and whatever ends it tells its client. A conversation is a stream in which
  * every request has exactly one answer, in order; the next request is read when
  * the answer was taken. An exchange is a stream whose answers come when they are
  * ready (exchange.ts).
@@ -18,7 +20,7 @@ import type {
   UntypedHandleCall,
   UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { KvixError } from "../base/kvix-error.js";
+import { KvixError, type ResumePoint } from "../base/kvix-error.js";
 import { asKvixError, type BugHost } from "./bug-report.js";
 import { type Answer, Malformed } from "./definition.js";
 import { type Exchange, type ExchangeCall, runExchange } from "./exchange.js";
@@ -37,11 +39,17 @@ export type UnaryHandler<Input extends DescMessage, Output extends DescMessage> 
   context: CallContext,
 ) => Answer<Output> | Promise<Answer<Output>>;
 
+/** The answers of a report. */
+export interface Report<Output extends DescMessage> extends AsyncIterable<Answer<Output>> {
+  /** Where another one goes on behind the answer that was given last; only of one that can be. */
+  readonly resume?: ResumePoint;
+}
+
 /** Answers one request with a stream, which ends when `signal` is aborted. */
 export type ReportHandler<Input extends DescMessage, Output extends DescMessage> = (
   request: MessageShape<Input>,
   context: CallContext,
-) => AsyncIterable<Answer<Output>>;
+) => Report<Output>;
 
 /** Begins a conversation; the function it returns answers request after request. */
 export type ConversationHandler<Input extends DescMessage, Output extends DescMessage> = () => (
@@ -162,9 +170,11 @@ function report(
   const { host, streams } = environment;
   return (call: ServerWritableStream<Request, unknown>) => {
     const ended = new AbortController();
+    /** Where its client goes on behind the answers that were written. */
+    let resume: ResumePoint | undefined;
     const stream: OpenStream = {
       end: (error) => {
-        if (!ended.signal.aborted) fail(call, error);
+        if (!ended.signal.aborted) fail(call, resume ? error.resumingAt(resume) : error);
         ended.abort();
       },
     };
@@ -177,26 +187,36 @@ function report(
     call.once("close", forget);
     if (environment.streamsEndedBy !== undefined) return stream.end(environment.streamsEndedBy);
     const answer = async () => {
-      for await (const each of handler()(wellFormed(call.request), { signal: ended.signal })) {
+      const answers = handler()(wellFormed(call.request), { signal: ended.signal });
+      resume = answers.resume;
+      for await (const each of answers) {
         if (ended.signal.aborted) return;
-        if (!call.write(each)) await drained(call, ended.signal);
+        const taken = writing(call, each, ended.signal);
+        // Its maker stands still until it is asked for the next one.
+        resume = answers.resume;
+        await taken;
+        if (ended.signal.aborted) return;
       }
-      if (!ended.signal.aborted) call.end();
+      call.end();
     };
     answer().catch((error: unknown) => stream.end(asKvixError(error, host)));
   };
 }
 
-/** Resolves when what was written is on its way, or the stream is over. */
-function drained(call: ServerWritableStream<Request, unknown>, signal: AbortSignal): Promise<void> {
+/** Writes an answer; resolves when it is on its way, or the stream is over. */
+function writing(
+  call: ServerWritableStream<Request, unknown>,
+  answer: unknown,
+  signal: AbortSignal,
+): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {
-      call.off("drain", done);
       signal.removeEventListener("abort", done);
       resolve();
     };
-    call.once("drain", done);
     signal.addEventListener("abort", done);
+    // Not what write() answers: that lets sixteen answers of any size queue.
+    call.write(answer, done);
   });
 }
 

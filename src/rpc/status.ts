@@ -7,6 +7,7 @@
  *         ErrorInfo    reason, domain "kvix", metadata and in it `outcome`: always
  *         BadRequest   the field and what it must be: for a wrong field, key or value
  *         RetryInfo    how long to wait: when the same request may be sent again
+ *         ResumeInfo   where to go on: of a stream that can be gone on with
  *
  * Clients match on ErrorInfo.reason. All of it together stays below the 8 KiB
  * that some stacks allow in trailers: long texts are cut, here and only here.
@@ -21,8 +22,9 @@ import {
   RetryInfoSchema,
 } from "../../gen/google/rpc/error_details_pb.js";
 import { type Status, StatusSchema } from "../../gen/google/rpc/status_pb.js";
+import { type ResumeInfo, ResumeInfoSchema } from "../../gen/kvix/v1/kvix_pb.js";
 import { errorCatalogue, type Outcome, type Reason, StatusCode } from "../base/error-catalogue.js";
-import { type ErrorMetadata, KvixError } from "../base/kvix-error.js";
+import { type ErrorMetadata, KvixError, type ResumePoint } from "../base/kvix-error.js";
 
 /** The domain of every ErrorInfo of kvix. */
 export const ERROR_DOMAIN = "kvix";
@@ -33,6 +35,13 @@ export const RETRY_DELAY_MS = 250;
 /** The longest message, and the longest text in ErrorInfo or BadRequest, in UTF-16 units. */
 export const MESSAGE_LENGTH_MAX = 1024;
 export const METADATA_LENGTH_MAX = 128;
+
+/**
+ * The longest key that a ResumeInfo bears, in bytes. With a longer one the detail is
+ * left out, for a part of the key would be another place: its client goes on behind the
+ * last key that it was sent.
+ */
+export const RESUME_KEY_BYTES_MAX = 1024;
 
 const METADATA_ENTRIES_MAX = 16;
 const DETAILS_KEY = "grpc-status-details-bin";
@@ -89,12 +98,12 @@ export function encodeStatus(error: KvixError): Uint8Array {
  * Metadata comes back as strings.
  */
 export function fromCallStatus(status: CallStatus): KvixError | undefined {
-  return errorOf(errorInfoIn(status.metadata), status.details);
+  return errorOf(detailsIn(status.metadata), status.details);
 }
 
 /** The error that a message tells of, or undefined, as for `fromCallStatus`. */
 export function fromStatus(status: Status): KvixError | undefined {
-  return errorOf(errorInfoOf(status), status.message);
+  return errorOf(detailsIn(status), status.message);
 }
 
 function statusOf(error: KvixError): Status {
@@ -103,7 +112,7 @@ function statusOf(error: KvixError): Status {
   return create(StatusSchema, { code, message, details: detailsOf(error) });
 }
 
-function errorOf(info: ErrorInfo | undefined, message: string): KvixError | undefined {
+function errorOf({ info, resume }: Details, message: string): KvixError | undefined {
   if (info?.domain !== ERROR_DOMAIN || !Object.hasOwn(errorCatalogue, info.reason)) {
     return undefined;
   }
@@ -111,6 +120,7 @@ function errorOf(info: ErrorInfo | undefined, message: string): KvixError | unde
   const { [OUTCOME_KEY]: outcome = "", ...metadata } = info.metadata;
   return new KvixError(reason, detailIn(message, reason), {
     metadata,
+    resume,
     ...(OUTCOMES.includes(outcome) && { outcome: outcome as Outcome }),
   });
 }
@@ -132,7 +142,18 @@ function detailsOf(error: KvixError): Any[] {
     const retryInfo = create(RetryInfoSchema, { retryDelay: durationFromMs(RETRY_DELAY_MS) });
     details.push(anyPack(RetryInfoSchema, retryInfo));
   }
+  const resume = error.resume && resumeInfo(error.resume);
+  if (resume !== undefined) details.push(anyPack(ResumeInfoSchema, resume));
   return details;
+}
+
+function resumeInfo({ afterKey, afterVersion, historyFloor }: ResumePoint): ResumeInfo | undefined {
+  if (afterKey !== undefined && afterKey.length > RESUME_KEY_BYTES_MAX) return undefined;
+  return create(ResumeInfoSchema, {
+    afterKey: afterKey ?? new Uint8Array(0),
+    afterVersion: BigInt(afterVersion ?? 0),
+    historyFloor: BigInt(historyFloor ?? 0),
+  });
 }
 
 /** The request's field that is to blame, where one is. */
@@ -160,27 +181,37 @@ function bounded(text: string, lengthMax: number): string {
   return Buffer.from(text.slice(0, lengthMax), "utf8").toString("utf8");
 }
 
-function errorInfoIn(metadata: Metadata): ErrorInfo | undefined {
-  const [bytes] = metadata.get(DETAILS_KEY);
-  if (!Buffer.isBuffer(bytes)) return undefined;
-  try {
-    return errorInfoOf(fromBinary(StatusSchema, bytes));
-  } catch {
-    // Bytes that are no google.rpc.Status tell nothing; the bare status stands.
-    return undefined;
-  }
+/** What a status tells beside its code and message. */
+interface Details {
+  info?: ErrorInfo;
+  resume?: ResumePoint;
 }
 
-function errorInfoOf({ details }: Status): ErrorInfo | undefined {
-  for (const detail of details) {
-    try {
+function detailsIn(carrier: Metadata | Status): Details {
+  const found: Details = {};
+  try {
+    for (const detail of carrier instanceof Metadata ? detailsOnTheWire(carrier) : carrier.details) {
       const info = anyUnpack(detail, ErrorInfoSchema);
-      if (info !== undefined) return info;
-    } catch {
-      // A detail that is not what it says tells nothing either.
+      if (info !== undefined) found.info ??= info;
+      const resume = anyUnpack(detail, ResumeInfoSchema);
+      if (resume !== undefined) {
+        const { afterKey, afterVersion, historyFloor } = resume;
+        found.resume = {
+          afterKey,
+          afterVersion: Number(afterVersion),
+          historyFloor: Number(historyFloor),
+        };
+      }
     }
+  } catch {
+    // Bytes that are no google.rpc.Status tell nothing; the bare status stands.
   }
-  return undefined;
+  return found;
+}
+
+function detailsOnTheWire(metadata: Metadata): readonly Any[] {
+  const [bytes] = metadata.get(DETAILS_KEY);
+  return Buffer.isBuffer(bytes) ? fromBinary(StatusSchema, bytes).details : [];
 }
 
 /** What a message says after its reason and sentence. */

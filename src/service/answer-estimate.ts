@@ -3,11 +3,14 @@
  * index knows the size of every record. So memory for large answers is waited
  * for before anything is read.
  *
+ * A Scan waits for its own memory, message by message (engine/scanner.ts).
+ *
  * It is a guess: what it says too much is given back, and a record that is
  * replaced by a larger one meanwhile is counted as soon as it is read.
  */
 import { KvService, KvTextService } from "../../gen/kvix/v1/kvix_pb.js";
 import { PAGE_BYTES_MAX } from "../base/limits.js";
+import { BARE_RECORD_BYTES } from "../engine/place-reader.js";
 import type { Store } from "../engine/store.js";
 import { Malformed } from "../rpc/definition.js";
 import type { AnswerEstimate } from "./call-gate.js";
@@ -15,6 +18,8 @@ import type { AnswerEstimate } from "./call-gate.js";
 /** What the estimates read of a request. */
 interface KeyedRequest {
   readonly key?: Uint8Array;
+  readonly keys?: readonly Uint8Array[];
+  readonly keysOnly?: boolean;
   readonly returnPrevious?: boolean;
   readonly precondition?: object;
 }
@@ -23,10 +28,21 @@ type Estimate = (request: KeyedRequest) => number;
 
 /** The estimate for the calls of a store; `store` throws while there is none. */
 export function answerEstimate(store: () => Store, messageBytesMax: number): AnswerEstimate {
+  const keyed = keyedEstimates(store);
+  const recordBytes = keyed.get;
   const pageBytes = (): number => Math.min(PAGE_BYTES_MAX, messageBytesMax);
+  const batchBytes = ({ keys = [], keysOnly = false }: KeyedRequest): number => {
+    let bytes = 0;
+    for (const key of keys) {
+      if (bytes >= pageBytes()) break;
+      bytes += BARE_RECORD_BYTES + (keysOnly ? key.length : recordBytes({ key }));
+    }
+    return Math.min(bytes, pageBytes());
+  };
   const byMethod: Readonly<Record<string, Estimate>> = {
-    ...keyedEstimates(store),
+    ...keyed,
     list: pageBytes,
+    batchGet: batchBytes,
   };
   const byPath = new Map<string, Estimate>();
   for (const service of [KvService, KvTextService]) {
@@ -50,7 +66,7 @@ export function answerEstimate(store: () => Store, messageBytesMax: number): Ans
 
 /** The estimate for an operation of a pipeline, by the local name of its rpc. */
 export function operationEstimate(store: Store): (name: string, request: object) => number {
-  const byName = keyedEstimates(() => store);
+  const byName: Readonly<Record<string, Estimate>> = keyedEstimates(() => store);
   return (name, request) => {
     try {
       return byName[name]?.(request) ?? 0;
@@ -61,7 +77,9 @@ export function operationEstimate(store: Store): (name: string, request: object)
 }
 
 /** Those that know the record by its key. */
-function keyedEstimates(store: () => Store): Readonly<Record<string, Estimate>> {
+function keyedEstimates(
+  store: () => Store,
+): Readonly<Record<"get" | "set" | "delete" | "touch", Estimate>> {
   const recordBytes = ({ key }: KeyedRequest): number =>
     key === undefined ? 0 : (store().exists(key)?.recordBytes ?? 0);
   // A write answers with a record only if it was asked for one, or if one stood in its way.

@@ -118,6 +118,7 @@ export class CallGate implements StreamObserver {
     if (call === undefined) throw new KvixError("INTERNAL_BUG", "a call came without its stream");
     call.isConversation = method.requestStream;
     const room = method.requestStream && method.responseStream ? call.openRoom() : undefined;
+    call.isReport = method.responseStream && !method.requestStream;
     return new ServerInterceptingCall(next, {
       start: (go) => {
         if (!call.begin(next as ServerInterceptingCallInterface)) return;

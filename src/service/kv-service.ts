@@ -12,6 +12,8 @@ import type { Store, StoredRecord } from "../engine/store.js";
 import { recordBytes } from "../format/record.js";
 import type { Clock } from "../host/host.js";
 import type { HandlersOf } from "../rpc/calls.js";
+import { batchGet } from "./batch-get.js";
+import { deleteRange } from "./delete-range.js";
 import {
   encodeDeleteAnswer,
   encodeExistsAnswer,
@@ -22,6 +24,7 @@ import {
 } from "./kv-answers.js";
 import { encodeListAnswer } from "./list-answers.js";
 import { pageToken, placeOfToken } from "./page-token.js";
+import { scan } from "./scan.js";
 import {
   requireExpiry,
   requireKey,
@@ -30,6 +33,7 @@ import {
   requireValue,
   requireWriteOptions,
 } from "./validation.js";
+import { watch } from "./watch.js";
 
 /** What the messages of a service can carry. */
 export interface Carrier {
@@ -131,6 +135,11 @@ export function kvHandlers(
       });
       return encodeListAnswer(page, pageToken(scope, page.after), limits.carries);
     },
+
+    batchGet: (request, context) => batchGet(store, request, messageBytesMax, context),
+    deleteRange: (request, context) => deleteRange(store, request, context),
+    scan: (request, context) => scan(store, request, messageBytesMax, context),
+    watch: (request, context) => watch(store, request, messageBytesMax, context),
   };
 }
 

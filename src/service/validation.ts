@@ -40,10 +40,10 @@ export function fieldInvalid(field: string, range: string): KvixError {
   });
 }
 
-/** The key, if it has 1 to 65,535 bytes. */
-export function requireKey(key: Uint8Array): Uint8Array {
+/** The key, if it has 1 to 65,535 bytes; `field` is where it stands. */
+export function requireKey(key: Uint8Array, field = "key"): Uint8Array {
   const keyBytes = key.byteLength;
-  const metadata = { field: "key", range: `1 to ${KEY_BYTES_MAX} bytes`, keyBytes };
+  const metadata = { field, range: `1 to ${KEY_BYTES_MAX} bytes`, keyBytes };
   if (keyBytes === 0) throw new KvixError("KEY_EMPTY", "", { metadata });
   if (keyBytes > KEY_BYTES_MAX) throw new KvixError("KEY_TOO_LARGE", "", { metadata });
   return key;
@@ -151,7 +151,8 @@ function requireCondition(precondition: Precondition | undefined): Condition | u
   }
 }
 
-function requireDurability(durability: DurabilityField): Durability | undefined {
+/** When to acknowledge; undefined: as the store has it. */
+export function requireDurability(durability: DurabilityField): Durability | undefined {
   switch (durability) {
     case DurabilityField.UNSPECIFIED:
       return undefined;

@@ -10,6 +10,7 @@ import { KvService, KvTextService } from "../../gen/kvix/v1/kvix_pb.js";
 import { errorCatalogue, type Outcome, type Reason } from "../../src/base/error-catalogue.js";
 import type { KvixError } from "../../src/base/kvix-error.js";
 import { SEGMENT_ID_MAX, VALUE_BYTES_MAX, VERSION_MAX } from "../../src/base/limits.js";
+import { SNAPSHOT_LEASE_MS } from "../../src/engine/snapshots/snapshots.js";
 import { WAITING_CALLS_MAX } from "../../src/engine/waiting-line.js";
 import { segmentFileName } from "../../src/format/segment-name.js";
 import type { RpcClient } from "../../src/rpc/client.js";
@@ -31,7 +32,6 @@ const value = bytes("v");
 const neverSent: Readonly<Partial<Record<Reason, string>>> = {
   BATCH_TOO_LARGE: "no rpc takes a batch yet",
   CANCELLED: "who has given up does not listen: its own end of the wire tells it",
-  SNAPSHOT_ENDED: "no rpc reads a snapshot for longer than a page yet",
   HISTORY_LOST: "no rpc reads the history yet",
   OPTION_INVALID: "refused at opening, before anything is served",
   STORE_LOCKED: "refused at opening, before anything is served",
@@ -255,6 +255,19 @@ const scenes: Readonly<Partial<Record<Reason, Scene>>> = {
     const client = await serve(t, rig);
     failing(rig, "read");
     return [client.call(get, { key })];
+  },
+
+  SNAPSHOT_ENDED: async (t) => {
+    const rig = await Rig.open({ segmentBytesMax: 64 * MiB });
+    for (let at = 0; at < 16; at += 1) await rig.set(`k${at}`, "x".repeat(MiB));
+    const client = await serve(t, rig);
+    const answers = client.stream(KvService.method.scan, {});
+    await answers.next();
+    await rig.sim.clock.advance(SNAPSHOT_LEASE_MS);
+    const toItsEnd = async (): Promise<void> => {
+      for await (const _answer of answers);
+    };
+    return [toItsEnd()];
   },
 
   INTERNAL_BUG: async (t) => {

@@ -1,8 +1,14 @@
 /** The table of request fields in docs/api.md, held against the proto and against what a server says. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { DescMethodUnary, DescService } from "@bufbuild/protobuf";
+import type {
+  DescMethod,
+  DescMethodServerStreaming,
+  DescMethodUnary,
+  DescService,
+} from "@bufbuild/protobuf";
 import { AdminService, KvService } from "../../gen/kvix/v1/kvix_pb.js";
+import type { RpcClient } from "../../src/rpc/client.js";
 import { MESSAGE_BYTES_MAX } from "../../src/service/server-options.js";
 import { fieldsOfServices, requestFields } from "../support/request-fields.js";
 import { startMemoryServer } from "./memory-server.js";
@@ -15,11 +21,21 @@ const sound = {
 };
 
 /** What is sound for this method, with something wrong in it. */
-function requestOf(method: DescMethodUnary, wrong: object): Record<string, unknown> {
+function requestOf(method: DescMethod, wrong: object): Record<string, unknown> {
   const names = new Set(method.input.members.map((member) => member.localName));
   return Object.fromEntries(
     Object.entries({ ...sound, ...wrong }).filter(([name]) => names.has(name)),
   );
+}
+
+/** What a method answers to a request with something wrong in it; of a stream, first. */
+async function firstAnswer(client: RpcClient, method: DescMethod, wrong: object): Promise<unknown> {
+  if (method.methodKind === "server_streaming") {
+    const stream = method as DescMethodServerStreaming;
+    for await (const answer of client.stream(stream, requestOf(stream, wrong))) return answer;
+  }
+  const unary = method as DescMethodUnary;
+  return await client.call(unary, requestOf(unary, wrong));
 }
 
 test("the table has every field of every request, and no other", () => {
@@ -38,8 +54,7 @@ for (const { field, rpcs, range, wrong } of requestFields) {
       const [service = "", name = ""] = rpc.split(".");
       const method = services[service]?.methods.find((each) => each.name === name);
       assert.ok(method);
-      const unary = method as DescMethodUnary;
-      const error = await refusal(client.call(unary, requestOf(unary, wrong)), undefined, field);
+      const error = await refusal(firstAnswer(client, method, wrong), undefined, field);
       assert.equal(error.row.status, "INVALID_ARGUMENT", rpc);
       assert.equal(error.metadata["range"], range, rpc);
     }
@@ -50,8 +65,16 @@ for (const { field, rpcs, range, wrong } of requestFields) {
 test("what the table says cannot be wrong is taken as it comes", async (t) => {
   const { client } = await startMemoryServer(t);
   const free = requestFields.filter(({ wrong }) => wrong === undefined);
-  assert.ok(free.every(({ leftOut, range }) => leftOut === "false" && range === ""));
+  const isFree = ({ field, leftOut, range }: (typeof free)[number]): boolean =>
+    field === "limit" ? range === "0 or more" : leftOut === "false" && range === "";
+  assert.ok(free.every(isFree));
   await client.call(KvService.method.set, { ...sound, returnPrevious: true } as object);
   await client.call(KvService.method.delete, { key: sound.key, returnPrevious: true });
   await client.call(KvService.method.list, { reverse: true, keysOnly: true });
+  await client.call(KvService.method.batchGet, { keys: [sound.key], keysOnly: true });
+  await client.call(KvService.method.deleteRange, { all: true, dryRun: true });
+  for (const limit of [0n, 1n, 2n ** 53n, 2n ** 64n - 1n]) {
+    const request = { reverse: true, keysOnly: true, limit };
+    for await (const _ of client.stream(KvService.method.scan, request));
+  }
 });

@@ -1,5 +1,5 @@
 /**
- * A Store in a Map: the semantics of set, get, delete, touch, list, exists,
+ * A Store in a Map: the semantics of set, get, delete, touch, list, watch, exists,
  * batch, expiry and conditions, without a disk. The services are tested over it, and an
  * engine can be held against it. It forgets everything when it goes.
  *
@@ -37,7 +37,18 @@ import type {
   TouchResult,
   WriteOptions,
 } from "../../src/engine/store.js";
+import type {
+  BatchGetOptions,
+  BatchGetResult,
+  DeleteRangeOptions,
+  DeleteRangeResult,
+  Scan,
+  ScanOptions,
+} from "../../src/engine/store-ranges.js";
 import type { CompactionProgress, SegmentFacts, StoreStats } from "../../src/engine/store-stats.js";
+import type { WatchEvent, WatchOptions, WatchSteps } from "../../src/engine/store-watch.js";
+import { batchGetOf, deleteRangeOf, scanOf } from "./memory-ranges.js";
+import { MemoryHistory } from "./memory-watch.js";
 
 /** What stands under a key. */
 interface Entry {
@@ -54,6 +65,9 @@ export class MemoryStore implements Store {
   readonly #entries = new Map<string, Entry>();
   readonly #wallMs: () => number;
   readonly settings = { durability: "sync", flushIntervalMs: 100 } as const;
+  readonly #history = new MemoryHistory();
+  /** What the batch under way has changed; undefined: there is none. */
+  #batch: WatchEvent[] | undefined;
   #version = 0;
   #isClosed = false;
 
@@ -173,6 +187,23 @@ export class MemoryStore implements Store {
     return { records, after: undefined, version: this.#version };
   }
 
+  async batchGet(
+    keys: readonly Uint8Array[],
+    options: BatchGetOptions = {},
+  ): Promise<BatchGetResult> {
+    return await batchGetOf(this, keys, options);
+  }
+
+  scan(options: ScanOptions = {}): Scan {
+    this.#requireOpen();
+    return scanOf(this, options);
+  }
+
+  async deleteRange(options: DeleteRangeOptions): Promise<DeleteRangeResult> {
+    this.#requireWritable(options);
+    return await deleteRangeOf(this, options);
+  }
+
   async sync(): Promise<number> {
     this.#requireOpen();
     return this.#version;
@@ -191,6 +222,8 @@ export class MemoryStore implements Store {
     if (names.size < mutations.length) {
       throw new KvixError("FIELD_INVALID", "mutations must name each key once");
     }
+    const changed: WatchEvent[] = [];
+    this.#batch = changed;
     const versions = mutations.map((mutation) => {
       const standing = this.#visible(mutation.key);
       if (mutation.kind === "delete") {
@@ -200,7 +233,20 @@ export class MemoryStore implements Store {
       const expiry = mutation.expiry ?? { kind: "never" };
       return this.#put(mutation.key, mutation.value, expiry, standing).version;
     });
+    this.#batch = undefined;
+    this.#history.add(changed);
     return { versions };
+  }
+
+  watch(options: WatchOptions): WatchSteps {
+    this.#requireOpen();
+    const standing = (): WatchEvent[] =>
+      [...this.#entries.keys()].sort().flatMap((name) => {
+        const key = Buffer.from(name, "latin1");
+        const entry = this.#visible(key);
+        return entry === undefined ? [] : [eventOf("set", key, entry)];
+      });
+    return this.#history.watch(options, this.#version, standing, () => this.#isClosed);
   }
 
   async *compact(): AsyncGenerator<CompactionProgress> {
@@ -224,6 +270,7 @@ export class MemoryStore implements Store {
 
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.#history.wake();
   }
 
   /** The entry of `key`, unless it has expired: at its very instant it is gone. */
@@ -238,12 +285,25 @@ export class MemoryStore implements Store {
     const expiresAtMs = expiresAt(expiry, updatedAtMs, standing);
     const entry = { value: value.slice(), version: ++this.#version, updatedAtMs, expiresAtMs };
     this.#entries.set(nameOf(key), entry);
+    this.#note(eventOf("set", key, entry));
     return entry;
   }
 
   /** Removing an expired key takes a version too: its tombstone. 0 if there was nothing at all. */
   #remove(key: Uint8Array): number {
-    return this.#entries.delete(nameOf(key)) ? ++this.#version : 0;
+    const entry = this.#entries.get(nameOf(key));
+    if (entry === undefined) return 0;
+    const kind = this.#visible(key) === undefined ? "expire" : "delete";
+    this.#entries.delete(nameOf(key));
+    const version = ++this.#version;
+    const gone = { value: new Uint8Array(0), version, updatedAtMs: this.#wallMs(), expiresAtMs: 0 };
+    this.#note(eventOf(kind, key, gone));
+    return version;
+  }
+
+  #note(event: WatchEvent): void {
+    if (this.#batch === undefined) this.#history.add([event]);
+    else this.#batch.push(event);
   }
 
   #requireOpen(): void {
@@ -302,6 +362,13 @@ function recordOf(key: Uint8Array, entry: Entry | undefined): StoredRecord | und
     updatedAtMs,
     expiresAtMs,
   };
+}
+
+function eventOf(kind: WatchEvent["kind"], key: Uint8Array, entry: Entry): WatchEvent {
+  const { payload: record } = recordOf(key, entry) as StoredRecord;
+  const { version, expiresAtMs } = entry;
+  const recordBytes = kind === "set" ? record.length : 0;
+  return { kind, key: key.slice(), version, expiresAtMs, recordBytes, record };
 }
 
 /** Where the value's bytes begin in a record that has one: behind the fields' tags and lengths. */

@@ -111,9 +111,15 @@ export const requestTarget: FuzzTarget = (() => {
       }
       try {
         const handler = handlers[isText ? "text" : "bytes"][name] as Handler;
-        const answer = await handler(request, { signal });
+        const answered = await handler(request, { signal });
+        const isStream = method.methodKind === "server_streaming";
+        const answers = isStream ? (answered as AsyncIterable<unknown>) : [answered];
         const textOutput = KvTextService.method[name as keyof typeof KvTextService.method]?.output;
-        fromBinary(isText && textOutput !== undefined ? textOutput : output, answer as Uint8Array);
+        const read = isText && textOutput !== undefined ? textOutput : output;
+        for await (const answer of answers) {
+          // A message that is not encoded yet is what it is.
+          if (answer instanceof Uint8Array) fromBinary(read, answer);
+        }
       } catch (error) {
         requireThat(error instanceof KvixError, `${name}: ${String(error)}`);
         requireThat(error.reason !== "INTERNAL_BUG", `${name}: ${error.message}`);
