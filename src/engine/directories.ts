@@ -14,6 +14,7 @@ import {
   dataPath,
   FileName,
   isStoreFileName,
+  isUploadFileName,
   type StoreDirectories,
   segmentPath,
   TEMPORARY_SUFFIX,
@@ -202,6 +203,7 @@ export async function findStrayFiles(
   ] as const) {
     for (const { name } of await host.files.list(directory)) {
       if (ours === inData && checkpointNames.has(name)) checkpoints.push(name);
+      if (isUploadFileName(manifest.storeId, name)) continue;
       if (!ours.has(name) && !(isOne && others.has(name))) strays.add(name);
     }
   }

@@ -17,6 +17,7 @@ import type { Compactor } from "./compaction/compactor.js";
 import type { Steps } from "./compaction/step.js";
 import type { DamageRegister } from "./damage.js";
 import type { DiskSpace } from "./disk-space.js";
+import { Downloads } from "./downloads.js";
 import { DuplicateFinder } from "./duplicate-finder.js";
 import type { HintKeeper } from "./hint-keeper.js";
 import { type Keydir, NO_ENTRY } from "./keydir/keydir.js";
@@ -34,6 +35,7 @@ import {
   requireKey,
   requireMutations,
   requireValue,
+  requireValueBytes,
   requireVersion,
 } from "./request-rules.js";
 import { segmentFacts } from "./segment-facts.js";
@@ -41,6 +43,7 @@ import { Snapshots } from "./snapshots/snapshots.js";
 import type {
   BatchResult,
   DeleteResult,
+  Download,
   Expiry,
   KeyFacts,
   ListOptions,
@@ -51,6 +54,7 @@ import type {
   StoredRecord,
   TouchExpiry,
   TouchResult,
+  UploadStart,
   WriteOptions,
 } from "./store.js";
 import type {
@@ -62,6 +66,7 @@ import type {
 } from "./store-stats.js";
 import type { Sweep } from "./sweep.js";
 import type { Upkeep } from "./upkeep.js";
+import type { Uploads } from "./uploads.js";
 import type { Versions } from "./versions.js";
 import { WriteOp, type WriteRequest, type WriteResult } from "./write-op.js";
 import type { WriteQueue } from "./write-queue.js";
@@ -86,6 +91,7 @@ export interface StoreParts {
   readonly publisher: Publisher;
   readonly log: Log;
   readonly queue: WriteQueue;
+  readonly uploads: Uploads;
   readonly space: DiskSpace;
   readonly hints: HintKeeper;
   readonly upkeep: Upkeep;
@@ -105,6 +111,7 @@ export class LocalStore implements Store {
   readonly #sweep: Sweep;
   readonly #duplicates: DuplicateFinder;
   readonly #lister: PageLister;
+  readonly #downloads: Downloads;
   /** Opens snapshots. */
   readonly snapshots: Snapshots;
   #closing: Promise<void> | undefined;
@@ -113,6 +120,7 @@ export class LocalStore implements Store {
     this.#parts = parts;
     this.#duplicates = new DuplicateFinder(parts.host.entropy);
     this.#lister = new PageLister({ ...parts, clock: parts.host.clock });
+    this.#downloads = new Downloads({ ...parts, clock: parts.host.clock });
     this.snapshots = new Snapshots({ ...parts, clock: parts.host.clock });
     this.#sweep = parts.sweepWith((key, version) => this.#expire(key, version));
     this.#sweep.start();
@@ -196,6 +204,45 @@ export class LocalStore implements Store {
     return (await this.#submit(request, key.length + recordBytes, options)) as TouchResult;
   }
 
+  async upload(
+    key: Uint8Array,
+    valueBytes: number,
+    expiry: Expiry,
+    options: Omit<WriteOptions, "returnPrevious"> = {},
+  ): Promise<UploadStart> {
+    this.#requireOpen();
+    requireKey(key);
+    requireValueBytes(valueBytes);
+    requireExpiry(expiry);
+    requireVersion(options.condition);
+    const { condition, signal } = options;
+    const durability = options.durability ?? this.#parts.options.durability;
+    // Its key is needed for longer than a call is under way.
+    const own = new Uint8Array(key);
+    return await this.#parts.uploads.begin({
+      ...{ key: own, valueBytes, expiry, condition, durability, signal },
+    });
+  }
+
+  async download(
+    key: Uint8Array,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<Download | undefined> {
+    this.#requireOpen();
+    requireKey(key);
+    const { keydir, segments } = this.#parts;
+    const entry = keydir.find(key);
+    if (entry === NO_ENTRY || this.#isHidden(entry)) return undefined;
+    const place = {
+      key,
+      segment: segments.at(keydir.segmentOf(entry)),
+      offset: keydir.offsetOf(entry),
+      length: keydir.lengthOf(entry),
+      version: keydir.versionOf(entry),
+    };
+    return await this.#downloads.begin(place, options.signal);
+  }
+
   async batch(
     mutations: readonly Mutation[],
     options: Pick<WriteOptions, "durability" | "signal"> = {},
@@ -252,6 +299,8 @@ export class LocalStore implements Store {
       freeBytes: space.freeBytes,
       inFlightBytes: queue.inFlightBytes,
       waitingCalls: queue.waitingCalls,
+      uploads: this.#parts.uploads.count,
+      stagedBytes: this.#parts.uploads.stagedBytes,
       pageBytes: this.#lister.pageBytes,
       pins: this.#parts.pins.count,
       syncs: log.syncs,
@@ -324,12 +373,14 @@ export class LocalStore implements Store {
   }
 
   async #close(): Promise<void> {
-    const { queue, hints, log, latch, segments, locks, versions, host } = this.#parts;
+    const { queue, uploads, hints, log, latch, segments, locks, versions, host } = this.#parts;
     const failures: unknown[] = [];
     const attempt = async (step: () => Promise<void>): Promise<void> => {
       await step().catch((error: unknown) => failures.push(error));
     };
     this.#lister.close();
+    this.#downloads.close();
+    uploads.stop();
     this.snapshots.close();
     this.#parts.logReaders.close();
     this.#parts.upkeep.stop();
@@ -337,6 +388,7 @@ export class LocalStore implements Store {
     await attempt(() => this.#parts.compactor.stop());
     await attempt(() => this.#parts.steps.stop());
     await attempt(() => queue.close());
+    await attempt(() => uploads.idle());
     await attempt(() => hints.stop());
     const newestMs = Math.max(this.#parts.newestTimestampMs(), host.clock.wallMs());
     await attempt(() => log.markClean(versions.last, newestMs, this.#parts.saveCheckpoint));

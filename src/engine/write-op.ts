@@ -7,6 +7,7 @@
  */
 import type { Segment } from "../storage/segment.js";
 import type { Ticket } from "./pins.js";
+import type { StagedValue } from "./staged-value.js";
 import type {
   BatchResult,
   Condition,
@@ -38,6 +39,8 @@ export class PendingEntry {
   at = 0;
   keyStart = 0;
   keyEnd = 0;
+  /** Its value, if that is not in `source`, which then has only what lies around it. */
+  staged: StagedValue | undefined = undefined;
   /** Where it lies in the log; known once it is written. */
   segment: Segment | undefined = undefined;
   offset = 0;
@@ -62,6 +65,7 @@ export class PendingEntry {
   settle(): void {
     this.isSettled = true;
     this.source = NO_BYTES;
+    this.staged = undefined;
   }
 }
 
@@ -111,14 +115,24 @@ export interface TouchRequest {
   readonly condition: Condition | undefined;
 }
 
-/** The published record that a Touch appends anew, read before it is accepted. */
+/** A record whose value was uploaded. */
+export interface UploadRequest {
+  readonly kind: "upload";
+  readonly key: Uint8Array;
+  /** Undefined: the value is empty. */
+  readonly value: StagedValue | undefined;
+  readonly expiry: Expiry;
+  readonly condition: Condition | undefined;
+}
+
+/** The record that a Touch appends anew, read before it is accepted. */
 export interface FetchedRecord {
   /** The version that was read; another one does not count. */
   readonly version: number;
   readonly bytes: number;
   /** Resolves when it is read; undefined: it is. */
   reading: Promise<void> | undefined;
-  record: StoredRecord | undefined;
+  record: Pick<StoredRecord, "value"> | undefined;
   /** Why there is no record. */
   error: unknown;
 }
@@ -140,6 +154,9 @@ export type WriteRequest =
       readonly returnPrevious: boolean;
     }
   | TouchRequest
+  | UploadRequest
+  /** Writes nothing: whether a condition holds of the newest accepted state, answered as of a set. */
+  | { readonly kind: "check"; readonly key: Uint8Array; readonly condition: Condition }
   | { readonly kind: "batch"; readonly mutations: readonly Mutation[] }
   | { readonly kind: "expire"; readonly key: Uint8Array; readonly version: number }
   /** Changes nothing; answered when all that was accepted before is durable. */
@@ -152,7 +169,7 @@ export type WriteResult = SetResult | DeleteResult | TouchResult | BatchResult |
 export class WriteOp {
   readonly request: WriteRequest;
   readonly durability: Durability;
-  /** What it counts for against the bytes in flight; at least its frame once it is accepted. */
+  /** What it counts for against the bytes in flight; at least what its frame takes of memory, once it is accepted. */
   costBytes: number;
   #onResolved: (result: WriteResult) => void = () => undefined;
   #onRejected: (error: unknown) => void = () => undefined;
@@ -224,6 +241,6 @@ export class WriteOp {
   get onlyDeletes(): boolean {
     const { request } = this;
     if (request.kind === "batch") return request.mutations.every((each) => each.kind === "delete");
-    return request.kind !== "set" && request.kind !== "touch";
+    return request.kind !== "set" && request.kind !== "touch" && request.kind !== "upload";
   }
 }

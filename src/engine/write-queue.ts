@@ -30,6 +30,7 @@ import { GroupPublisher, type GroupPublisherContext } from "./group-publisher.js
 import type { Group, GroupWriter } from "./group-writer.js";
 import type { Log } from "./log.js";
 import type { Pins } from "./pins.js";
+import { StagingFault } from "./staged-value.js";
 import type { Staging } from "./staging.js";
 import type { ValueSource } from "./value-source.js";
 import type { Versions } from "./versions.js";
@@ -175,7 +176,9 @@ export class WriteQueue {
       values.release(op);
     }
     if (op.carriesRecord) op.keep(pins.enter());
-    if (op.frameBytes > op.costBytes) op.costBytes = op.frameBytes;
+    // The value of an upload is not in memory.
+    const isInMemory = op.request.kind !== "upload";
+    if (isInMemory && op.frameBytes > op.costBytes) op.costBytes = op.frameBytes;
     if (op.frameBytes === 0 && !this.#mustWait(op)) {
       this.#context.answerer.answer(op);
       return;
@@ -344,10 +347,14 @@ export class WriteQueue {
     const again: WriteOp[] = [];
     const isFull = error instanceof KvixError && error.reason === "NO_SPACE";
     const failed = group.ops.length > 0 ? group.ops : takeUpToFrames(staging);
+    const fault = error instanceof KvixError ? error.cause : undefined;
     for (const op of failed) {
-      const isSpared = op.frameBytes === 0 || (isFull && op.onlyDeletes && !op.wasSentBack);
+      // Where the file of an upload is what failed, only the upload does.
+      const isInnocent = fault instanceof StagingFault && !isOf(fault, op);
+      const isSpared =
+        op.frameBytes === 0 || isInnocent || (isFull && op.onlyDeletes && !op.wasSentBack);
       if (isSpared) {
-        op.wasSentBack = op.frameBytes > 0;
+        op.wasSentBack = op.frameBytes > 0 && !isInnocent;
         again.push(op);
       } else {
         this.#inFlightBytes -= op.costBytes;
@@ -389,6 +396,10 @@ function takeUpToFrames(staging: Staging): WriteOp[] {
     if (chunk.used > 0) break;
   }
   return ops;
+}
+
+function isOf(fault: StagingFault, { request }: WriteOp): boolean {
+  return request.kind === "upload" && request.value === fault.value;
 }
 
 function cancelled(signal: AbortSignal | undefined): KvixError {
