@@ -4,13 +4,15 @@
  *
  * A unary handler gets a decoded request and answers with a message or with the
  * bytes of one. A report is a stream of answers to one request; the next answer
- * is made when the one before was taken. A conversation is a stream in which
+ * is made when the one before was taken. An intake is a stream of requests with one
+ * answer; the next request is read when its handler asks for it. A conversation is a stream in which
  * every request has exactly one answer, in order; the next request is read when
  * the answer was taken.
  */
 import type { DescMessage, DescService, MessageShape } from "@bufbuild/protobuf";
 import type {
   ServerDuplexStream,
+  ServerReadableStream,
   ServerUnaryCall,
   ServerWritableStream,
   sendUnaryData,
@@ -20,6 +22,7 @@ import type {
 import { KvixError } from "../base/kvix-error.js";
 import { asKvixError, type BugHost } from "./bug-report.js";
 import { type Answer, Malformed } from "./definition.js";
+import { Intake } from "./intake.js";
 import { type CallStatus, ForeignStatus, toCallStatus } from "./status.js";
 
 /** What a handler may know of its call. */
@@ -40,6 +43,15 @@ export type ReportHandler<Input extends DescMessage, Output extends DescMessage>
   context: CallContext,
 ) => AsyncIterable<Answer<Output>>;
 
+/**
+ * Answers a stream of requests. It may answer before the last of them; what it throws
+ * is sent as a status. `requests` throws once the call is given up, or ended.
+ */
+export type IntakeHandler<Input extends DescMessage, Output extends DescMessage> = (
+  requests: AsyncIterator<MessageShape<Input>, undefined>,
+  context: CallContext,
+) => Promise<Answer<Output>>;
+
 /** Begins a conversation; the function it returns answers request after request. */
 export type ConversationHandler<Input extends DescMessage, Output extends DescMessage> = () => (
   request: MessageShape<Input>,
@@ -55,9 +67,11 @@ export type HandlerOf<Method> = Method extends {
     ? UnaryHandler<Input, Output>
     : Kind extends "server_streaming"
       ? ReportHandler<Input, Output>
-      : Kind extends "bidi_streaming"
-        ? ConversationHandler<Input, Output>
-        : never
+      : Kind extends "client_streaming"
+        ? IntakeHandler<Input, Output>
+        : Kind extends "bidi_streaming"
+          ? ConversationHandler<Input, Output>
+          : never
   : never;
 
 /** A handler for every method of a service, by local name. */
@@ -74,7 +88,7 @@ export interface CallEnvironment {
   streamsEndedBy?: KvixError;
 }
 
-/** A report or a conversation under way. */
+/** A report, an intake or a conversation under way. */
 export interface OpenStream {
   /** Ends it with a status. */
   end(error: KvixError): void;
@@ -96,12 +110,14 @@ export function implementService<Service extends DescService>(
     implementation[name] =
       methodKind === "unary"
         ? unaryCall(handler as () => UnaryHandler<DescMessage, DescMessage>, environment)
-        : methodKind === "server_streaming"
-          ? report(handler as () => ReportHandler<DescMessage, DescMessage>, environment)
-          : conversation(
-              handler as () => ConversationHandler<DescMessage, DescMessage>,
-              environment,
-            );
+        : methodKind === "client_streaming"
+          ? intake(handler as () => IntakeHandler<DescMessage, DescMessage>, environment)
+          : methodKind === "server_streaming"
+            ? report(handler as () => ReportHandler<DescMessage, DescMessage>, environment)
+            : conversation(
+                handler as () => ConversationHandler<DescMessage, DescMessage>,
+                environment,
+              );
   }
   return implementation;
 }
@@ -113,6 +129,9 @@ export function endStreams(environment: CallEnvironment, error: KvixError): void
 }
 
 type Request = MessageShape<DescMessage> | Malformed;
+
+/** Of larger answers of a report one at a time is on its way, in bytes. */
+const LARGE_BYTES_MIN = 64 * 1024;
 
 function unaryCall(
   handler: () => UnaryHandler<DescMessage, DescMessage>,
@@ -179,7 +198,8 @@ function report(
     const answer = async () => {
       for await (const each of handler()(wellFormed(call.request), { signal: ended.signal })) {
         if (ended.signal.aborted) return;
-        if (!call.write(each)) await drained(call, ended.signal);
+        if (isLarge(each)) await sent(call, each, ended.signal);
+        else if (!call.write(each)) await drained(call, ended.signal);
       }
       if (!ended.signal.aborted) call.end();
     };
@@ -198,6 +218,66 @@ function drained(call: ServerWritableStream<Request, unknown>, signal: AbortSign
     call.once("drain", done);
     signal.addEventListener("abort", done);
   });
+}
+
+/** Resolves when an answer has left the process, or the stream is over. */
+function sent(
+  call: ServerWritableStream<Request, unknown>,
+  answer: Uint8Array,
+  signal: AbortSignal,
+): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    signal.addEventListener("abort", done);
+    call.write(answer, done);
+  });
+}
+
+/** grpc-js queues sixteen answers of any length before it says that it is enough. */
+function isLarge(answer: unknown): answer is Uint8Array {
+  return answer instanceof Uint8Array && answer.byteLength > LARGE_BYTES_MIN;
+}
+
+function intake(
+  handler: () => IntakeHandler<DescMessage, DescMessage>,
+  environment: CallEnvironment,
+): UntypedHandleCall {
+  const { host, streams } = environment;
+  return (call: ServerReadableStream<Request, unknown>, callback: sendUnaryData<unknown>) => {
+    const given = new AbortController();
+    const requests = new Intake(call);
+    // Once all requests are there it goes on to its answer, as any call under way does.
+    const stream: OpenStream = { end: (error) => requests.end(error) };
+    streams.add(stream);
+    const giveUp = () => {
+      requests.end(new KvixError("CANCELLED"));
+      given.abort();
+    };
+    call.once("cancelled", giveUp);
+    if (environment.streamsEndedBy !== undefined) stream.end(environment.streamsEndedBy);
+    const wellFormedOnes: AsyncIterator<MessageShape<DescMessage>, undefined> = {
+      next: async () => {
+        const { done, value } = await requests.next();
+        return done === true
+          ? { done: true, value: undefined }
+          : { done: false, value: wellFormed(value) };
+      },
+    };
+    const answer = async () => handler()(wellFormedOnes, { signal: given.signal });
+    answer()
+      .finally(() => {
+        streams.delete(stream);
+        // grpc-js says "cancelled" after every call; from here on that means nothing.
+        call.off("cancelled", giveUp);
+      })
+      .then(
+        (value) => callback(null, value),
+        (error: unknown) => callback(statusOf(error, host)),
+      );
+  };
 }
 
 function conversation(

@@ -47,6 +47,22 @@ export interface GateFigures {
 
 const LOOK_INTERVAL_MS = 1000;
 
+/** grpc-js's end of a call, which tells when a request is asked for. */
+class AskedCall extends ServerInterceptingCall {
+  readonly #call: GatedCall;
+
+  constructor(call: GatedCall, ...args: ConstructorParameters<typeof ServerInterceptingCall>) {
+    super(...args);
+    this.#call = call;
+  }
+
+  override startRead(): void {
+    this.#call.ask();
+    super.startRead();
+    this.#call.asked();
+  }
+}
+
 /** All calls of a server. */
 export class CallGate implements StreamObserver {
   readonly #host: Pick<Host, "clock" | "log">;
@@ -116,12 +132,18 @@ export class CallGate implements StreamObserver {
     this.#arriving = undefined;
     if (call === undefined) throw new KvixError("INTERNAL_BUG", "a call came without its stream");
     call.isConversation = method.requestStream;
-    return new ServerInterceptingCall(next, {
+    call.isIntake = method.requestStream && !method.responseStream;
+    return new AskedCall(call, next, {
       start: (go) => {
         if (!call.begin(next as ServerInterceptingCallInterface)) return;
         go({
           onReceiveMetadata: (metadata, pass) => call.whenReadable(() => pass(metadata)),
+          onReceiveHalfClose: (pass) => {
+            call.hand();
+            pass();
+          },
           onReceiveMessage: (message, pass) => {
+            call.hand();
             const answerBytes = this.#estimate(method.path, message);
             if (answerBytes <= SMALL_BYTES_MAX) pass(message);
             else call.whenAnswerable(answerBytes, () => pass(message));
