@@ -84,7 +84,10 @@ export class Evaluator {
     const isBlind = condition === undefined && !returnPrevious && expiry.kind !== "keep";
     // What stands is looked up only if the answer or the index limit depends on it.
     const standing = isBlind && this.#hasIndexRoom(key.length) ? UNSEEN : this.#look(key, nowMs);
-    if (!isMet(condition, standing)) return this.#refuse(op, standing);
+    if (!isMet(condition, standing)) {
+      this.#refuse(op, standing);
+      return;
+    }
     const expiresAtMs = resolveExpiry(expiry, standing, nowMs);
     this.#context.versions.requireRoomFor(1);
     this.#requireSpace(op);
@@ -147,7 +150,10 @@ export class Evaluator {
   #upload(op: WriteOp, { key, value, expiry, condition }: UploadRequest): void {
     const nowMs = this.#context.wallMs();
     const standing = this.#look(key, nowMs);
-    if (!isMet(condition, standing)) return this.#refuse(op, standing);
+    if (!isMet(condition, standing)) {
+      this.#refuse(op, standing);
+      return;
+    }
     const expiresAtMs = resolveExpiry(expiry, standing, nowMs);
     this.#context.versions.requireRoomFor(1);
     const valueBytes = value?.bytes ?? 0;
@@ -163,9 +169,9 @@ export class Evaluator {
 
   #check(op: WriteOp, request: Extract<WriteRequest, { kind: "check" }>): void {
     const standing = this.#look(request.key, this.#context.wallMs());
-    if (!isMet(request.condition, standing)) return this.#refuse(op, standing);
     // That it holds promises nothing, so there is nothing to wait for.
     op.answer = { kind: "set", applied: true, version: 0, expiresAtMs: 0, place: undefined };
+    if (!isMet(request.condition, standing)) this.#refuse(op, standing);
   }
 
   /** The answer to a Set whose condition is not met. */

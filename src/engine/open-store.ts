@@ -88,7 +88,7 @@ export async function openStore(
     if (stray.names.length > 0) {
       host.log.warn({ files: stray.names }, "files that are not the store's are left alone");
     }
-    await removeStagingFiles(host, directories, manifest.current.storeId);
+    await removeStagingFiles(host, directories, stray.staged);
     const world = { ...context, keydir, found };
     const parts = assemble(world, stray, seams);
     const openStats = found.progress.toStats(stray.names);

@@ -13,14 +13,9 @@
  *  4. At most 256 are under way; a further one is refused (V11).
  */
 import { KvixError } from "../base/kvix-error.js";
-import { errorCode, type File } from "../host/file-system.js";
+import type { File } from "../host/file-system.js";
 import type { Host } from "../host/host.js";
-import {
-  isUploadFileName,
-  type StoreDirectories,
-  segmentPath,
-  uploadFileName,
-} from "../storage/layout.js";
+import { type StoreDirectories, segmentPath, uploadFileName } from "../storage/layout.js";
 import { ByteBudget } from "./byte-budget.js";
 import { type DiskSpace, isDiskFull } from "./disk-space.js";
 import type { Latch } from "./latch.js";
@@ -144,7 +139,9 @@ export class Uploads {
   ): Promise<Result> {
     const bytes = Math.max(valueBytes, this.#context.recordBytes(key));
     try {
-      await this.#queued.take(bytes, signal);
+      const room = this.#queued.take(bytes, signal);
+      // Without a wait, so that what is finished first is accepted first.
+      if (room !== undefined) await room;
     } catch (error) {
       // It would have been a write, and is none.
       throw signal?.aborted === true ? new KvixError("CANCELLED", "", { cause: error }) : error;
@@ -211,25 +208,20 @@ export class Uploads {
   }
 }
 
-/** Takes away what uploads of an earlier session have left; never throws. */
+/** Takes away the staging files that an earlier session has left; never throws. */
 export async function removeStagingFiles(
-  host: Host,
+  { files, log }: Host,
   directories: StoreDirectories,
-  storeId: Uint8Array,
+  names: readonly string[],
 ): Promise<void> {
-  const entries = await host.files.list(directories.segments);
-  let removed = 0;
-  for (const { name, kind } of entries) {
-    if (kind !== "file" || !isUploadFileName(storeId, name)) continue;
+  for (const name of names) {
     try {
-      await host.files.remove(segmentPath(directories, name));
-      removed += 1;
+      await files.remove(segmentPath(directories, name));
+      log.info({ file: name }, "the staging file of an unfinished upload was removed");
     } catch (err) {
-      if (errorCode(err) === "ENOENT") continue;
-      host.log.warn({ err, file: name }, "a staging file is left until the next opening");
+      log.warn({ err, file: name }, "a staging file is left until the next opening");
     }
   }
-  if (removed > 0) host.log.info({ files: removed }, "files of unfinished uploads were removed");
 }
 
 function noSpace(space: DiskSpace): KvixError {
