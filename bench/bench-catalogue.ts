@@ -130,6 +130,20 @@ export const benches: readonly Bench[] = [
     goal: { atLeast: 40 },
     run: async () => (await import("./upload-rtt.js")).run(),
   },
+  {
+    name: "upload-memory",
+    sentence:
+      "The most memory that a server has resident while 100 values of 100 MiB are uploaded at once.",
+    goal: { atMost: 512 },
+    run: async () => (await import("./upload-memory.js")).run(),
+  },
+  {
+    name: "upload-latency",
+    sentence:
+      "The p99 of durable Sets over gRPC, 100 a second from the intended start of each, in 10 s in which a value of 100 MiB is uploaded beside them.",
+    goal: { atMost: 1000 },
+    run: async () => (await import("./upload-latency.js")).run(),
+  },
 ];
 
 /** Whether a ratio reaches the goal. */
