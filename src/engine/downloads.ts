@@ -15,11 +15,10 @@
 import { KvixError } from "../base/kvix-error.js";
 import { crc32 } from "../format/checksum.js";
 import type { Clock } from "../host/host.js";
-import type { Segment } from "../storage/segment.js";
 import type { SegmentSet } from "../storage/segment-set.js";
 import type { DamageRegister } from "./damage.js";
 import { type Lease, Leases } from "./leases.js";
-import { PiecewiseRecord } from "./piecewise-record.js";
+import { type DownloadPlace, PiecewiseRecord } from "./piecewise-record.js";
 import type { Hold, Pins } from "./pins.js";
 import { type RecordReader, recordCorrupt } from "./record-reader.js";
 import type { Download, StoredRecord } from "./store.js";
@@ -38,15 +37,6 @@ export interface DownloadsContext {
   readonly pins: Pins;
   readonly damage: DamageRegister;
   readonly clock: Clock;
-}
-
-/** Where a record lies that the index names in this very turn. */
-export interface DownloadPlace {
-  readonly key: Uint8Array;
-  readonly segment: Segment;
-  readonly offset: number;
-  readonly length: number;
-  readonly version: number;
 }
 
 /** All downloads of a store. */

@@ -35,7 +35,6 @@ import {
   requireKey,
   requireMutations,
   requireValue,
-  requireValueBytes,
   requireVersion,
 } from "./request-rules.js";
 import { segmentFacts } from "./segment-facts.js";
@@ -211,17 +210,12 @@ export class LocalStore implements Store {
     options: Omit<WriteOptions, "returnPrevious"> = {},
   ): Promise<UploadStart> {
     this.#requireOpen();
-    requireKey(key);
-    requireValueBytes(valueBytes);
-    requireExpiry(expiry);
-    requireVersion(options.condition);
     const { condition, signal } = options;
     const durability = options.durability ?? this.#parts.options.durability;
     // Its key is needed for longer than a call is under way.
     const own = new Uint8Array(key);
-    return await this.#parts.uploads.begin({
-      ...{ key: own, valueBytes, expiry, condition, durability, signal },
-    });
+    const plan = { key: own, valueBytes, expiry, condition, durability, signal };
+    return await this.#parts.uploads.begin(plan);
   }
 
   async download(

@@ -16,7 +16,6 @@ import {
 import { readVarint } from "../format/varint.js";
 import type { File } from "../host/file-system.js";
 import type { Segment } from "../storage/segment.js";
-import type { DownloadPlace } from "./downloads.js";
 import { readFailed } from "./record-reader.js";
 
 /** What the frame of a record never has. */
@@ -24,6 +23,15 @@ const NOT_A_RECORD = FrameFlag.TOMBSTONE | FrameFlag.EXPIRED | FrameFlag.BATCH;
 
 /** The least that follows a value: version and an update time without fields. */
 const TAIL_BYTES_MIN = 4;
+
+/** Where a record lies that the index names in this very turn. */
+export interface DownloadPlace {
+  readonly key: Uint8Array;
+  readonly segment: Segment;
+  readonly offset: number;
+  readonly length: number;
+  readonly version: number;
+}
 
 /** See the head of this file. The frame has a value. */
 export class PiecewiseRecord {

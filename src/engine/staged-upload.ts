@@ -14,12 +14,21 @@ import { KvixError } from "../base/kvix-error.js";
 import { crc32 } from "../format/checksum.js";
 import type { File } from "../host/file-system.js";
 import { StagedValue } from "./staged-value.js";
-import type { SetResult, Upload, UploadResult } from "./store.js";
-import type { UploadPlan } from "./uploads.js";
+import type { Condition, Durability, Expiry, SetResult, Upload, UploadResult } from "./store.js";
 import { WriteOp } from "./write-op.js";
 
 /** What an upload counts for against the bytes in flight, beside its key. */
 const UPLOAD_OP_BYTES = 512;
+
+/** What is to be uploaded. */
+export interface UploadPlan {
+  readonly key: Uint8Array;
+  readonly valueBytes: number;
+  readonly expiry: Expiry;
+  readonly condition: Condition | undefined;
+  readonly durability: Durability;
+  readonly signal: AbortSignal | undefined;
+}
 
 /** What one upload needs of all of them. */
 export interface UploadSeams {
@@ -87,7 +96,9 @@ export class StagedUpload implements Upload {
     if (this.#stagedBytes < valueBytes) {
       this.giveUp(mismatch("value_bytes", `${this.#stagedBytes} of ${valueBytes} bytes came`));
     } else if (this.#checksum !== checksum) {
-      this.giveUp(mismatch("crc32", "the checksum is another"));
+      this.giveUp(
+        mismatch("crc32", "the checksum is another", "the CRC-32 of the value that came"),
+      );
     }
     this.#requireReceiving();
     this.#state = "finishing";
@@ -152,8 +163,8 @@ export class StagedUpload implements Upload {
   }
 }
 
-function mismatch(field: string, detail: string): KvixError {
-  return new KvixError("UPLOAD_MISMATCH", detail, { metadata: { field } });
+function mismatch(field: string, detail: string, range = "as many bytes as come"): KvixError {
+  return new KvixError("UPLOAD_MISMATCH", detail, { metadata: { field, range } });
 }
 
 function cancelled(signal: AbortSignal | undefined): KvixError {

@@ -20,8 +20,9 @@ import { ByteBudget } from "./byte-budget.js";
 import { type DiskSpace, isDiskFull } from "./disk-space.js";
 import type { Latch } from "./latch.js";
 import type { Log } from "./log.js";
-import { StagedUpload } from "./staged-upload.js";
-import type { Condition, Durability, Expiry, SetResult, UploadStart } from "./store.js";
+import { requireExpiry, requireKey, requireValueBytes, requireVersion } from "./request-rules.js";
+import { StagedUpload, type UploadPlan } from "./staged-upload.js";
+import type { SetResult, UploadStart } from "./store.js";
 import type { Versions } from "./versions.js";
 import { WriteOp } from "./write-op.js";
 import type { WriteQueue } from "./write-queue.js";
@@ -47,16 +48,6 @@ export interface UploadsContext {
   readonly space: DiskSpace;
   /** The bytes of the record that stands under a key, expired or not; 0: there is none. */
   readonly recordBytes: (key: Uint8Array) => number;
-}
-
-/** What is to be uploaded. */
-export interface UploadPlan {
-  readonly key: Uint8Array;
-  readonly valueBytes: number;
-  readonly expiry: Expiry;
-  readonly condition: Condition | undefined;
-  readonly durability: Durability;
-  readonly signal: AbortSignal | undefined;
 }
 
 /** All uploads of a store. */
@@ -85,9 +76,13 @@ export class Uploads {
     return bytes;
   }
 
-  /** Begins an upload. Throws OVERLOADED, NO_SPACE, STORE_READ_ONLY, STORE_CLOSING, CANCELLED. */
+  /** Begins an upload. Throws what is wrong with it, OVERLOADED, NO_SPACE, STORE_READ_ONLY, STORE_CLOSING, CANCELLED. */
   async begin(plan: UploadPlan): Promise<UploadStart> {
     const { latch } = this.#context;
+    requireKey(plan.key);
+    requireValueBytes(plan.valueBytes);
+    requireExpiry(plan.expiry);
+    requireVersion(plan.condition);
     if (this.#isClosed) throw new KvixError("STORE_CLOSING");
     if (latch.isClosed) throw latch.readOnly();
     if (this.count >= UPLOADS_MAX) {

@@ -5,9 +5,10 @@
  *   newest accepted state, given a version, encoded into a chunk -> written ->
  *   synced, if it must be -> published -> answered
  */
+import { KvixError } from "../base/kvix-error.js";
 import type { Segment } from "../storage/segment.js";
 import type { Ticket } from "./pins.js";
-import type { StagedValue } from "./staged-value.js";
+import { type StagedValue, StagingFault } from "./staged-value.js";
 import type {
   BatchResult,
   Condition,
@@ -235,6 +236,13 @@ export class WriteOp {
   #letGo(): void {
     this.#ticket?.leave();
     this.#ticket = undefined;
+  }
+
+  /** Whether a group failed over the file of an upload, and of another than this. */
+  isInnocentOf(error: unknown): boolean {
+    const fault = error instanceof KvixError ? error.cause : undefined;
+    if (!(fault instanceof StagingFault)) return false;
+    return this.request.kind !== "upload" || this.request.value !== fault.value;
   }
 
   /** Whether it only frees space, and so is let through on a full disk. */

@@ -30,7 +30,6 @@ import { GroupPublisher, type GroupPublisherContext } from "./group-publisher.js
 import type { Group, GroupWriter } from "./group-writer.js";
 import type { Log } from "./log.js";
 import type { Pins } from "./pins.js";
-import { StagingFault } from "./staged-value.js";
 import type { Staging } from "./staging.js";
 import type { ValueSource } from "./value-source.js";
 import type { Versions } from "./versions.js";
@@ -347,10 +346,8 @@ export class WriteQueue {
     const again: WriteOp[] = [];
     const isFull = error instanceof KvixError && error.reason === "NO_SPACE";
     const failed = group.ops.length > 0 ? group.ops : takeUpToFrames(staging);
-    const fault = error instanceof KvixError ? error.cause : undefined;
     for (const op of failed) {
-      // Where the file of an upload is what failed, only the upload does.
-      const isInnocent = fault instanceof StagingFault && !isOf(fault, op);
+      const isInnocent = op.isInnocentOf(error);
       const isSpared =
         op.frameBytes === 0 || isInnocent || (isFull && op.onlyDeletes && !op.wasSentBack);
       if (isSpared) {
@@ -396,10 +393,6 @@ function takeUpToFrames(staging: Staging): WriteOp[] {
     if (chunk.used > 0) break;
   }
   return ops;
-}
-
-function isOf(fault: StagingFault, { request }: WriteOp): boolean {
-  return request.kind === "upload" && request.value === fault.value;
 }
 
 function cancelled(signal: AbortSignal | undefined): KvixError {

@@ -76,7 +76,8 @@ class MemoryUpload implements Upload {
   }
 
   #mismatch(field: string): KvixError {
-    this.#endedBecause = new KvixError("UPLOAD_MISMATCH", "", { metadata: { field } });
+    const range = field === "crc32" ? "the CRC-32 of the value that came" : "as many bytes as come";
+    this.#endedBecause = new KvixError("UPLOAD_MISMATCH", "", { metadata: { field, range } });
     return this.#endedBecause;
   }
 }
