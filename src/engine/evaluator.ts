@@ -10,16 +10,31 @@ import { KvixError } from "../base/kvix-error.js";
 import { BATCH_BYTES_MAX } from "../base/limits.js";
 import { batchHeadBytes, encodeBatchHead } from "../format/batch.js";
 import { FRAME_HEADER_BYTES, FrameFlag, writeFrameHeader } from "../format/frame.js";
-import { encodeRecord, encodeTombstone, recordBytes, tombstoneBytes } from "../format/record.js";
+import {
+  encodeRecord,
+  encodeRecordHead,
+  encodeRecordTail,
+  encodeTombstone,
+  recordBytes,
+  recordHeadBytes,
+  tombstoneBytes,
+} from "../format/record.js";
 import { isBlind, isMet, resolveExpiry, UNSEEN } from "./acceptance-rules.js";
 import type { AcceptedKey, AcceptedState } from "./accepted-state.js";
 import type { DiskSpace } from "./disk-space.js";
 import type { Keydir } from "./keydir/keydir.js";
+import type { StagedValue } from "./staged-value.js";
 import type { StagedChunk, Staging } from "./staging.js";
 import type { Expiry, Mutation } from "./store.js";
 import type { ValueSource } from "./value-source.js";
 import type { Versions } from "./versions.js";
-import { PendingEntry, type TouchRequest, type WriteOp, type WriteRequest } from "./write-op.js";
+import {
+  PendingEntry,
+  type TouchRequest,
+  type UploadRequest,
+  type WriteOp,
+  type WriteRequest,
+} from "./write-op.js";
 
 /** What acceptance works with. */
 export interface EvaluatorContext {
@@ -53,6 +68,8 @@ export class Evaluator {
     if (request.kind === "set") this.#set(op, request);
     else if (request.kind === "delete") this.#delete(op, request);
     else if (request.kind === "touch") this.#touch(op, request);
+    else if (request.kind === "upload") this.#upload(op, request);
+    else if (request.kind === "check") this.#check(op, request);
     else if (request.kind === "expire") this.#expire(op, request);
     else if (request.kind === "batch") this.#batch(op, request);
     else {
@@ -68,9 +85,7 @@ export class Evaluator {
     // What stands is looked up only if the answer or the index limit depends on it.
     const standing = isBlind && this.#hasIndexRoom(key.length) ? UNSEEN : this.#look(key, nowMs);
     if (!isMet(condition, standing)) {
-      const place = standing.isVisible ? standing.place : undefined;
-      op.answer = { kind: "set", applied: false, version: 0, expiresAtMs: 0, place };
-      this.#observe(op, standing);
+      this.#refuse(op, standing);
       return;
     }
     const expiresAtMs = resolveExpiry(expiry, standing, nowMs);
@@ -129,6 +144,41 @@ export class Evaluator {
     this.#appendOne(op, entry, key, value, nowMs);
     const { version } = entry;
     op.answer = { kind: "touch", applied, found: true, version, expiresAtMs, place: undefined };
+  }
+
+  /** A Set whose value is in a file. */
+  #upload(op: WriteOp, { key, value, expiry, condition }: UploadRequest): void {
+    const nowMs = this.#context.wallMs();
+    const standing = this.#look(key, nowMs);
+    if (!isMet(condition, standing)) {
+      this.#refuse(op, standing);
+      return;
+    }
+    const expiresAtMs = resolveExpiry(expiry, standing, nowMs);
+    this.#context.versions.requireRoomFor(1);
+    const valueBytes = value?.bytes ?? 0;
+    this.#requireSpace(op, key.length + valueBytes);
+    this.#requireIndexRoom(key, standing);
+    const lengths = { key, value: { length: valueBytes } };
+    const entry = this.#draftSet(lengths, expiresAtMs, nowMs, standing);
+    if (value === undefined) this.#appendOne(op, entry, key, NOTHING, nowMs);
+    else this.#appendStaged(op, entry, key, value, nowMs);
+    const { version } = entry;
+    op.answer = { kind: "set", applied: true, version, expiresAtMs, place: undefined };
+  }
+
+  #check(op: WriteOp, request: Extract<WriteRequest, { kind: "check" }>): void {
+    const standing = this.#look(request.key, this.#context.wallMs());
+    // That it holds promises nothing, so there is nothing to wait for.
+    op.answer = { kind: "set", applied: true, version: 0, expiresAtMs: 0, place: undefined };
+    if (!isMet(request.condition, standing)) this.#refuse(op, standing);
+  }
+
+  /** The answer to a Set whose condition is not met. */
+  #refuse(op: WriteOp, standing: AcceptedKey): void {
+    const place = standing.isVisible ? standing.place : undefined;
+    op.answer = { kind: "set", applied: false, version: 0, expiresAtMs: 0, place };
+    this.#observe(op, standing);
   }
 
   /** The sweep's conditional write: only if the newest state is still the expired version it saw. */
@@ -214,7 +264,7 @@ export class Evaluator {
   }
 
   #draftSet(
-    { key, value }: { readonly key: Uint8Array; readonly value: Uint8Array },
+    { key, value }: { readonly key: Uint8Array; readonly value: { readonly length: number } },
     expiresAtMs: number,
     nowMs: number,
     standing: AcceptedKey,
@@ -249,6 +299,26 @@ export class Evaluator {
     const chunk = this.#context.staging.chunkFor(entry.length);
     this.#encode(chunk, chunk.used, entry, key, value, nowMs);
     chunk.add(op, [entry], entry.length, nowMs);
+    this.newestTimestampMs = Math.max(this.newestTimestampMs, nowMs);
+  }
+
+  /** Encodes all of a frame but its value, which stays where it is. */
+  #appendStaged(
+    op: WriteOp,
+    entry: PendingEntry,
+    key: Uint8Array,
+    value: StagedValue,
+    nowMs: number,
+  ): void {
+    const { version, expiresAtMs, length } = entry;
+    const at = FRAME_HEADER_BYTES + recordHeadBytes(key.length, value.bytes);
+    const chunk = this.#context.staging.chunkAround(value, at, length - value.bytes);
+    writeFrameHeader(chunk.view, 0, length - FRAME_HEADER_BYTES, 0, nowMs);
+    encodeRecordHead(chunk.bytes, FRAME_HEADER_BYTES, key, value.bytes);
+    encodeRecordTail(chunk.bytes, at, version, nowMs, expiresAtMs);
+    entry.staged = value;
+    this.#take(entry, chunk, 0, key.length);
+    chunk.add(op, [entry], length, nowMs);
     this.newestTimestampMs = Math.max(this.newestTimestampMs, nowMs);
   }
 
@@ -295,12 +365,18 @@ export class Evaluator {
     } else {
       encodeTombstone(chunk.bytes, payload, key, version, nowMs);
     }
+    this.#take(entry, chunk, at, key.length);
+  }
+
+  /** Takes an entry whose frame was encoded at `at` of a chunk into the accepted state. */
+  #take(entry: PendingEntry, chunk: StagedChunk, at: number, keyBytes: number): void {
     // The payload starts with the key's tag and its length, a varint.
-    const keyStart = payload + 1 + (key.length < 0x80 ? 1 : key.length < 0x4000 ? 2 : 3);
+    const lengthBytes = keyBytes < 0x80 ? 1 : keyBytes < 0x4000 ? 2 : 3;
+    const keyStart = at + FRAME_HEADER_BYTES + 1 + lengthBytes;
     entry.source = chunk.bytes;
     entry.at = at;
     entry.keyStart = keyStart;
-    entry.keyEnd = keyStart + key.length;
+    entry.keyEnd = keyStart + keyBytes;
     this.#context.state.accept(entry);
   }
 }

@@ -19,6 +19,7 @@ import type { Compactor } from "./compaction/compactor.js";
 import type { Steps } from "./compaction/step.js";
 import type { DamageRegister } from "./damage.js";
 import type { DiskSpace } from "./disk-space.js";
+import { Downloads } from "./downloads.js";
 import { DuplicateFinder } from "./duplicate-finder.js";
 import type { HintKeeper } from "./hint-keeper.js";
 import { type Keydir, NO_ENTRY } from "./keydir/keydir.js";
@@ -46,6 +47,7 @@ import { Snapshots } from "./snapshots/snapshots.js";
 import type {
   BatchResult,
   DeleteResult,
+  Download,
   Expiry,
   KeyFacts,
   ListOptions,
@@ -56,6 +58,7 @@ import type {
   StoredRecord,
   TouchExpiry,
   TouchResult,
+  UploadStart,
   WriteOptions,
 } from "./store.js";
 import type {
@@ -76,6 +79,7 @@ import type {
 import type { WatchOptions } from "./store-watch.js";
 import type { Sweep } from "./sweep.js";
 import type { Upkeep } from "./upkeep.js";
+import type { Uploads } from "./uploads.js";
 import type { Versions } from "./versions.js";
 import type { Watch } from "./watch/watch.js";
 import { Watches } from "./watch/watches.js";
@@ -104,6 +108,7 @@ export interface StoreParts {
   readonly publisher: Publisher;
   readonly log: Log;
   readonly queue: WriteQueue;
+  readonly uploads: Uploads;
   readonly space: DiskSpace;
   readonly hints: HintKeeper;
   readonly upkeep: Upkeep;
@@ -128,6 +133,7 @@ export class LocalStore implements Store {
   readonly #batchGetter: BatchGetter;
   readonly #scanner: Scanner;
   readonly #rangeDeleter: RangeDeleter;
+  readonly #downloads: Downloads;
   /** Opens snapshots. */
   readonly snapshots: Snapshots;
   readonly #watches: Watches;
@@ -141,6 +147,7 @@ export class LocalStore implements Store {
     const paging = { ...parts, clock, places: this.#places, budget: this.#pages };
     this.#lister = new PageLister(paging);
     this.#batchGetter = new BatchGetter(paging);
+    this.#downloads = new Downloads({ ...parts, clock });
     this.snapshots = new Snapshots({ ...parts, clock });
     this.#watches = new Watches(parts, this.snapshots);
     this.#scanner = new Scanner({ snapshots: this.snapshots, places: this.#places, clock });
@@ -232,6 +239,40 @@ export class LocalStore implements Store {
     return (await this.#submit(request, key.length + recordBytes, options)) as TouchResult;
   }
 
+  async upload(
+    key: Uint8Array,
+    valueBytes: number,
+    expiry: Expiry,
+    options: Omit<WriteOptions, "returnPrevious"> = {},
+  ): Promise<UploadStart> {
+    this.#requireOpen();
+    const { condition, signal } = options;
+    const durability = options.durability ?? this.#parts.options.durability;
+    // Its key is needed for longer than a call is under way.
+    const own = new Uint8Array(key);
+    const plan = { key: own, valueBytes, expiry, condition, durability, signal };
+    return await this.#parts.uploads.begin(plan);
+  }
+
+  async download(
+    key: Uint8Array,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<Download | undefined> {
+    this.#requireOpen();
+    requireKey(key);
+    const { keydir, segments } = this.#parts;
+    const entry = keydir.find(key);
+    if (entry === NO_ENTRY || this.#isHidden(entry)) return undefined;
+    const place = {
+      key,
+      segment: segments.at(keydir.segmentOf(entry)),
+      offset: keydir.offsetOf(entry),
+      length: keydir.lengthOf(entry),
+      version: keydir.versionOf(entry),
+    };
+    return await this.#downloads.begin(place, options.signal);
+  }
+
   async batch(
     mutations: readonly Mutation[],
     options: Pick<WriteOptions, "durability" | "signal"> = {},
@@ -311,6 +352,8 @@ export class LocalStore implements Store {
       freeBytes: space.freeBytes,
       inFlightBytes: queue.inFlightBytes,
       waitingCalls: queue.waitingCalls,
+      uploads: this.#parts.uploads.count,
+      stagedBytes: this.#parts.uploads.stagedBytes,
       pageBytes: this.#pages.usedBytes,
       pins: this.#parts.pins.count,
       syncs: log.syncs,
@@ -383,7 +426,7 @@ export class LocalStore implements Store {
   }
 
   async #close(): Promise<void> {
-    const { queue, hints, log, latch, segments, locks, versions, host } = this.#parts;
+    const { queue, uploads, hints, log, latch, segments, locks, versions, host } = this.#parts;
     const failures: unknown[] = [];
     const attempt = async (step: () => Promise<void>): Promise<void> => {
       await step().catch((error: unknown) => failures.push(error));
@@ -393,6 +436,8 @@ export class LocalStore implements Store {
     this.#pages.close();
     this.#scanner.close();
     this.#rangeDeleter.close();
+    this.#downloads.close();
+    uploads.stop();
     this.snapshots.close();
     this.#parts.logReaders.close();
     this.#parts.upkeep.stop();
@@ -400,6 +445,7 @@ export class LocalStore implements Store {
     await attempt(() => this.#parts.compactor.stop());
     await attempt(() => this.#parts.steps.stop());
     await attempt(() => queue.close());
+    await attempt(() => uploads.idle());
     await attempt(() => hints.stop());
     const newestMs = Math.max(this.#parts.newestTimestampMs(), host.clock.wallMs());
     await attempt(() => log.markClean(versions.last, newestMs, this.#parts.saveCheckpoint));

@@ -63,6 +63,15 @@ export function requireValue(value: Uint8Array): void {
   }
 }
 
+/** Throws VALUE_TOO_LARGE, or FIELD_INVALID for what is no length. */
+export function requireValueBytes(valueBytes: number): void {
+  requireWhole("valueBytes", valueBytes, 0, Number.MAX_SAFE_INTEGER);
+  if (valueBytes <= VALUE_BYTES_MAX) return;
+  throw new KvixError("VALUE_TOO_LARGE", `${valueBytes} bytes`, {
+    metadata: { value_bytes: valueBytes },
+  });
+}
+
 /** Throws for a batch, or a member of one, outside its limits; answers the bytes of all members. */
 export function requireMutations(mutations: readonly Mutation[]): number {
   if (mutations.length === 0 || mutations.length > BATCH_MUTATIONS_MAX) {

@@ -2,6 +2,7 @@
  * Where a Touch has the value from that it appends anew:
  *
  *     newest accepted write is pending    -> its frame, still in memory
+ *     the same, and it is an upload       -> its staging file, off the event loop
  *     it is published, the read is quick  -> read in the turn of the acceptance
  *     it is published, large or cold      -> read off the event loop; until then
  *                                            the Touch holds its place in the line
@@ -20,13 +21,20 @@ import type { SegmentSet } from "../storage/segment-set.js";
 import { isMet } from "./acceptance-rules.js";
 import type { AcceptedKey, AcceptedState } from "./accepted-state.js";
 import type { RecordReader } from "./record-reader.js";
+import { StagingFault } from "./staged-value.js";
 import type { StoredRecord } from "./store.js";
 import type { FetchedRecord, PendingEntry, RecordPlace, WriteOp } from "./write-op.js";
 
 /** How many bytes of records may be read ahead of the first of the line. */
 const AHEAD_BYTES_MAX = 16 * 1024 * 1024;
 
-type PublishedPlace = Extract<RecordPlace, { kind: "published" }>;
+/** What must be read before it can be had. */
+interface UnreadRecord {
+  readonly version: number;
+  /** What it takes of memory. */
+  readonly bytes: number;
+  readonly read: () => Pick<StoredRecord, "value"> | Promise<Pick<StoredRecord, "value">>;
+}
 
 const fields = newRecordFields();
 
@@ -54,17 +62,17 @@ export class ValueSource {
 
   /** Whether `op` can be accepted now; if not, its read is under way. */
   isReady(op: WriteOp): boolean {
-    const place = this.#placeToRead(op);
-    if (place === undefined) return true;
-    if (op.fetched?.version !== place.version) this.#fetch(op, place);
+    const unread = this.#unread(op);
+    if (unread === undefined) return true;
+    if (op.fetched?.version !== unread.version) this.#fetch(op, unread);
     return op.fetched?.reading === undefined;
   }
 
   /** Begins the read of an operation that is not the first of the line, if there is room. */
   readAhead(op: WriteOp): void {
-    const place = this.#placeToRead(op);
-    if (place === undefined || op.fetched !== undefined) return;
-    if (this.#aheadBytes + place.length <= AHEAD_BYTES_MAX) this.#fetch(op, place);
+    const unread = this.#unread(op);
+    if (unread === undefined || op.fetched !== undefined) return;
+    if (this.#aheadBytes + unread.bytes <= AHEAD_BYTES_MAX) this.#fetch(op, unread);
   }
 
   /** Resolves when the read that `op` waits for is done. */
@@ -82,7 +90,8 @@ export class ValueSource {
   /** The value of the record that stands, good until the next turn. Throws "not applied". */
   take({ fetched }: WriteOp, standing: AcceptedKey): Uint8Array {
     const { place } = standing;
-    if (place?.kind === "pending") return pendingValue(place.entry);
+    const isInMemory = place?.kind === "pending" && place.entry.staged === undefined;
+    if (isInMemory) return pendingValue(place.entry);
     if (fetched?.version === standing.version) {
       if (fetched.record !== undefined) return fetched.record.value;
       throw notTouched(fetched.error);
@@ -91,41 +100,49 @@ export class ValueSource {
     throw new KvixError("WRITE_FAILED", "the write that it stood on was taken back");
   }
 
-  /** Where the record lies that `op` needs read; undefined: nowhere, or none is needed. */
-  #placeToRead({ request }: WriteOp): PublishedPlace | undefined {
+  /** The record that `op` needs read; undefined: none. */
+  #unread({ request }: WriteOp): UnreadRecord | undefined {
     if (request.kind !== "touch") return undefined;
     const standing = this.#state.look(request.key, this.#wallMs());
     if (!standing.isVisible || !isMet(request.condition, standing)) return undefined;
-    return standing.place?.kind === "published" ? standing.place : undefined;
+    const { place, version } = standing;
+    return place === undefined ? undefined : this.#unreadAt(place, version);
   }
 
-  #fetch(op: WriteOp, { segment, offset, length, version }: PublishedPlace): void {
+  #unreadAt(place: RecordPlace, version: number): UnreadRecord | undefined {
+    if (place.kind === "pending") {
+      const { staged } = place.entry;
+      if (staged === undefined) return undefined;
+      const read = async () => ({ value: await staged.read() });
+      return { version, bytes: staged.bytes, read };
+    }
+    const { offset, length } = place;
+    const segment = this.#segments.at(place.segment);
+    const read = () => this.#reader.read(segment, offset, length, undefined, version);
+    return { version, bytes: length, read };
+  }
+
+  #fetch(op: WriteOp, { version, bytes, read }: UnreadRecord): void {
     this.release(op);
     const fetched: FetchedRecord = {
       version,
-      bytes: length,
+      bytes,
       reading: undefined,
       record: undefined,
       error: undefined,
     };
     op.fetched = fetched;
-    this.#aheadBytes += length;
+    this.#aheadBytes += bytes;
     try {
-      const read = this.#reader.read(
-        this.#segments.at(segment),
-        offset,
-        length,
-        undefined,
-        version,
-      );
-      if (read instanceof Promise) fetched.reading = this.#finish(fetched, read);
-      else fetched.record = read;
+      const record = read();
+      if (record instanceof Promise) fetched.reading = this.#finish(fetched, record);
+      else fetched.record = record;
     } catch (error) {
       fetched.error = error;
     }
   }
 
-  async #finish(fetched: FetchedRecord, read: Promise<StoredRecord>): Promise<void> {
+  async #finish(fetched: FetchedRecord, read: Promise<Pick<StoredRecord, "value">>): Promise<void> {
     try {
       fetched.record = await read;
     } catch (error) {
@@ -146,6 +163,7 @@ function pendingValue({ source, at, length }: PendingEntry): Uint8Array {
 
 /** A record that cannot be read is not touched. */
 function notTouched(error: unknown): unknown {
+  if (error instanceof StagingFault) return error.toError();
   if (!(error instanceof KvixError)) return error;
   const { reason, metadata } = error;
   return new KvixError(reason, "the record was not touched", {

@@ -5,8 +5,10 @@
  *   newest accepted state, given a version, encoded into a chunk -> written ->
  *   synced, if it must be -> published -> answered
  */
+import { KvixError } from "../base/kvix-error.js";
 import type { Segment } from "../storage/segment.js";
 import type { Ticket } from "./pins.js";
+import { type StagedValue, StagingFault } from "./staged-value.js";
 import type {
   BatchResult,
   Condition,
@@ -38,6 +40,8 @@ export class PendingEntry {
   at = 0;
   keyStart = 0;
   keyEnd = 0;
+  /** Its value, if that is not in `source`, which then has only what lies around it. */
+  staged: StagedValue | undefined = undefined;
   /** Where it lies in the log; known once it is written. */
   segment: Segment | undefined = undefined;
   offset = 0;
@@ -62,6 +66,7 @@ export class PendingEntry {
   settle(): void {
     this.isSettled = true;
     this.source = NO_BYTES;
+    this.staged = undefined;
   }
 }
 
@@ -111,14 +116,24 @@ export interface TouchRequest {
   readonly condition: Condition | undefined;
 }
 
-/** The published record that a Touch appends anew, read before it is accepted. */
+/** A record whose value was uploaded. */
+export interface UploadRequest {
+  readonly kind: "upload";
+  readonly key: Uint8Array;
+  /** Undefined: the value is empty. */
+  readonly value: StagedValue | undefined;
+  readonly expiry: Expiry;
+  readonly condition: Condition | undefined;
+}
+
+/** The record that a Touch appends anew, read before it is accepted. */
 export interface FetchedRecord {
   /** The version that was read; another one does not count. */
   readonly version: number;
   readonly bytes: number;
   /** Resolves when it is read; undefined: it is. */
   reading: Promise<void> | undefined;
-  record: StoredRecord | undefined;
+  record: Pick<StoredRecord, "value"> | undefined;
   /** Why there is no record. */
   error: unknown;
 }
@@ -140,6 +155,9 @@ export type WriteRequest =
       readonly returnPrevious: boolean;
     }
   | TouchRequest
+  | UploadRequest
+  /** Writes nothing: whether a condition holds of the newest accepted state, answered as of a set. */
+  | { readonly kind: "check"; readonly key: Uint8Array; readonly condition: Condition }
   | { readonly kind: "batch"; readonly mutations: readonly Mutation[] }
   | { readonly kind: "expire"; readonly key: Uint8Array; readonly version: number }
   /** Changes nothing; answered when all that was accepted before is durable. */
@@ -152,7 +170,7 @@ export type WriteResult = SetResult | DeleteResult | TouchResult | BatchResult |
 export class WriteOp {
   readonly request: WriteRequest;
   readonly durability: Durability;
-  /** What it counts for against the bytes in flight; at least its frame once it is accepted. */
+  /** What it counts for against the bytes in flight; at least what its frame takes of memory, once it is accepted. */
   costBytes: number;
   #onResolved: (result: WriteResult) => void = () => undefined;
   #onRejected: (error: unknown) => void = () => undefined;
@@ -220,10 +238,17 @@ export class WriteOp {
     this.#ticket = undefined;
   }
 
+  /** Whether a group failed over the file of an upload, and of another than this. */
+  isInnocentOf(error: unknown): boolean {
+    const fault = error instanceof KvixError ? error.cause : undefined;
+    if (!(fault instanceof StagingFault)) return false;
+    return this.request.kind !== "upload" || this.request.value !== fault.value;
+  }
+
   /** Whether it only frees space, and so is let through on a full disk. */
   get onlyDeletes(): boolean {
     const { request } = this;
     if (request.kind === "batch") return request.mutations.every((each) => each.kind === "delete");
-    return request.kind !== "set" && request.kind !== "touch";
+    return request.kind !== "set" && request.kind !== "touch" && request.kind !== "upload";
   }
 }

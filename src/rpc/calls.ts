@@ -6,7 +6,8 @@
  * bytes of one. A report is a stream of answers to one request; the next answer
  * is made when the one before was taken: handed to the connection, with the client's
  * window open for it. So a report holds one answer, whoever reads it. One that can be gone
- * on with says where, and whatever ends it tells its client. A conversation is a stream in which
+ * on with says where, and whatever ends it tells its client. An intake is a stream of requests
+ * with one answer; the next request is read when its handler asks for it. A conversation is a stream in which
  * every request has exactly one answer, in order; the next request is read when
  * the answer was taken. An exchange is a stream whose answers come when they are
  * ready (exchange.ts).
@@ -14,6 +15,7 @@
 import type { DescMessage, DescService, MessageShape } from "@bufbuild/protobuf";
 import type {
   ServerDuplexStream,
+  ServerReadableStream,
   ServerUnaryCall,
   ServerWritableStream,
   sendUnaryData,
@@ -24,6 +26,7 @@ import { KvixError, type ResumePoint } from "../base/kvix-error.js";
 import { asKvixError, type BugHost } from "./bug-report.js";
 import { type Answer, Malformed } from "./definition.js";
 import { type Exchange, type ExchangeCall, runExchange } from "./exchange.js";
+import { Intake } from "./intake.js";
 import { type CallStatus, ForeignStatus, toCallStatus } from "./status.js";
 import { roomOf } from "./stream-room.js";
 
@@ -51,6 +54,15 @@ export type ReportHandler<Input extends DescMessage, Output extends DescMessage>
   context: CallContext,
 ) => Report<Output>;
 
+/**
+ * Answers a stream of requests. It may answer before the last of them; what it throws
+ * is sent as a status. `requests` throws once the call is given up, or ended.
+ */
+export type IntakeHandler<Input extends DescMessage, Output extends DescMessage> = (
+  requests: AsyncIterator<MessageShape<Input>, undefined>,
+  context: CallContext,
+) => Promise<Answer<Output>>;
+
 /** Begins a conversation; the function it returns answers request after request. */
 export type ConversationHandler<Input extends DescMessage, Output extends DescMessage> = () => (
   request: MessageShape<Input>,
@@ -66,9 +78,11 @@ export type HandlerOf<Method> = Method extends {
     ? UnaryHandler<Input, Output>
     : Kind extends "server_streaming"
       ? ReportHandler<Input, Output>
-      : Kind extends "bidi_streaming"
-        ? ConversationHandler<Input, Output> | Exchange<Output>
-        : never
+      : Kind extends "client_streaming"
+        ? IntakeHandler<Input, Output>
+        : Kind extends "bidi_streaming"
+          ? ConversationHandler<Input, Output> | Exchange<Output>
+          : never
   : never;
 
 /** A handler for every method of a service, by local name. */
@@ -85,7 +99,7 @@ export interface CallEnvironment {
   streamsEndedBy?: KvixError;
 }
 
-/** A report or a conversation under way. */
+/** A report, an intake or a conversation under way. */
 export interface OpenStream {
   /** Ends it with a status. */
   end(error: KvixError): void;
@@ -107,9 +121,11 @@ export function implementService<Service extends DescService>(
     implementation[name] =
       methodKind === "unary"
         ? unaryCall(handler as () => UnaryHandler<DescMessage, DescMessage>, environment)
-        : methodKind === "server_streaming"
-          ? report(handler as () => ReportHandler<DescMessage, DescMessage>, environment)
-          : bothWays(handler as () => BothWays, environment);
+        : methodKind === "client_streaming"
+          ? intake(handler as () => IntakeHandler<DescMessage, DescMessage>, environment)
+          : methodKind === "server_streaming"
+            ? report(handler as () => ReportHandler<DescMessage, DescMessage>, environment)
+            : bothWays(handler as () => BothWays, environment);
   }
   return implementation;
 }
@@ -218,6 +234,45 @@ function writing(
     // Not what write() answers: that lets sixteen answers of any size queue.
     call.write(answer, done);
   });
+}
+
+function intake(
+  handler: () => IntakeHandler<DescMessage, DescMessage>,
+  environment: CallEnvironment,
+): UntypedHandleCall {
+  const { host, streams } = environment;
+  return (call: ServerReadableStream<Request, unknown>, callback: sendUnaryData<unknown>) => {
+    const given = new AbortController();
+    const requests = new Intake(call);
+    // Once all requests are there it goes on to its answer, as any call under way does.
+    const stream: OpenStream = { end: (error) => requests.end(error) };
+    streams.add(stream);
+    const giveUp = () => {
+      requests.end(new KvixError("CANCELLED"));
+      given.abort();
+    };
+    call.once("cancelled", giveUp);
+    if (environment.streamsEndedBy !== undefined) stream.end(environment.streamsEndedBy);
+    const wellFormedOnes: AsyncIterator<MessageShape<DescMessage>, undefined> = {
+      next: async () => {
+        const { done, value } = await requests.next();
+        return done === true
+          ? { done: true, value: undefined }
+          : { done: false, value: wellFormed(value) };
+      },
+    };
+    const answer = async () => handler()(wellFormedOnes, { signal: given.signal });
+    answer()
+      .finally(() => {
+        streams.delete(stream);
+        // grpc-js says "cancelled" after every call; from here on that means nothing.
+        call.off("cancelled", giveUp);
+      })
+      .then(
+        (value) => callback(null, value),
+        (error: unknown) => callback(statusOf(error, host)),
+      );
+  };
 }
 
 type BothWays = ConversationHandler<DescMessage, DescMessage> | Exchange<DescMessage>;

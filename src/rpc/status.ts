@@ -190,7 +190,9 @@ interface Details {
 function detailsIn(carrier: Metadata | Status): Details {
   const found: Details = {};
   try {
-    for (const detail of carrier instanceof Metadata ? detailsOnTheWire(carrier) : carrier.details) {
+    for (const detail of carrier instanceof Metadata
+      ? detailsOnTheWire(carrier)
+      : carrier.details) {
       const info = anyUnpack(detail, ErrorInfoSchema);
       if (info !== undefined) found.info ??= info;
       const resume = anyUnpack(detail, ResumeInfoSchema);

@@ -70,7 +70,7 @@ export class AdmittedRoom implements StreamRoom {
     const isThere = this.#admission.takeLarge(
       this.#hold,
       needed - this.#hold.largeBytes,
-      true,
+      "received",
       () => this.#enter(),
     );
     if (isThere) {

@@ -10,6 +10,7 @@
  */
 import { KvService, KvTextService } from "../../gen/kvix/v1/kvix_pb.js";
 import { PAGE_BYTES_MAX } from "../base/limits.js";
+import { DOWNLOAD_PIECE_BYTES } from "../engine/downloads.js";
 import { BARE_RECORD_BYTES } from "../engine/place-reader.js";
 import type { Store } from "../engine/store.js";
 import { Malformed } from "../rpc/definition.js";
@@ -43,6 +44,8 @@ export function answerEstimate(store: () => Store, messageBytesMax: number): Ans
     ...keyed,
     list: pageBytes,
     batchGet: batchBytes,
+    // A piece of it at a time.
+    download: (request) => Math.min(recordBytes(request), DOWNLOAD_PIECE_BYTES),
   };
   const byPath = new Map<string, Estimate>();
   for (const service of [KvService, KvTextService]) {

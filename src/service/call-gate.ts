@@ -48,6 +48,22 @@ export interface GateFigures {
 
 const LOOK_INTERVAL_MS = 1000;
 
+/** grpc-js's end of a call, which tells when a request is asked for. */
+class AskedCall extends ServerInterceptingCall {
+  readonly #call: GatedCall;
+
+  constructor(call: GatedCall, ...args: ConstructorParameters<typeof ServerInterceptingCall>) {
+    super(...args);
+    this.#call = call;
+  }
+
+  override startRead(): void {
+    this.#call.ask();
+    super.startRead();
+    this.#call.asked();
+  }
+}
+
 /** All calls of a server. */
 export class CallGate implements StreamObserver {
   readonly #host: Pick<Host, "clock" | "log">;
@@ -119,13 +135,18 @@ export class CallGate implements StreamObserver {
     call.isConversation = method.requestStream;
     const room = method.requestStream && method.responseStream ? call.openRoom() : undefined;
     call.isReport = method.responseStream && !method.requestStream;
-    return new ServerInterceptingCall(next, {
+    call.isIntake = method.requestStream && !method.responseStream;
+    return new AskedCall(call, next, {
       start: (go) => {
         if (!call.begin(next as ServerInterceptingCallInterface)) return;
         go({
           onReceiveMetadata: (metadata, pass) => {
             if (room !== undefined) assignRoom(metadata, room);
             call.whenReadable(() => pass(metadata));
+          },
+          onReceiveHalfClose: (pass) => {
+            call.hand();
+            pass();
           },
           onReceiveMessage: (message, pass) => {
             if (room !== undefined) {
@@ -135,6 +156,7 @@ export class CallGate implements StreamObserver {
               });
               return;
             }
+            call.hand();
             const answerBytes = this.#estimate(method.path, message);
             if (answerBytes <= SMALL_BYTES_MAX) pass(message);
             else call.whenAnswerable(answerBytes, () => pass(message));

@@ -59,6 +59,8 @@ export class GatedCall {
   room: AdmittedRoom | undefined;
   /** Whether one request is answered with a stream. */
   isReport = false;
+  /** Whether they are, and have one answer: then each is read when the handler asks for it. */
+  isIntake = false;
   readonly #stream: ServerHttp2Stream;
   readonly #rooms: Rooms;
   readonly #limits: CallLimits;
@@ -79,6 +81,13 @@ export class GatedCall {
   #heldForRequest = 0;
   /** Of a stream with a room: what is held for each message that was not handed over, in order. */
   readonly #requestHolds: number[] = [];
+  /** Of an intake: whether its handler waits for a request, and whether it was given the first. */
+  #isAsked = false;
+  #isUnderWay = false;
+  /** The length of a request that begins to arrive before it is asked for; 0: none does. */
+  #waitingLength = 0;
+  /** How many had begun to arrive when it was last looked at. */
+  #begun = 0;
   #heldForAnswer = 0;
   #isPacked = false;
   /** What was not taken when it was last looked at, and since when. */
@@ -152,7 +161,7 @@ export class GatedCall {
       go();
     };
     try {
-      if (this.#rooms.answers.takeLarge(this.#answer, bytes, true, enter)) enter();
+      if (this.#rooms.answers.takeLarge(this.#answer, bytes, "received", enter)) enter();
     } catch (error) {
       this.#refuse(error as KvixError);
     }
@@ -189,6 +198,26 @@ export class GatedCall {
     this.#heldForAnswer = answerBytes;
   }
 
+  /** The handler of an intake wants the next request, and so is done with the one before. */
+  ask(): void {
+    this.#isAsked = true;
+    // A compressed one keeps its room, for each of its messages may need it.
+    if (this.isIntake && !this.#isPacked && this.#waitingLength === 0) this.#holdForRequest(0);
+  }
+
+  /** To be called when it was asked for: from here on the stream is read. */
+  asked(): void {
+    const length = this.#waitingLength;
+    this.#waitingLength = 0;
+    if (length > 0) this.#takeRequest(length);
+  }
+
+  /** A request, or the end of them, goes to the handler. */
+  hand(): void {
+    this.#isAsked = false;
+    this.#isUnderWay = this.isIntake;
+  }
+
   /** The caller gave up. */
   leave(): void {
     this.#rooms.requests.leave(this.#request);
@@ -219,7 +248,9 @@ export class GatedCall {
       // Its client is not to blame for the time it waits.
       this.#sinceMs = nowMs;
       if (this.#waitingSinceMs === 0) this.#waitingSinceMs = nowMs;
-      if (nowMs - this.#waitingSinceMs > this.#limits.admissionTimeoutMs) {
+      const waitedMs = nowMs - this.#waitingSinceMs;
+      // What was let in is not turned away in the middle.
+      if (!this.#isUnderWay && waitedMs > this.#limits.admissionTimeoutMs) {
         this.#refuse(this.#rooms.requests.overloaded());
       }
       return false;
@@ -257,10 +288,10 @@ export class GatedCall {
     if (this.#isOver) return false;
     // What follows a message that nobody has asked for yet is not read.
     if (this.room?.isHolding === true) this.#sinceMs = nowMs;
-    const isReceived = this.isConversation
-      ? !this.#meter.isInside
-      : this.#meter.messages > 0 && !this.#meter.isInside;
-    if (isReceived) {
+    // An intake has the time of a request for each of its requests, while it is asked for.
+    const goesOn = this.isIntake && this.#meter.messages !== this.#begun;
+    this.#begun = this.#meter.messages;
+    if (goesOn || this.#isReceived) {
       this.#sinceMs = nowMs;
       return false;
     }
@@ -268,6 +299,12 @@ export class GatedCall {
     if (nowMs <= dueMs) return false;
     this.#refuse(new KvixError("REQUEST_TOO_SLOW"));
     return true;
+  }
+
+  get #isReceived(): boolean {
+    if (this.isIntake) return !this.#isAsked;
+    if (this.isConversation) return !this.#meter.isInside;
+    return this.#meter.messages > 0 && !this.#meter.isInside;
   }
 
   #lookAtAnswer(nowMs: number): boolean {
@@ -304,6 +341,15 @@ export class GatedCall {
       if (!this.isConversation) this.#holdForRequest(2 * (isPacked ? inflated : lengthBytes));
       return;
     }
+    // Only when the handler asks is it known that the one before is done with, and that the call is wanted.
+    if (this.isIntake && this.#meter.messages > 1 && !this.#isAsked) {
+      this.#waitingLength = lengthBytes;
+      return;
+    }
+    this.#takeRequest(lengthBytes);
+  }
+
+  #takeRequest(lengthBytes: number): void {
     if (this.room !== undefined) this.#requestHolds.push(largeBytes(lengthBytes));
     // The request before this one was answered, or waits in grpc-js's queue of one.
     else if (this.isConversation && this.#heldForRequest > 0) this.#holdForRequest(0);
@@ -336,7 +382,8 @@ export class GatedCall {
 
   #requestRoom(bytes: number, go: () => void): void {
     try {
-      if (this.#rooms.requests.takeLarge(this.#request, bytes, false, go)) go();
+      const arrival = this.#isUnderWay ? "under way" : "arriving";
+      if (this.#rooms.requests.takeLarge(this.#request, bytes, arrival, go)) go();
     } catch (error) {
       this.#refuse(error as KvixError);
     }

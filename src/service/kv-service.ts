@@ -8,9 +8,8 @@
 import type { KvService } from "../../gen/kvix/v1/kvix_pb.js";
 import { KvixError } from "../base/kvix-error.js";
 import { EXPIRES_AT_MS_MAX, PAGE_BYTES_MAX, VERSION_MAX } from "../base/limits.js";
-import type { Store, StoredRecord } from "../engine/store.js";
+import type { StoredRecord } from "../engine/store.js";
 import { recordBytes } from "../format/record.js";
-import type { Clock } from "../host/host.js";
 import type { HandlersOf } from "../rpc/calls.js";
 import { batchGet } from "./batch-get.js";
 import { deleteRange } from "./delete-range.js";
@@ -25,6 +24,7 @@ import {
 import { encodeListAnswer } from "./list-answers.js";
 import { pageToken, placeOfToken } from "./page-token.js";
 import { scan } from "./scan.js";
+import { type TransferContext, transferHandlers } from "./transfers.js";
 import {
   requireExpiry,
   requireKey,
@@ -47,21 +47,14 @@ export interface Carrier {
 export const bytesCarrier: Carrier = { check: () => undefined, carries: () => true };
 
 /** What the handlers need. */
-export interface KvServiceContext {
-  readonly store: Store;
-  readonly clock: Pick<Clock, "wallMs">;
-  /** The largest message, in bytes. */
-  readonly messageBytesMax: number;
-}
+export type KvServiceContext = TransferContext;
 
 /** The handlers that answer calls of their own; Pipeline makes use of them (pipeline.ts). */
 export type KvHandlers = Omit<HandlersOf<typeof KvService>, "pipeline">;
 
 /** The handlers of KvService or, with another carrier, of KvTextService. */
-export function kvHandlers(
-  { store, clock, messageBytesMax }: KvServiceContext,
-  carrier: Carrier = bytesCarrier,
-): KvHandlers {
+export function kvHandlers(context: KvServiceContext, carrier: Carrier = bytesCarrier): KvHandlers {
+  const { store, clock, messageBytesMax } = context;
   const limits = { messageBytesMax, carries: (value: Uint8Array) => carrier.carries(value) };
   const checkedKey = (key: Uint8Array): Uint8Array => {
     carrier.check("key", requireKey(key));
@@ -84,35 +77,37 @@ export function kvHandlers(
 
     exists: (request) => encodeExistsAnswer(store.exists(checkedKey(request.key)), store.version),
 
-    set: (request, context) => {
+    set: (request, { signal }) => {
       const key = checkedKey(request.key);
       const value = requireValue(request.value);
       carrier.check("value", value);
       const expiry = requireExpiry(request.expiry, clock.wallMs());
-      const options = { ...requireWriteOptions(request), signal: context.signal };
+      const options = { ...requireWriteOptions(request), signal };
       requireReadable(key, value, messageBytesMax);
       return store
         .set(key, value, expiry, options)
         .then((result) => encodeSetAnswer(result, store.version, limits));
     },
 
-    delete: async (request, context) => {
+    delete: async (request, { signal }) => {
       const key = checkedKey(request.key);
-      const options = { ...requireWriteOptions(request), signal: context.signal };
+      const options = { ...requireWriteOptions(request), signal };
       const result = await store.delete(key, options);
       return encodeDeleteAnswer(result, store.version, limits);
     },
 
-    touch: async (request, context) => {
+    touch: async (request, { signal }) => {
       const key = checkedKey(request.key);
       const expiry = requireTouchExpiry(request.expiry, clock.wallMs());
       const { condition, durability } = requireWriteOptions(request);
-      const options = { condition, durability, signal: context.signal };
+      const options = { condition, durability, signal };
       const result = await store.touch(key, expiry, options);
       return encodeTouchAnswer(result, store.version, limits);
     },
 
-    list: async (request, context) => {
+    ...transferHandlers(context),
+
+    list: async (request, { signal }) => {
       const { prefix, start, end, reverse, keysOnly } = request;
       for (const [field, bytes] of [
         ["prefix", prefix],
@@ -131,7 +126,7 @@ export function kvHandlers(
         limit: requirePageSize(request.pageSize),
         bytesMax: Math.min(messageBytesMax, PAGE_BYTES_MAX),
         after: placeOfToken(scope, request.pageToken),
-        signal: context.signal,
+        signal,
       });
       return encodeListAnswer(page, pageToken(scope, page.after), limits.carries);
     },

@@ -12,6 +12,7 @@ import {
   type Precondition,
   type SetRequest,
   type TouchRequest,
+  type UploadHeader,
 } from "../../gen/kvix/v1/kvix_pb.js";
 import { KvixError } from "../base/kvix-error.js";
 import {
@@ -58,6 +59,18 @@ export function requireValue(value: Uint8Array): Uint8Array {
   });
 }
 
+/** The length of a value that is announced, if it is at most 104,857,600 bytes. */
+export function requireValueBytes(valueBytes: bigint): number {
+  if (valueBytes <= BigInt(VALUE_BYTES_MAX)) return Number(valueBytes);
+  throw new KvixError("VALUE_TOO_LARGE", "", {
+    metadata: {
+      field: "value_bytes",
+      range: `at most ${VALUE_BYTES_MAX} bytes`,
+      valueBytes: `${valueBytes}`,
+    },
+  });
+}
+
 /** When the record is to expire. `nowMs`: the wall clock, which a ttl counts from. */
 export function requireExpiry(expiry: SetRequest["expiry"], nowMs: number): Expiry {
   switch (expiry.case) {
@@ -90,7 +103,7 @@ export function requireTouchExpiry(expiry: TouchRequest["expiry"], nowMs: number
 
 /** What goes with a write, but for its signal. */
 export function requireWriteOptions(
-  request: SetRequest | DeleteRequest | TouchRequest,
+  request: SetRequest | DeleteRequest | TouchRequest | UploadHeader,
 ): WriteOptions {
   return {
     condition: requireCondition(request.precondition),

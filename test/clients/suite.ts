@@ -19,6 +19,7 @@ import { lifeScenario } from "./life-scenario.js";
 import { listScenario } from "./list-scenario.js";
 import { refusalScenario } from "./refusal-scenario.js";
 import { textScenario } from "./text-scenario.js";
+import { transferScenario } from "./transfer-scenario.js";
 import { writeScenario } from "./write-scenario.js";
 
 /** What a scenario works with: calls by the names of service and method, and the server. */
@@ -79,6 +80,7 @@ export function clientSuite(
     writeScenario(world);
     textScenario(world);
     listScenario(world);
+    transferScenario(world);
     adminScenario(world);
     refusalScenario(world);
     lifeScenario(world);

@@ -24,6 +24,7 @@ import type {
   BatchResult,
   Condition,
   DeleteResult,
+  Download,
   Expiry,
   KeyFacts,
   ListedRecord,
@@ -35,6 +36,7 @@ import type {
   StoredRecord,
   TouchExpiry,
   TouchResult,
+  UploadStart,
   WriteOptions,
 } from "../../src/engine/store.js";
 import type {
@@ -48,6 +50,7 @@ import type {
 import type { CompactionProgress, SegmentFacts, StoreStats } from "../../src/engine/store-stats.js";
 import type { WatchEvent, WatchOptions, WatchSteps } from "../../src/engine/store-watch.js";
 import { batchGetOf, deleteRangeOf, scanOf } from "./memory-ranges.js";
+import { memoryDownload, memoryUpload } from "./memory-transfers.js";
 import { MemoryHistory } from "./memory-watch.js";
 
 /** What stands under a key. */
@@ -153,6 +156,25 @@ export class MemoryStore implements Store {
     if (standing === undefined) return { ...unmoved, applied: true, current: undefined };
     const { version, expiresAtMs } = this.#put(key, standing.value, expiry, standing);
     return { applied: true, found: true, version, expiresAtMs, current: undefined };
+  }
+
+  async upload(
+    key: Uint8Array,
+    valueBytes: number,
+    expiry: Expiry,
+    options: Omit<WriteOptions, "returnPrevious"> = {},
+  ): Promise<UploadStart> {
+    this.#requireOpen();
+    const standing = this.#visible(key);
+    const unmet = { applied: false, version: 0, expiresAtMs: 0, current: recordOf(key, standing) };
+    const plan = { key: key.slice(), valueBytes, expiry };
+    const result = holds(options.condition, standing) ? undefined : unmet;
+    return await memoryUpload(plan, options, result, (...set) => this.set(...set));
+  }
+
+  async download(key: Uint8Array): Promise<Download | undefined> {
+    const record = await this.get(key);
+    return record && memoryDownload(record);
   }
 
   /** The bytes of a page are counted as the engine counts them, roughly: 128 for each record. */
@@ -399,6 +421,8 @@ const emptyStats: StoreStats = {
   freeBytes: 0,
   inFlightBytes: 0,
   waitingCalls: 0,
+  uploads: 0,
+  stagedBytes: 0,
   pageBytes: 0,
   pins: 0,
   syncs: 0,
