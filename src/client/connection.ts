@@ -24,7 +24,7 @@ import {
   type TlsOptions,
 } from "./options.js";
 import { type Answered, type Operation, PipelineCalls } from "./pipeline-calls.js";
-import { type Limits, type Repeatable, withRetries } from "./retries.js";
+import { type Limits, mayRepeat, type Repeatable, waitMs, withRetries } from "./retries.js";
 
 /** What may go with a call of a client. */
 export interface ClientCallOptions {
@@ -128,6 +128,33 @@ export class Connection {
     return await this.#again(repeatable, limits, () =>
       this.#client.call(method, request, this.#callOptions(limits)),
     );
+  }
+
+  /**
+   * A call of another shape, with the retries of any call. `attempt` is given the
+   * deadline in Unix milliseconds.
+   */
+  async attempt<Result>(
+    repeatable: Repeatable,
+    options: ClientCallOptions & { readonly attemptsMax?: number | undefined },
+    attempt: (deadlineMs: number) => Promise<Result>,
+  ): Promise<Result> {
+    const limits = this.#limits(options);
+    const { attemptsMax = limits.attemptsMax } = options;
+    return await this.#again(repeatable, { ...limits, attemptsMax }, () =>
+      attempt(this.#callOptions(limits).deadlineMs),
+    );
+  }
+
+  /** Whether a stream that failed so may be begun anew. */
+  mayReconnect(error: KvixError): boolean {
+    return !this.#isClosed && mayRepeat(error, "read");
+  }
+
+  /** Waits before a stream is begun anew; false: it is not to be. */
+  async pause(failures: number, signal: AbortSignal | undefined): Promise<boolean> {
+    await this.host.clock.sleep(waitMs(failures, this.host.entropy), signal);
+    return !this.#isClosed && signal?.aborted !== true;
   }
 
   /**

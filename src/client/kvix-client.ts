@@ -2,8 +2,20 @@
 import { AdminService, KvService } from "../../gen/kvix/v1/kvix_pb.js";
 import { bytesOf, type Data } from "../kv/data.js";
 import type { KeyValueStore } from "../kv/key-value-store.js";
-import { type ListOptions, type ListPage, rangeOf } from "../kv/reads.js";
+import {
+  type BatchGetOptions,
+  type BatchGetResult,
+  type DeleteRangeOptions,
+  type DeleteRangeResult,
+  type ListOptions,
+  type ListPage,
+  rangeOf,
+  type Scan,
+  type ScanOptions,
+} from "../kv/reads.js";
 import type { KvixRecord, ListedRecord } from "../kv/records.js";
+import type { Download, UploadOptions, UploadResult, UploadSource } from "../kv/transfers.js";
+import type { WatchBatch, WatchOptions } from "../kv/watches.js";
 import {
   type DeleteResult,
   expiryOf,
@@ -17,12 +29,15 @@ import {
 import { deleteResultOf, listedOf, recordOf, setResultOf, touchResultOf } from "./answers.js";
 import { type ClientCallOptions, Connection } from "./connection.js";
 import type { ConnectOptions } from "./options.js";
+import { batchGet, deleteRange, rangeFields, scan } from "./ranges.js";
 import {
   durabilityField,
   preconditionField,
   setExpiryField,
   touchExpiryField,
 } from "./requests.js";
+import { download, upload } from "./transfers.js";
+import { watch } from "./watching.js";
 
 const kv = KvService.method;
 
@@ -117,12 +132,9 @@ export class KvixClient implements KeyValueStore {
     options: ListOptions & ClientCallOptions = {},
     after?: Uint8Array,
   ): Promise<ListPage> {
-    const { prefix, start, end } = rangeOf(options);
     const { reverse = false, keysOnly = false, pageSize = 0 } = options;
     const request = {
-      ...(prefix !== undefined && { prefix }),
-      ...(start !== undefined && { start }),
-      ...(end !== undefined && { end }),
+      ...rangeFields(rangeOf(options)),
       reverse,
       keysOnly,
       pageSize,
@@ -136,6 +148,43 @@ export class KvixClient implements KeyValueStore {
       after: token === "" ? undefined : Buffer.from(token, "latin1"),
       version: Number(answer.storeVersion),
     };
+  }
+
+  async batchGet(
+    keys: readonly Data[],
+    options: BatchGetOptions & ClientCallOptions = {},
+  ): Promise<BatchGetResult> {
+    return await batchGet(this.#connection, keys, options);
+  }
+
+  /** It has no deadline; `signal` ends it. */
+  scan(options: ScanOptions = {}): Scan {
+    return scan(this.#connection, options);
+  }
+
+  async deleteRange(options: DeleteRangeOptions & ClientCallOptions): Promise<DeleteRangeResult> {
+    return await deleteRange(this.#connection, options);
+  }
+
+  /**
+   * It goes on by itself when the connection breaks, for as long as it takes; `signal`
+   * ends it. It throws when it cannot go on: HISTORY_LOST, for one.
+   */
+  watch(options: WatchOptions = {}): AsyncGenerator<WatchBatch, void, undefined> {
+    return watch(this.#connection, options);
+  }
+
+  async upload(
+    key: Data,
+    source: UploadSource,
+    options: UploadOptions & ClientCallOptions = {},
+  ): Promise<UploadResult> {
+    return await upload(this.#connection, bytesOf(key), source, options);
+  }
+
+  /** The time of the call counts until its first piece is there. */
+  async download(key: Data, options: ClientCallOptions = {}): Promise<Download | undefined> {
+    return await download(this.#connection, bytesOf(key), options);
   }
 
   get version(): number {

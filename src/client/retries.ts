@@ -59,11 +59,11 @@ export async function withRetries<Result>(
       const refusal = error as KvixError;
       isUnknown ||= refusal.outcome === "unknown";
       const isLast = attempt >= limits.attemptsMax || !mayRepeat(refusal, repeatable);
-      const waitMs = isLast ? 0 : nextWaitMs(refusal, attempt, host.entropy);
-      if (isLast || host.clock.monotonicMs() + waitMs >= limits.dueMs) {
+      const pauseMs = isLast ? 0 : nextWaitMs(refusal, attempt, host.entropy);
+      if (isLast || host.clock.monotonicMs() + pauseMs >= limits.dueMs) {
         throw isUnknown ? asUnknown(refusal) : refusal;
       }
-      await host.clock.sleep(waitMs, limits.signal);
+      await host.clock.sleep(pauseMs, limits.signal);
       if (limits.signal?.aborted === true) throw isUnknown ? asUnknown(refusal) : refusal;
     }
   }
@@ -80,7 +80,12 @@ function asUnknown(error: KvixError): KvixError {
 
 function nextWaitMs(error: KvixError, attempt: number, entropy: Entropy): number {
   const least = error.row.retry === "after-delay" ? RETRY_DELAY_MS : WAIT_MS_MIN;
-  const most = Math.min(WAIT_MS_MAX, least * 2 ** (attempt - 1));
+  return waitMs(attempt, entropy, least);
+}
+
+/** How long to wait after so many failures in a row, in milliseconds. */
+export function waitMs(failures: number, entropy: Entropy, leastMs = WAIT_MS_MIN): number {
+  const most = Math.min(WAIT_MS_MAX, leastMs * 2 ** Math.min(failures - 1, 16));
   const [draw = 0] = entropy.bytes(1);
   return Math.ceil((most / 2) * (1 + draw / 255));
 }

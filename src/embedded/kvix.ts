@@ -7,9 +7,22 @@ import type { Host, Log } from "../host/host.js";
 import { nodeHost } from "../host/node-host.js";
 import { bytesOf, type Data, dateOf } from "../kv/data.js";
 import type { KeyValueStore } from "../kv/key-value-store.js";
-import { type ListOptions, type ListPage, rangeOf } from "../kv/reads.js";
-import { KvixRecord, ListedRecord } from "../kv/records.js";
 import {
+  type BatchGetOptions,
+  type BatchGetResult,
+  type DeleteRangeOptions,
+  type DeleteRangeResult,
+  type ListOptions,
+  type ListPage,
+  rangeOf,
+  type Scan,
+  type ScanOptions,
+} from "../kv/reads.js";
+import { KvixRecord, ListedRecord } from "../kv/records.js";
+import type { Download, UploadOptions, UploadResult, UploadSource } from "../kv/transfers.js";
+import type { WatchBatch, WatchOptions } from "../kv/watches.js";
+import {
+  type CallOptions,
   conditionOf,
   type DeleteResult,
   expiryOf,
@@ -21,6 +34,9 @@ import {
   type WriteOptions,
 } from "../kv/writes.js";
 import { deleteResultOf, setResultOf } from "./calls.js";
+import { scanStore } from "./scan.js";
+import { downloadFrom, uploadTo } from "./transfers.js";
+import { watchStore } from "./watch.js";
 
 /** What `open` takes: the options of the store, and who is told of what happens. */
 export interface OpenOptions extends StoreOptionsInput {
@@ -130,6 +146,43 @@ export class Kvix implements KeyValueStore {
       signal,
     });
     return { ...page, records: page.records.map((listed) => new ListedRecord(listed)) };
+  }
+
+  async batchGet(keys: readonly Data[], options: BatchGetOptions = {}): Promise<BatchGetResult> {
+    const { keysOnly, signal } = options;
+    const bytes = keys.map((key) => bytesOf(key, "keys"));
+    const { entries, version } = await this.#store.batchGet(bytes, { keysOnly, signal });
+    const told = entries.map((entry) => {
+      if (entry === "absent") return undefined;
+      return entry === "unread" ? entry : new ListedRecord(entry);
+    });
+    return { entries: told, version };
+  }
+
+  scan(options: ScanOptions = {}): Scan {
+    return scanStore(this.#store, options);
+  }
+
+  async deleteRange(options: DeleteRangeOptions): Promise<DeleteRangeResult> {
+    const { all, dryRun, limit, durability, signal } = options;
+    const range = rangeOf(options);
+    return await this.#store.deleteRange({ ...range, all, dryRun, limit, durability, signal });
+  }
+
+  watch(options: WatchOptions = {}): AsyncGenerator<WatchBatch, void, undefined> {
+    return watchStore(this.#store, options);
+  }
+
+  async upload(
+    key: Data,
+    source: UploadSource,
+    options: UploadOptions = {},
+  ): Promise<UploadResult> {
+    return await uploadTo(this.#store, bytesOf(key), source, options);
+  }
+
+  async download(key: Data, options: CallOptions = {}): Promise<Download | undefined> {
+    return await downloadFrom(this.#store, bytesOf(key), options.signal);
   }
 
   /** The newest published version. */

@@ -7,6 +7,7 @@ import {
   create,
   type DescMessage,
   type DescMethodBiDiStreaming,
+  type DescMethodClientStreaming,
   type DescMethodServerStreaming,
   type DescMethodUnary,
   type MessageInitShape,
@@ -20,6 +21,7 @@ import {
   Metadata,
 } from "@grpc/grpc-js";
 import { ClientExchange, type ExchangeEvents } from "./client-exchange.js";
+import { ClientIntake } from "./client-intake.js";
 import { methodDefinition } from "./definition.js";
 import { type CallStatus, fromCallStatus } from "./status.js";
 
@@ -107,6 +109,14 @@ export class RpcClient {
       signal?.removeEventListener("abort", cancel);
       cancel();
     }
+  }
+
+  /** Begins a stream of requests with one answer. `deadlineMs`: Unix milliseconds. */
+  intake<Input extends DescMessage, Output extends DescMessage>(
+    method: DescMethodClientStreaming<Input, Output>,
+    deadlineMs: number | undefined,
+  ): ClientIntake<Input, Output> {
+    return new ClientIntake(this.#client, method, deadlineMs);
   }
 
   /** Begins a stream in both directions. */

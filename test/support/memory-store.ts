@@ -12,13 +12,14 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { RecordSchema } from "../../gen/kvix/v1/kvix_pb.js";
 import { KvixError } from "../../src/base/kvix-error.js";
-import { EXPIRES_AT_MS_MAX } from "../../src/base/limits.js";
+import { BATCH_KEYS_MAX, EXPIRES_AT_MS_MAX } from "../../src/base/limits.js";
 import { boundsOf } from "../../src/engine/key-range.js";
 import {
   requireExpiry,
   requireKey,
   requireValue,
   requireVersion,
+  requireWhole,
 } from "../../src/engine/request-rules.js";
 import type {
   BatchResult,
@@ -49,6 +50,7 @@ import type {
 } from "../../src/engine/store-ranges.js";
 import type { CompactionProgress, SegmentFacts, StoreStats } from "../../src/engine/store-stats.js";
 import type { WatchEvent, WatchOptions, WatchSteps } from "../../src/engine/store-watch.js";
+import { watchAskOf } from "../../src/engine/watch/watch-rules.js";
 import { batchGetOf, deleteRangeOf, scanOf } from "./memory-ranges.js";
 import { memoryDownload, memoryUpload } from "./memory-transfers.js";
 import { MemoryHistory } from "./memory-watch.js";
@@ -213,6 +215,7 @@ export class MemoryStore implements Store {
     keys: readonly Uint8Array[],
     options: BatchGetOptions = {},
   ): Promise<BatchGetResult> {
+    requireWhole("keys", keys.length, 1, BATCH_KEYS_MAX);
     return await batchGetOf(this, keys, options);
   }
 
@@ -262,6 +265,7 @@ export class MemoryStore implements Store {
 
   watch(options: WatchOptions): WatchSteps {
     this.#requireOpen();
+    watchAskOf(options);
     const standing = (): WatchEvent[] =>
       [...this.#entries.keys()].sort().flatMap((name) => {
         const key = Buffer.from(name, "latin1");
