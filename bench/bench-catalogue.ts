@@ -144,6 +144,27 @@ export const benches: readonly Bench[] = [
     goal: { atMost: 1000 },
     run: async () => (await import("./upload-latency.js")).run(),
   },
+  {
+    name: "pipeline",
+    sentence:
+      "Durable writes of single keys per second on 4 connections with 1,000 in flight on each, by Pipeline, against Redis pipelined with appendfsync always.",
+    goal: { atLeast: 1 },
+    run: async () => (await import("./pipeline.js")).run("pipeline", "redis"),
+  },
+  {
+    name: "pipeline-etcd",
+    sentence:
+      "Durable writes of single keys per second on 4 connections with 1,000 in flight on each, by Pipeline, against etcd in transactions of 100 puts.",
+    goal: { atLeast: 5 },
+    run: async () => (await import("./pipeline.js")).run("pipeline-etcd", "etcd"),
+  },
+  {
+    name: "client-batch",
+    sentence:
+      "128 concurrent gets through the TypeScript client with automatic batching, against the same client without.",
+    goal: { atLeast: 4 },
+    run: async () => (await import("./client-batch.js")).run(),
+  },
 ];
 
 /** Whether a ratio reaches the goal. */

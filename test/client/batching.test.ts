@@ -78,7 +78,7 @@ test("the calls of one turn go into one message, and each gets its own answer (G
   stream?.answer(...operations.toReversed());
   const answers = await Promise.all(asked);
   assert.deepEqual(
-    answers.map((answer) => (answer?.value as { storeVersion: bigint }).storeVersion),
+    answers.map((answer) => (answer as { value: { storeVersion: bigint } }).value.storeVersion),
     operations.map(({ id }) => id),
   );
 });
