@@ -65,7 +65,12 @@ export class KeyLanes<Item extends Laned> {
   /** Runs the item now, or when what is before it is done. Every write that ran must `leave`. */
   enter(item: Item): void {
     const { lanes, isRead } = item;
-    if (lanes.every((number) => this.#isFree(number, isRead))) {
+    const [only] = lanes;
+    const isFree =
+      only !== undefined && lanes.length === 1
+        ? this.#isFree(only, isRead)
+        : lanes.every((number) => this.#isFree(number, isRead));
+    if (isFree) {
       if (!isRead) for (const number of lanes) this.#laneAt(number).writes += 1;
       this.#run(item);
       return;

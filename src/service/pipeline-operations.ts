@@ -11,6 +11,7 @@ import { KvixError } from "../base/kvix-error.js";
 import type { CallContext } from "../rpc/calls.js";
 import { laneOf } from "./key-lanes.js";
 import type { KvHandlers } from "./kv-service.js";
+import { quickKey, quickSet } from "./quick-requests.js";
 
 /** The name of an operation: that of its rpc. */
 export type OperationName = "get" | "exists" | "set" | "delete" | "touch";
@@ -34,24 +35,25 @@ export interface OperationKind {
 
 /** Every kind, by the number of its field. */
 export const operationKinds: ReadonlyMap<number, OperationKind> = new Map([
-  [3, keyed("get", GetRequestSchema, true)],
-  [4, keyed("exists", ExistsRequestSchema, true)],
-  [5, keyed("set", SetRequestSchema, false)],
+  [3, keyed("get", GetRequestSchema, true, quickKey)],
+  [4, keyed("exists", ExistsRequestSchema, true, quickKey)],
+  [5, keyed("set", SetRequestSchema, false, quickSet)],
   [6, keyed("delete", DeleteRequestSchema, false)],
   [7, keyed("touch", TouchRequestSchema, false)],
 ]);
 
-/** An operation on one key. */
+/** An operation on one key. `quick` decodes what it is made for, and gives nothing otherwise. */
 function keyed<Request extends DescMessage>(
   name: OperationName,
   schema: Request,
   isRead: boolean,
+  quick: (bytes: Uint8Array) => object | undefined = () => undefined,
 ): OperationKind {
   type Handler = (request: object, context: CallContext) => Uint8Array | Promise<Uint8Array>;
   return {
     name,
     isRead,
-    decode: (bytes) => decode(schema, bytes),
+    decode: (bytes) => quick(bytes) ?? decode(schema, bytes),
     lanesOf: (request) => [laneOf((request as { readonly key: Uint8Array }).key)],
     // The schema is that of the handler's request, and kvHandlers answer with bytes.
     answer: (handlers, request, context) => (handlers[name] as Handler)(request, context),

@@ -49,8 +49,8 @@ export interface PipelineContext {
   readonly host: Pick<Host, "clock" | "entropy" | "log">;
   /** How large the answer to a request may get, in bytes. */
   readonly estimate: (name: OperationName, request: object) => number;
-  /** Where operations of a kind are counted. */
-  readonly countOf: (name: OperationName | "pipeline") => RpcCount;
+  /** Where operations are counted: each as a call of its rpc. */
+  readonly counts: Readonly<Record<OperationName | "pipeline", RpcCount>>;
 }
 
 /** The largest answer that fits a message of results. */
@@ -351,7 +351,7 @@ class PipelineStream implements ExchangeListener<Uint8Array> {
   }
 
   #count(name: OperationName | "pipeline", isError: boolean): void {
-    const count = this.#context.countOf(name);
+    const count = this.#context.counts[name];
     count.calls += 1;
     if (isError) count.errors += 1;
   }

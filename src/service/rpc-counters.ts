@@ -27,9 +27,14 @@ export class RpcCounters {
     for (const method of Object.values(service.method)) this.#countOf(service, method.name);
   }
 
-  /** The count of one rpc, by its local name, for whoever counts by itself. */
-  countOf(service: DescService, localName: string): RpcCount {
-    return this.#countOf(service, service.method[localName]?.name ?? localName);
+  /** The counts of a service's rpcs, by their local names, for whoever counts by itself. */
+  countsOf<Service extends DescService>(
+    service: Service,
+  ): Readonly<Record<keyof Service["method"], RpcCount>> {
+    const counts = Object.entries(service.method).map(
+      ([localName, method]) => [localName, this.#countOf(service, method.name)] as const,
+    );
+    return Object.fromEntries(counts) as Record<keyof Service["method"], RpcCount>;
   }
 
   /** The same unary handlers, whose answers are counted. An exchange counts by itself. */

@@ -215,7 +215,7 @@ function addServices(server: Server, context: ServicesContext): void {
       }),
       host,
       estimate: operationEstimate(store),
-      countOf: (name) => counters.countOf(KvService, name),
+      counts: counters.countsOf(KvService),
     });
   server.addService(
     serviceDefinition(KvService, KvService, ["pipeline"]),

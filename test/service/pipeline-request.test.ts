@@ -4,14 +4,17 @@ import { test } from "node:test";
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import {
+  GetRequestSchema,
   GetResponseSchema,
   PipelineOperationSchema,
   PipelineRequestSchema,
   PipelineResponseSchema,
+  SetRequestSchema,
 } from "../../gen/kvix/v1/kvix_pb.js";
 import { operationKinds } from "../../src/service/pipeline-operations.js";
 import { readOperations } from "../../src/service/pipeline-request.js";
 import { PipelineResults, RESULT_OVERHEAD_BYTES_MAX } from "../../src/service/pipeline-results.js";
+import { quickKey, quickSet } from "../../src/service/quick-requests.js";
 
 const bytes = fc.uint8Array({ maxLength: 200 });
 const operation = fc.oneof(
@@ -26,13 +29,23 @@ const operations = fc.array(
   fc.record({ id: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), operation }),
 );
 
+/** The fields of a request that handlers read; of one that is decoded by hand there are no more. */
+function plain(request: object | undefined): object | undefined {
+  if (request === undefined) return undefined;
+  const fields = request as Record<string, unknown>;
+  return ["key", "value", "expiry", "precondition", "returnPrevious", "durability"].map((name) => [
+    name,
+    fields[name],
+  ]);
+}
+
 /** What the reader makes of a message, put back into the generated types. */
 function reread(message: Uint8Array): object[] | undefined {
   return readOperations(message)?.map(({ id, field, request }) => {
     const idField = id.length === 0 ? [] : [8, ...id];
     const { id: number } = fromBinary(PipelineOperationSchema, Uint8Array.from(idField));
     const kind = operationKinds.get(field);
-    return { id: number, case: kind?.name, value: kind?.decode(request) };
+    return { id: number, case: kind?.name, value: plain(kind?.decode(request)) };
   });
 }
 
@@ -45,7 +58,7 @@ test("a message is taken apart as the generated code reads it", () => {
       const expected = request.operations.map(({ id, operation: { case: name, value } }) => ({
         id,
         case: name,
-        value,
+        value: plain(value),
       }));
       assert.deepEqual(reread(toBinary(PipelineRequestSchema, request)), expected);
     }),
@@ -63,7 +76,11 @@ test("fields out of order, unknown ones and parts of a request are read as proto
   const { operations: read } = fromBinary(PipelineRequestSchema, message);
   assert.deepEqual(
     reread(message),
-    read.map(({ id, operation: { case: name, value } }) => ({ id, case: name, value })),
+    read.map(({ id, operation: { case: name, value } }) => ({
+      id,
+      case: name,
+      value: plain(value),
+    })),
   );
   assert.equal(read.length, 2);
 });
@@ -83,6 +100,63 @@ test("any bytes are read, or called no message, and never more than there is", (
       }
     }),
     { numRuns: 5000 },
+  );
+});
+
+test("what is decoded by hand is what the generated code decodes, and what it is not made for is left to that", () => {
+  const request = fc.record({
+    key: bytes,
+    value: fc.oneof(bytes, fc.uint8Array({ minLength: 130, maxLength: 300 })),
+    returnPrevious: fc.boolean(),
+    durability: fc.integer({ min: 0, max: 3 }),
+    keepTtl: fc.boolean(),
+  });
+  let quick = 0;
+  fc.assert(
+    fc.property(request, ({ keepTtl, ...fields }) => {
+      const expiry = keepTtl ? ({ case: "keepTtl", value: true } as const) : { case: undefined };
+      const made = toBinary(SetRequestSchema, create(SetRequestSchema, { ...fields, expiry }));
+      const { $typeName: _, ...expected } = fromBinary(SetRequestSchema, made);
+      const decoded = quickSet(made);
+      if (decoded === undefined) {
+        assert.ok(keepTtl || fields.key.length === 0);
+        return;
+      }
+      quick += 1;
+      assert.deepEqual(
+        { ...decoded, value: Buffer.from(decoded.value) },
+        {
+          precondition: undefined,
+          ...expected,
+          value: Buffer.from(expected.value),
+        },
+      );
+      const keyOnly = toBinary(GetRequestSchema, create(GetRequestSchema, { key: fields.key }));
+      assert.deepEqual(quickKey(keyOnly)?.key, fields.key);
+    }),
+  );
+  assert.ok(quick > 10);
+});
+
+test("garbage is decoded by hand to what the generated code makes of it, or left to that", () => {
+  const near = fc.array(fc.constantFrom(0x0a, 0x12, 0x38, 0x40, 0, 1, 2, 3, 0x80), {
+    maxLength: 12,
+  });
+  fc.assert(
+    fc.property(near, (garbage) => {
+      const made = Uint8Array.from(garbage);
+      const set = quickSet(made);
+      if (set !== undefined) {
+        const { key, value, returnPrevious, durability } = fromBinary(SetRequestSchema, made);
+        assert.deepEqual(
+          [set.key, set.value, set.returnPrevious, set.durability],
+          [key, value, returnPrevious, durability],
+        );
+      }
+      const get = quickKey(made);
+      if (get !== undefined) assert.deepEqual(get.key, fromBinary(GetRequestSchema, made).key);
+    }),
+    { numRuns: 20_000 },
   );
 });
 
