@@ -51,7 +51,7 @@ test("GetStatus says what is running, its limits and options, and since when", a
   assert.deepEqual([limits?.pageSizeMax, limits?.pageBytesMax], [PAGE_RECORDS_MAX, PAGE_BYTES_MAX]);
   assert.equal(status.durability, Durability.BUFFERED);
   assert.equal(status.flushInterval && durationMs(status.flushInterval), 250);
-  assert.deepEqual(status.features, ["admin", "compact", "list", "touch"]);
+  assert.deepEqual(status.features, ["admin", "compact", "download", "list", "touch", "upload"]);
   assert.equal(status.startTime && timestampMs(status.startTime), clock.nowMs);
   assert.ok(status.uptime && durationMs(status.uptime) >= 0);
   assert.equal(status.storeVersion, 1n);

@@ -5,15 +5,23 @@
  *     byte 0: which method    the rest: the message
  */
 import { type ClientHttp2Session, connect } from "node:http2";
-import { create, type DescMessage, fromBinary, toBinary } from "@bufbuild/protobuf";
+import {
+  create,
+  type DescMessage,
+  type DescMethod,
+  fromBinary,
+  toBinary,
+} from "@bufbuild/protobuf";
 import { status } from "@grpc/grpc-js";
 import {
+  DownloadRequestSchema,
   GetRequestSchema,
   KvService,
   KvTextService,
   ListRequestSchema,
   SetRequestSchema,
   TouchRequestSchema,
+  UploadRequestSchema,
 } from "../../../gen/kvix/v1/kvix_pb.js";
 import { KvixError } from "../../../src/base/kvix-error.js";
 import { kvHandlers } from "../../../src/service/kv-service.js";
@@ -71,6 +79,17 @@ function seeds(): Uint8Array[] {
         create(ListRequestSchema, { prefix: key, pageSize: 3, pageToken: "AQAA", reverse: true }),
       ),
     ],
+    [
+      UploadRequestSchema,
+      toBinary(
+        UploadRequestSchema,
+        create(UploadRequestSchema, { part: { case: "header", value: { key, valueBytes: 3n } } }),
+      ),
+    ],
+    [
+      DownloadRequestSchema,
+      toBinary(DownloadRequestSchema, create(DownloadRequestSchema, { key })),
+    ],
   ];
   return messages.flatMap(([schema, message]) => {
     const at = methods.findIndex(([, method]) => method.input === schema);
@@ -79,6 +98,25 @@ function seeds(): Uint8Array[] {
 }
 
 type Handler = (request: unknown, context: { signal: AbortSignal }) => unknown;
+
+/** What a handler answers to one request: one message, or as many as it likes. */
+async function answersOf(
+  handler: Handler,
+  { methodKind }: DescMethod,
+  request: unknown,
+  signal: AbortSignal,
+): Promise<Uint8Array[]> {
+  if (methodKind === "client_streaming") {
+    const requests = [request].values();
+    const answer = await handler({ next: async () => requests.next() }, { signal });
+    return [answer as Uint8Array];
+  }
+  const answer = await handler(request, { signal });
+  if (methodKind !== "server_streaming") return [answer as Uint8Array];
+  const answers: Uint8Array[] = [];
+  for await (const each of answer as AsyncIterable<Uint8Array>) answers.push(each);
+  return answers;
+}
 
 /** Requests straight into the handlers. */
 export const requestTarget: FuzzTarget = (() => {
@@ -111,9 +149,10 @@ export const requestTarget: FuzzTarget = (() => {
       }
       try {
         const handler = handlers[isText ? "text" : "bytes"][name] as Handler;
-        const answer = await handler(request, { signal });
+        const answers = await answersOf(handler, method, request, signal);
         const textOutput = KvTextService.method[name as keyof typeof KvTextService.method]?.output;
-        fromBinary(isText && textOutput !== undefined ? textOutput : output, answer as Uint8Array);
+        const read = isText && textOutput !== undefined ? textOutput : output;
+        for (const answer of answers) fromBinary(read, answer);
       } catch (error) {
         requireThat(error instanceof KvixError, `${name}: ${String(error)}`);
         requireThat(error.reason !== "INTERNAL_BUG", `${name}: ${error.message}`);
