@@ -25,6 +25,12 @@ export const BATCH_MUTATIONS_MAX = 10_000;
 /** The largest payload of a batch's frame, in bytes (128 MiB): any one record fits with room. */
 export const BATCH_BYTES_MAX = 134_217_728;
 
+/** The shortest id of a request, in bytes: that of a UUID. */
+export const REQUEST_ID_BYTES_MIN = 16;
+
+/** The longest id of a request, in bytes. */
+export const REQUEST_ID_BYTES_MAX = 64;
+
 /** The length of a store's id, in bytes. */
 export const STORE_ID_BYTES = 16;
 
@@ -36,3 +42,9 @@ export const PAGE_RECORDS_DEFAULT = 1_000;
 
 /** The most bytes of a page (4 MiB): what every gRPC client takes. */
 export const PAGE_BYTES_MAX = 4_194_304;
+
+/** The most keys of a BatchGet. */
+export const BATCH_KEYS_MAX = 10_000;
+
+/** The most records that one DeleteRange removes. */
+export const RANGE_DELETES_MAX = 10_000;

@@ -12,13 +12,15 @@ import type { Host } from "../host/host.js";
 import type { FilePool } from "../storage/file-pool.js";
 import type { SegmentSet } from "../storage/segment-set.js";
 import { hasExpired } from "./accepted-state.js";
+import { BatchGetter } from "./batch-getter.js";
+import { ByteBudget } from "./byte-budget.js";
 import type { CheckpointSaver } from "./checkpoint.js";
+import { CommitRequests, OP_OVERHEAD_BYTES } from "./commit-requests.js";
 import type { Compactor } from "./compaction/compactor.js";
 import type { Steps } from "./compaction/step.js";
 import type { DamageRegister } from "./damage.js";
 import type { DiskSpace } from "./disk-space.js";
 import { Downloads } from "./downloads.js";
-import { DuplicateFinder } from "./duplicate-finder.js";
 import type { HintKeeper } from "./hint-keeper.js";
 import { type Keydir, NO_ENTRY } from "./keydir/keydir.js";
 import type { Latch } from "./latch.js";
@@ -28,22 +30,23 @@ import type { LogReaders } from "./log-readers.js";
 import type { StoreOptions } from "./options.js";
 import { PageLister } from "./page-lister.js";
 import type { Pins } from "./pins.js";
+import { PlaceReader } from "./place-reader.js";
 import type { Publisher } from "./publisher.js";
+import { RangeDeleter } from "./range-deleter.js";
 import type { RecordReader } from "./record-reader.js";
-import {
-  requireExpiry,
-  requireKey,
-  requireMutations,
-  requireValue,
-  requireVersion,
-} from "./request-rules.js";
+import { requireExpiry, requireKey, requireValue, requireVersion } from "./request-rules.js";
+import type { RequestMemory } from "./requests/request-memory.js";
+import { Scanner } from "./scanner.js";
 import { segmentFacts } from "./segment-facts.js";
 import { Snapshots } from "./snapshots/snapshots.js";
 import type {
-  BatchResult,
+  CommitOptions,
+  CommitResult,
   DeleteResult,
   Download,
   Expiry,
+  IncrementOptions,
+  IncrementResult,
   KeyFacts,
   ListOptions,
   ListPage,
@@ -57,21 +60,32 @@ import type {
   WriteOptions,
 } from "./store.js";
 import type {
+  BatchGetOptions,
+  BatchGetResult,
+  DeleteRangeOptions,
+  DeleteRangeResult,
+  Scan,
+  ScanOptions,
+} from "./store-ranges.js";
+import type {
   CompactionProgress,
   OpenStats,
   SegmentFacts,
   StoreSettings,
   StoreStats,
 } from "./store-stats.js";
+import type { WatchOptions } from "./store-watch.js";
 import type { Sweep } from "./sweep.js";
 import type { Upkeep } from "./upkeep.js";
 import type { Uploads } from "./uploads.js";
 import type { Versions } from "./versions.js";
+import type { Watch } from "./watch/watch.js";
+import { Watches } from "./watch/watches.js";
 import { WriteOp, type WriteRequest, type WriteResult } from "./write-op.js";
 import type { WriteQueue } from "./write-queue.js";
 
-/** What an operation counts for beside its key and value: its objects, and its frame. */
-const OP_OVERHEAD_BYTES = 256;
+/** What the answers of many records that are under way may take, but for scans. */
+const PAGES_BYTES_MAX = 64 * 1024 * 1024;
 
 /** The parts of an open store. */
 export interface StoreParts {
@@ -82,6 +96,7 @@ export interface StoreParts {
   readonly segments: SegmentSet;
   readonly pool: FilePool;
   readonly reader: RecordReader;
+  readonly requests: RequestMemory;
   readonly pins: Pins;
   readonly logReaders: LogReaders;
   readonly damage: DamageRegister;
@@ -108,19 +123,37 @@ export interface StoreParts {
 export class LocalStore implements Store {
   readonly #parts: StoreParts;
   readonly #sweep: Sweep;
-  readonly #duplicates: DuplicateFinder;
+  readonly #commits: CommitRequests;
+  readonly #pages = new ByteBudget(PAGES_BYTES_MAX);
+  readonly #places: PlaceReader;
   readonly #lister: PageLister;
   readonly #downloads: Downloads;
+  readonly #batchGetter: BatchGetter;
+  readonly #scanner: Scanner;
+  readonly #rangeDeleter: RangeDeleter;
   /** Opens snapshots. */
   readonly snapshots: Snapshots;
+  readonly #watches: Watches;
   #closing: Promise<void> | undefined;
 
   constructor(parts: StoreParts) {
     this.#parts = parts;
-    this.#duplicates = new DuplicateFinder(parts.host.entropy);
-    this.#lister = new PageLister({ ...parts, clock: parts.host.clock });
-    this.#downloads = new Downloads({ ...parts, clock: parts.host.clock });
-    this.snapshots = new Snapshots({ ...parts, clock: parts.host.clock });
+    this.#commits = new CommitRequests(parts.host.entropy);
+    const { clock } = parts.host;
+    this.#places = new PlaceReader({ ...parts, clock });
+    const paging = { ...parts, clock, places: this.#places, budget: this.#pages };
+    this.#lister = new PageLister(paging);
+    this.#batchGetter = new BatchGetter(paging);
+    this.#downloads = new Downloads({ ...parts, clock });
+    this.snapshots = new Snapshots({ ...parts, clock });
+    this.#watches = new Watches(parts, this.snapshots);
+    this.#scanner = new Scanner({ snapshots: this.snapshots, places: this.#places, clock });
+    this.#rangeDeleter = new RangeDeleter({
+      keydir: parts.keydir,
+      clock,
+      remove: (key, options) => this.delete(key, options),
+      settle: (options) => this.#submit({ kind: "flush" }, 0, options),
+    });
     this.#sweep = parts.sweepWith((key, version) => this.#expire(key, version));
     this.#sweep.start();
     parts.compactor.start();
@@ -237,17 +270,18 @@ export class LocalStore implements Store {
     return await this.#downloads.begin(place, options.signal);
   }
 
-  async batch(
-    mutations: readonly Mutation[],
-    options: Pick<WriteOptions, "durability" | "signal"> = {},
-  ): Promise<BatchResult> {
-    const bytes = requireMutations(mutations) + (mutations.length - 1) * OP_OVERHEAD_BYTES;
-    if (this.#duplicates.has(mutations)) {
-      throw new KvixError("FIELD_INVALID", "mutations name the same key twice", {
-        metadata: { field: "mutations" },
-      });
-    }
-    return (await this.#submit({ kind: "batch", mutations }, bytes, options)) as BatchResult;
+  async increment(
+    key: Uint8Array,
+    delta: bigint,
+    options: IncrementOptions = {},
+  ): Promise<IncrementResult> {
+    const request = this.#commits.increment(key, delta, options);
+    return (await this.#submit(request, key.length, options)) as IncrementResult;
+  }
+
+  async commit(mutations: readonly Mutation[], options: CommitOptions = {}): Promise<CommitResult> {
+    const { request, bytes } = this.#commits.commit(mutations, options);
+    return (await this.#submit(request, bytes, options)) as CommitResult;
   }
 
   async list(options: ListOptions): Promise<ListPage> {
@@ -255,11 +289,34 @@ export class LocalStore implements Store {
     return await this.#lister.list(options);
   }
 
+  async batchGet(
+    keys: readonly Uint8Array[],
+    options: BatchGetOptions = {},
+  ): Promise<BatchGetResult> {
+    this.#requireOpen();
+    return await this.#batchGetter.get(keys, options);
+  }
+
+  scan(options: ScanOptions = {}): Scan {
+    this.#requireOpen();
+    return this.#scanner.scan(options);
+  }
+
+  async deleteRange(options: DeleteRangeOptions): Promise<DeleteRangeResult> {
+    this.#requireOpen();
+    return await this.#rangeDeleter.deleteRange(options);
+  }
+
   compact(
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): AsyncIterable<CompactionProgress> {
     this.#requireOpen();
     return this.#parts.compactor.compact(options);
+  }
+
+  watch(options: WatchOptions): Watch {
+    this.#requireOpen();
+    return this.#watches.open(options);
   }
 
   async sync(): Promise<number> {
@@ -295,7 +352,7 @@ export class LocalStore implements Store {
       waitingCalls: queue.waitingCalls,
       uploads: this.#parts.uploads.count,
       stagedBytes: this.#parts.uploads.stagedBytes,
-      pageBytes: this.#lister.pageBytes,
+      pageBytes: this.#pages.usedBytes,
       pins: this.#parts.pins.count,
       syncs: log.syncs,
       groups: queue.groups,
@@ -372,9 +429,13 @@ export class LocalStore implements Store {
     const attempt = async (step: () => Promise<void>): Promise<void> => {
       await step().catch((error: unknown) => failures.push(error));
     };
-    this.#lister.close();
     this.#downloads.close();
     uploads.stop();
+    this.#watches.close();
+    this.#places.close();
+    this.#pages.close();
+    this.#scanner.close();
+    this.#rangeDeleter.close();
     this.snapshots.close();
     this.#parts.logReaders.close();
     this.#parts.upkeep.stop();

@@ -36,7 +36,7 @@ export interface RunInput {
   readonly afterVersion: number;
   /** A frame with a newer version ends the run. */
   readonly lastVersion: number;
-  /** The run ends with the frame that reaches this. */
+  /** The run ends before the frame that would make it longer, unless it is the first. */
   readonly bytesMax: number;
 }
 
@@ -83,9 +83,11 @@ export function decodeRun(input: RunInput): Run {
     });
     if (!isOurs) return end("damage");
     if (newest > lastVersion) return end("limit");
+    const isWanted = events.length > 0;
+    if (isWanted && changes.length > 0 && wantedBytes + frame.frameBytes > bytesMax) break;
     newestVersion = Math.max(newestVersion, newest);
     at += frame.frameBytes;
-    if (events.length === 0) continue;
+    if (!isWanted) continue;
     changes.push(events);
     wantedBytes += frame.frameBytes;
     if (wantedBytes >= bytesMax) break;

@@ -11,6 +11,7 @@ import type { Segment } from "../storage/segment.js";
 import type { SegmentSet } from "../storage/segment-set.js";
 import type { Damage, DamageRegister } from "./damage.js";
 import type { Leases } from "./leases.js";
+import { type LogPlace, LogPlaces } from "./log-places.js";
 import type { Pins } from "./pins.js";
 
 /** What readers of the log work with. */
@@ -29,18 +30,11 @@ export interface LogHistoryContext {
   readonly lostRanges: () => readonly { readonly first: number; readonly last: number }[];
 }
 
-/** A place in a segment so that all before it is at most `seenVersion`. */
-export interface LogPosition {
-  readonly segment: Segment;
-  readonly offset: number;
-  readonly seenVersion: number;
-}
-
 /** The history of a store. */
 export class LogHistory {
   readonly #context: LogHistoryContext;
-  /** How far some reader was last: another one need not read up to there. */
-  #known: LogPosition | undefined;
+  /** Where readers were: another one need not read up to there. */
+  readonly #places = new LogPlaces();
   #damageFloor = 0;
   #damageChanges = -1;
 
@@ -135,18 +129,24 @@ export class LogHistory {
       if (segment === undefined || each.name.timestampNs < segment.name.timestampNs) segment = each;
     }
     if (segment === undefined) return undefined;
-    const known = this.#known;
-    if (known?.segment === segment && known.seenVersion <= afterVersion) return { ...known };
     // Who begins with what comes next reads nothing of what was before.
     if (!segment.isSealed && afterVersion >= this.#context.givenVersion()) {
       return { segment, offset: segment.length, seenVersion: afterVersion };
     }
+    const known = this.#places.before(segment, afterVersion);
+    if (known !== undefined) return { ...known };
     return { segment, offset: 0, seenVersion: Math.max(segment.lowestVersion - 1, 0) };
   }
 
+  /** A place further on in its segment, all before which was written by `version`; undefined: none is known. */
+  placeBeyond({ segment, offset }: LogPlace, version: number): LogPlace | undefined {
+    const known = this.#places.before(segment, version);
+    return known !== undefined && known.offset > offset ? known : undefined;
+  }
+
   /** Takes note of how far a reader is. */
-  remember({ segment, offset, seenVersion }: LogPosition): void {
-    this.#known = { segment, offset, seenVersion };
+  remember(place: LogPlace): void {
+    this.#places.add(place);
   }
 
   /** Also of damage that the manifest does not know of yet. */

@@ -32,7 +32,7 @@ import type { Hold } from "./pins.js";
 import { requireWhole } from "./request-rules.js";
 import { salvageRun } from "./salvage.js";
 
-/** What one read answers at most, beside the frame that reaches it. */
+/** What one read answers at most, unless one frame is larger. */
 export const LOG_READ_BYTES_MAX = 1024 * 1024;
 /** What is read of the disk at once, at least. */
 const DISK_READ_BYTES_MIN = 64 * 1024;
@@ -48,6 +48,11 @@ export interface LogRead {
   /** Whether there is nothing more at this time. */
   readonly isCaughtUp: boolean;
 }
+
+/** Waits until so many bytes may be read at once; what it throws ends the reader. */
+export type Admit = (bytes: number) => Promise<void> | undefined;
+
+const admitAny: Admit = () => undefined;
 
 /** Where a reader is in a segment. */
 interface Position {
@@ -91,18 +96,19 @@ export class LogReader {
   }
 
   /**
-   * The next changes, about `bytesMax` bytes of frames (1 to 1 MiB) and at least
-   * one change unless it is caught up. One read at a time. Throws HISTORY_LOST,
-   * RECORD_CORRUPT and STORE_CLOSING, which end it; READ_FAILED, which does not.
+   * The next changes, at most `bytesMax` bytes of frames (1 to 1 MiB) but at least
+   * one change unless it is caught up. `admit` is waited for before one frame is read that
+   * is larger, with its bytes. One read at a time. Throws HISTORY_LOST, RECORD_CORRUPT
+   * and STORE_CLOSING, which end it; READ_FAILED, which does not.
    */
-  async next(bytesMax = LOG_READ_BYTES_MAX): Promise<LogRead> {
+  async next(bytesMax = LOG_READ_BYTES_MAX, admit = admitAny): Promise<LogRead> {
     requireWhole("bytesMax", bytesMax, 1, LOG_READ_BYTES_MAX);
     this.#requireOpen();
     if (this.#isReading) throw new Error("two reads of one log reader at once");
     this.#isReading = true;
     try {
       for (;;) {
-        const read = await this.#read(bytesMax);
+        const read = await this.#read(bytesMax, admit);
         if (this.#isClosed) throw new KvixError("CANCELLED", "", { outcome: "none" });
         this.#requireOpen();
         if (read !== undefined) return read;
@@ -137,12 +143,14 @@ export class LogReader {
   }
 
   /** One read of the disk, or one step to the next segment; undefined: read again. */
-  async #read(bytesMax: number): Promise<LogRead | undefined> {
+  async #read(bytesMax: number, admit: Admit): Promise<LogRead | undefined> {
     const lastVersion = this.#history.readableVersion;
     if (lastVersion <= this.#version) return this.#caughtUp(this.#version);
     const position = this.#place();
     if (position === undefined) return this.#caughtUp(lastVersion);
     const { segment } = position;
+    const further = this.#history.placeBeyond(position, this.#version);
+    if (further !== undefined) Object.assign(position, further);
     // Of this turn, like lastVersion: what may be told lies before `to`, or in later segments.
     const to = segment.length;
     const { isSealed } = segment;
@@ -153,7 +161,7 @@ export class LogReader {
       this.#position = undefined;
       return undefined;
     }
-    const run = await this.#decode(position, to, lastVersion, bytesMax);
+    const run = await this.#decode(position, to, lastVersion, bytesMax, admit);
     position.offset += run.length;
     position.seenVersion = Math.max(position.seenVersion, run.newestVersion);
     this.#version = Math.max(this.#version, position.seenVersion);
@@ -209,6 +217,7 @@ export class LogReader {
     to: number,
     lastVersion: number,
     bytesMax: number,
+    admit: Admit,
   ): Promise<Run> {
     const { file } = segment;
     const afterVersion = this.#version;
@@ -222,6 +231,7 @@ export class LogReader {
     }
     // One frame that is larger than what is read at once; or no frame at all.
     if (run.needBytes > to - offset || run.needBytes <= wanted) return { ...run, stop: "damage" };
+    await admit(run.needBytes);
     const whole = decode(await this.#bytes(segment, file, offset, run.needBytes));
     return whole.stop === "short" && whole.length === 0 ? { ...whole, stop: "damage" } : whole;
   }

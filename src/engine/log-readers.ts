@@ -34,6 +34,11 @@ export class LogReaders {
   readonly #history: LogHistory;
   readonly #open = new Set<LogReader>();
   #isClosed = false;
+  /**
+   * Called before the history up to a version is given up, also for those who have no
+   * reader open at that time. It must not throw, and nobody waits for it.
+   */
+  onFloorRise: ((version: number) => void) | undefined;
 
   constructor(context: Omit<LogHistoryContext, "leases"> & { readonly clock: Clock }) {
     this.#history = new LogHistory({ ...context, leases: new Leases(context.clock) });
@@ -47,6 +52,16 @@ export class LogReaders {
   /** The history is complete above this version. */
   get floor(): number {
     return this.#history.floor;
+  }
+
+  /** The newest version that may be told: published, and durable. */
+  get readableVersion(): number {
+    return this.#history.readableVersion;
+  }
+
+  /** Throws HISTORY_LOST if the changes after a version are not all there, or it was never given. */
+  requireComplete(afterVersion: number): void {
+    this.#history.requireComplete(afterVersion);
   }
 
   /** A reader; to be closed. Throws FIELD_INVALID, HISTORY_LOST, OVERLOADED, STORE_CLOSING. */
@@ -67,6 +82,7 @@ export class LogReaders {
   /** To be called before a manifest change that raises the floor to `version`. */
   beforeFloorRises(version: number): void {
     for (const reader of this.#open) reader.onFloorRise?.(version);
+    this.onFloorRise?.(version);
   }
 
   /** Ends all, with STORE_CLOSING, and opens no other. */

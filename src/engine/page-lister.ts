@@ -13,53 +13,36 @@
  * that every key can be listed whatever lies under it.
  *
  * Bounds (V11): collecting visits 20,000 entries at most, hidden ones included;
- * pages under way hold 64 MiB of keys and records; reading gives the event loop
- * free after 256 reads or 1 MiB.
+ * pages under way hold 64 MiB of keys and records, those of BatchGet included; reading
+ * has its pauses (place-reader.ts).
  */
-import { KvixError } from "../base/kvix-error.js";
 import { PAGE_BYTES_MAX, PAGE_RECORDS_DEFAULT, PAGE_RECORDS_MAX } from "../base/limits.js";
 import { FRAME_HEADER_BYTES } from "../format/frame.js";
 import type { Clock } from "../host/host.js";
-import type { SegmentSet } from "../storage/segment-set.js";
 import { hasExpired } from "./accepted-state.js";
-import { ByteBudget } from "./byte-budget.js";
+import type { ByteBudget } from "./byte-budget.js";
 import { boundsOf, compareKeys, type KeyBounds } from "./key-range.js";
 import { type Keydir, NO_ENTRY, type OrderedCursor } from "./keydir/keydir.js";
 import type { Pins } from "./pins.js";
+import { costOf, LISTED_OVERHEAD_BYTES, type Place, type PlaceReader } from "./place-reader.js";
 import type { Publisher } from "./publisher.js";
-import type { RecordReader } from "./record-reader.js";
 import { requireWhole } from "./request-rules.js";
-import type { ListedRecord, ListOptions, ListPage, Omission, StoredRecord } from "./store.js";
+import type { ListedRecord, ListOptions, ListPage } from "./store.js";
 
-/** What lies around a record in a page: tags, lengths, size and marks. At most this. */
-export const LISTED_OVERHEAD_BYTES = 32;
-/** What a record without value and update time has beside its key, all around it included. */
-export const BARE_RECORD_BYTES = 72;
 /** What a page has beside its records and what it names the key twice for that it ends with. */
 const PAGE_OVERHEAD_BYTES = 64;
 
-const PAGES_BYTES_MAX = 64 * 1024 * 1024;
 const VISITS_MAX = 2 * PAGE_RECORDS_MAX;
-/** How many read at once, and what each reads in one turn. */
-const READERS = 4;
-const READS_PER_TURN = 64;
-const BYTES_PER_TURN = 256 * 1024;
 
 /** What the lister works with. */
 export interface PageListerContext {
   readonly keydir: Keydir;
-  readonly segments: SegmentSet;
-  readonly reader: RecordReader;
+  readonly places: PlaceReader;
+  /** What pages under way share. */
+  readonly budget: ByteBudget;
   readonly publisher: Publisher;
   readonly pins: Pins;
   readonly clock: Clock;
-}
-
-/** A record that the index told of, and where it lies. */
-interface Place extends Omit<ListedRecord, "record"> {
-  readonly segment: number;
-  readonly offset: number;
-  record: StoredRecord | Omission | undefined;
 }
 
 interface Collected {
@@ -82,41 +65,29 @@ interface Ask {
 /** Lists records. */
 export class PageLister {
   readonly #context: PageListerContext;
-  readonly #budget = new ByteBudget(PAGES_BYTES_MAX);
-  #isClosed = false;
 
   constructor(context: PageListerContext) {
     this.#context = context;
   }
 
-  /** Bytes of pages under way. */
-  get pageBytes(): number {
-    return this.#budget.usedBytes;
-  }
-
   /** One page. Throws KvixErrors; a record that cannot be read is none. */
   async list(options: ListOptions): Promise<ListPage> {
     const ask = askOf(options);
-    await this.#budget.take(ask.bytesMax, options.signal);
+    const { budget, pins, places: reader } = this.#context;
+    await budget.take(ask.bytesMax, options.signal);
     let held = ask.bytesMax;
-    const ticket = this.#context.pins.enter();
+    const ticket = pins.enter();
     try {
       const collected = this.#collect(ask);
-      this.#budget.give(held - collected.bytes);
+      budget.give(held - collected.bytes);
       held = collected.bytes;
-      if (!ask.keysOnly) await this.#readAll(collected.places, options.signal);
+      if (!ask.keysOnly) await reader.readAll(collected.places, options.signal);
       const { places, after, version } = collected;
       return { records: places as ListedRecord[], after, version };
     } finally {
       ticket.leave();
-      this.#budget.give(held);
+      budget.give(held);
     }
-  }
-
-  /** Turns away what waits and what comes; pages under way end with STORE_CLOSING. */
-  close(): void {
-    this.#isClosed = true;
-    this.#budget.close();
   }
 
   #collect(ask: Ask): Collected {
@@ -159,68 +130,6 @@ export class PageLister {
       record: keysOnly ? "keys-only" : fits ? undefined : "too-large",
     };
   }
-
-  /** Reads the records that are still to be read, several at once where the disk is slow. */
-  async #readAll(places: readonly Place[], signal: AbortSignal | undefined): Promise<void> {
-    // All readers take from one line, and what ends one of them ends the line.
-    const line = unread(places);
-    const readers = Array.from({ length: READERS }, () => this.#readFrom(line, signal));
-    try {
-      await Promise.all(readers);
-    } finally {
-      await Promise.allSettled(readers);
-    }
-  }
-
-  async #readFrom(line: Generator<Place>, signal: AbortSignal | undefined): Promise<void> {
-    let reads = 0;
-    let bytes = 0;
-    for (const place of line) {
-      if (this.#isClosed) throw new KvixError("STORE_CLOSING", "", { outcome: "none" });
-      if (signal?.aborted === true) {
-        throw new KvixError("CANCELLED", "", { cause: signal.reason, outcome: "none" });
-      }
-      const read = this.#read(place);
-      place.record = read instanceof Promise ? await read : read;
-      reads += 1;
-      bytes += place.recordBytes;
-      if (reads < READS_PER_TURN && bytes < BYTES_PER_TURN) continue;
-      reads = 0;
-      bytes = 0;
-      await this.#turn();
-    }
-  }
-
-  #read(place: Place): StoredRecord | Omission | Promise<StoredRecord | Omission> {
-    const { segments, reader } = this.#context;
-    const { segment, offset, recordBytes, key, version } = place;
-    const length = recordBytes + FRAME_HEADER_BYTES;
-    try {
-      const read = reader.read(segments.at(segment), offset, length, key, version);
-      return read instanceof Promise ? read.catch((error) => this.#omitted(error)) : read;
-    } catch (error) {
-      return this.#omitted(error);
-    }
-  }
-
-  /** A record that cannot be read does not stand in the way of those behind it. */
-  #omitted(error: unknown): Omission {
-    // The files of a store that closes are closed under the page: that is no damage.
-    if (this.#isClosed) throw new KvixError("STORE_CLOSING", "", { outcome: "none" });
-    const isKnown = error instanceof KvixError;
-    if (isKnown && (error.reason === "RECORD_CORRUPT" || error.reason === "READ_FAILED")) {
-      return "unreadable";
-    }
-    throw error;
-  }
-
-  #turn(): Promise<void> {
-    return new Promise((resolve) => this.#context.clock.soon(resolve));
-  }
-}
-
-function* unread(places: readonly Place[]): Generator<Place> {
-  for (const place of places) if (place.record === undefined) yield place;
 }
 
 function askOf(options: ListOptions): Ask {
@@ -240,12 +149,6 @@ function askOf(options: ListOptions): Ask {
 /** What a page takes that ends with this key, whose next one is asked for by it as text. */
 function endBytes(key: Uint8Array): number {
   return PAGE_OVERHEAD_BYTES + 2 * key.length;
-}
-
-/** What a record takes of the page. */
-function costOf({ key, recordBytes, record }: Place): number {
-  if (record === undefined) return recordBytes + LISTED_OVERHEAD_BYTES;
-  return key.length + BARE_RECORD_BYTES;
 }
 
 /** A walk that begins at the range's first key, or behind `after` if that is further. */

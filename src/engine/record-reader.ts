@@ -10,7 +10,7 @@
  */
 import { KvixError } from "../base/kvix-error.js";
 import { crc32Between } from "../format/checksum.js";
-import { FRAME_HEADER_BYTES, FrameFlag } from "../format/frame.js";
+import { FRAME_HEADER_BYTES, FrameFlag, SCHEMA_VERSION } from "../format/frame.js";
 import { newRecordFields, parseRecord, type RecordFields } from "../format/record.js";
 import type { File } from "../host/file-system.js";
 import type { Clock } from "../host/host.js";
@@ -29,8 +29,10 @@ const POOL_READS = 64;
 /** One synchronous read in so many is timed. */
 const TIMED_READ_INTERVAL = 16;
 
-/** What the frame of a record never has. */
-const NOT_A_RECORD = FrameFlag.TOMBSTONE | FrameFlag.EXPIRED | FrameFlag.BATCH;
+/** Whether the version byte of a frame is that of a record: only BARRIER says nothing of the payload. */
+function isRecordVersion(version: number): boolean {
+  return (version & ~FrameFlag.BARRIER) === SCHEMA_VERSION;
+}
 
 /** A record whose fields lie in the bytes of its frame. */
 class VerifiedRecord implements StoredRecord {
@@ -176,7 +178,7 @@ export class RecordReader {
       read === frame.length &&
       littleEndian(frame, 0) === crc32Between(frame, 4, frame.length, segment.name.salt) &&
       littleEndian(frame, 4) === frame.length - FRAME_HEADER_BYTES &&
-      (frame[8]! & NOT_A_RECORD) === 0 &&
+      isRecordVersion(frame[8]!) &&
       parseRecord(frame, FRAME_HEADER_BYTES, frame.length, fields) &&
       isRecordOf(key, version, frame);
     if (!isSound) throw this.#corrupt(segment, offset, frame.length, version);

@@ -65,7 +65,7 @@ export class StagedChunk {
     let isBarrier = firstIsBarrier;
     for (const op of this.ops) {
       if (op.frameBytes === 0) continue;
-      if (op.request.kind === "batch") this.#sealMembers(op, salt);
+      if (op.isBatch) this.#sealMembers(op, salt);
       sealFrame(this.bytes, this.view, op.at, op.frameBytes, salt, isBarrier);
       isBarrier = false;
     }
@@ -130,7 +130,7 @@ export class Staging {
   chunkAround(value: StagedValue, at: number, aroundBytes: number): StagedChunk {
     const chunk = new StagedChunk(aroundBytes);
     chunk.middle = { value, at };
-    this.#elsewhereBytes += value.bytes;
+    this.#elsewhereBytes += value.length;
     this.#chunks.push(chunk);
     return chunk;
   }
@@ -138,7 +138,7 @@ export class Staging {
   /** Takes the oldest chunk out. */
   take(): StagedChunk | undefined {
     const chunk = this.#chunks.shift();
-    this.#elsewhereBytes -= chunk?.middle?.value.bytes ?? 0;
+    this.#elsewhereBytes -= chunk?.middle?.value.length ?? 0;
     return chunk;
   }
 
@@ -148,6 +148,19 @@ export class Staging {
     this.#chunks = [];
     this.#elsewhereBytes = 0;
     return all;
+  }
+
+  /**
+   * Takes out the operations of the oldest chunks, up to the first chunk with frames:
+   * what the log could not be made ready for. Less would be tried again for ever.
+   */
+  takeUpToFrames(): WriteOp[] {
+    const ops: WriteOp[] = [];
+    for (let chunk = this.take(); chunk !== undefined; chunk = this.take()) {
+      for (const op of chunk.ops) ops.push(op);
+      if (chunk.used > 0) break;
+    }
+    return ops;
   }
 
   /** Gives a chunk back whose frames are published or given up. */

@@ -30,7 +30,6 @@ import { GroupPublisher, type GroupPublisherContext } from "./group-publisher.js
 import type { Group, GroupWriter } from "./group-writer.js";
 import type { Log } from "./log.js";
 import type { Pins } from "./pins.js";
-import type { Staging } from "./staging.js";
 import type { ValueSource } from "./value-source.js";
 import type { Versions } from "./versions.js";
 import { WaitingLine } from "./waiting-line.js";
@@ -69,13 +68,18 @@ export class WriteQueue {
   #durableVersion: number;
   #writtenVersion: number;
   groups = 0;
+  /** Is called when more is published, or more of it is durable: those who follow the log wait for it. */
+  onProgress: () => void = () => undefined;
 
   constructor(context: WriteQueueContext) {
     this.#context = context;
     const countOut = (op: WriteOp): void => {
       this.#inFlightBytes -= op.costBytes;
     };
-    this.#out = new GroupPublisher(context, countOut, () => this.#admitWaiting());
+    this.#out = new GroupPublisher(context, countOut, () => {
+      this.#admitWaiting();
+      this.onProgress();
+    });
     this.#durableVersion = context.versions.last;
     this.#writtenVersion = context.versions.last;
     context.values.onRead = () => this.#admitAfterRead();
@@ -174,7 +178,7 @@ export class WriteQueue {
     } finally {
       values.release(op);
     }
-    if (op.carriesRecord) op.keep(pins.enter());
+    if (op.readsLog) op.keep(pins.enter());
     // The value of an upload is not in memory.
     const isInMemory = op.request.kind !== "upload";
     if (isInMemory && op.frameBytes > op.costBytes) op.costBytes = op.frameBytes;
@@ -213,7 +217,7 @@ export class WriteQueue {
       for (const task of this.#tasks.splice(0)) {
         await task();
         // It may have sealed a segment, and synced it first.
-        if (!log.isDirty && !latch.isClosed) this.#durableVersion = this.#writtenVersion;
+        if (!log.isDirty && !latch.isClosed) this.#allIsDurable();
       }
       if (latch.isClosed) {
         this.#failEverything();
@@ -251,7 +255,7 @@ export class WriteQueue {
     this.#syncAsked = false;
     try {
       await log.sync();
-      this.#durableVersion = this.#writtenVersion;
+      this.#allIsDurable();
     } catch (error) {
       if (!this.#context.latch.isClosed) throw error;
     }
@@ -285,12 +289,18 @@ export class WriteQueue {
       this.#out.payOwed();
       if (!latch.isClosed) this.#out.publish(ops, 0, firstSync);
       await synced;
-      this.#durableVersion = this.#writtenVersion;
+      this.#allIsDurable();
       this.#out.owe(group, firstSync);
     } catch (error) {
       this.#out.payOwed();
       await this.#fail(group, wasWritten, error);
     }
+  }
+
+  /** A sync has covered all that is written. */
+  #allIsDurable(): void {
+    this.#durableVersion = this.#writtenVersion;
+    this.onProgress();
   }
 
   #needsSync(op: WriteOp): boolean {
@@ -341,11 +351,11 @@ export class WriteQueue {
     }
     hostLog.warn({ err: error, writes: group.ops.length }, "a group could not be written");
     // A cut was synced, and with it all that stands before it.
-    if (!this.#context.log.isDirty) this.#durableVersion = this.#writtenVersion;
-    state.clear();
+    if (!this.#context.log.isDirty) this.#allIsDurable();
+    state.giveUp();
     const again: WriteOp[] = [];
     const isFull = error instanceof KvixError && error.reason === "NO_SPACE";
-    const failed = group.ops.length > 0 ? group.ops : takeUpToFrames(staging);
+    const failed = group.ops.length > 0 ? group.ops : staging.takeUpToFrames();
     for (const op of failed) {
       const isInnocent = op.isInnocentOf(error);
       const isSpared =
@@ -368,7 +378,7 @@ export class WriteQueue {
 
   #failEverything(): void {
     const { latch, staging, state, values } = this.#context;
-    state.clear();
+    state.giveUp();
     for (const chunk of staging.takeAll()) {
       for (const op of chunk.ops) {
         this.#inFlightBytes -= op.costBytes;
@@ -380,19 +390,6 @@ export class WriteQueue {
       op.reject(latch.readOnly());
     }
   }
-}
-
-/**
- * The operations of the oldest chunks, up to the first chunk with frames: what
- * the log could not be made ready for. Less would be tried again for ever.
- */
-function takeUpToFrames(staging: Staging): WriteOp[] {
-  const ops: WriteOp[] = [];
-  for (let chunk = staging.take(); chunk !== undefined; chunk = staging.take()) {
-    for (const op of chunk.ops) ops.push(op);
-    if (chunk.used > 0) break;
-  }
-  return ops;
 }
 
 function cancelled(signal: AbortSignal | undefined): KvixError {

@@ -4,8 +4,11 @@
  *
  * A unary handler gets a decoded request and answers with a message or with the
  * bytes of one. A report is a stream of answers to one request; the next answer
- * is made when the one before was taken. An intake is a stream of requests with one
- * answer; the next request is read when its handler asks for it. A conversation is a stream in which
+ * is made when the one before was taken: handed to the connection, with the client's
+ * window open for it. So a report holds one answer, whoever reads it. One that can be gone
+ * on with says where, and whatever ends it tells its client. An intake is a stream of
+ * requests with one answer; the next request is read when its handler asks for it. A
+ * conversation is a stream in which
  * every request has exactly one answer, in order; the next request is read when
  * the answer was taken.
  */
@@ -19,7 +22,7 @@ import type {
   UntypedHandleCall,
   UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { KvixError } from "../base/kvix-error.js";
+import { KvixError, type ResumePoint } from "../base/kvix-error.js";
 import { asKvixError, type BugHost } from "./bug-report.js";
 import { type Answer, Malformed } from "./definition.js";
 import { Intake } from "./intake.js";
@@ -37,11 +40,17 @@ export type UnaryHandler<Input extends DescMessage, Output extends DescMessage> 
   context: CallContext,
 ) => Answer<Output> | Promise<Answer<Output>>;
 
+/** The answers of a report. */
+export interface Report<Output extends DescMessage> extends AsyncIterable<Answer<Output>> {
+  /** Where another one goes on behind the answer that was given last; only of one that can be. */
+  readonly resume?: ResumePoint;
+}
+
 /** Answers one request with a stream, which ends when `signal` is aborted. */
 export type ReportHandler<Input extends DescMessage, Output extends DescMessage> = (
   request: MessageShape<Input>,
   context: CallContext,
-) => AsyncIterable<Answer<Output>>;
+) => Report<Output>;
 
 /**
  * Answers a stream of requests. It may answer before the last of them; what it throws
@@ -130,9 +139,6 @@ export function endStreams(environment: CallEnvironment, error: KvixError): void
 
 type Request = MessageShape<DescMessage> | Malformed;
 
-/** Of larger answers of a report one at a time is on its way, in bytes. */
-const LARGE_BYTES_MIN = 64 * 1024;
-
 function unaryCall(
   handler: () => UnaryHandler<DescMessage, DescMessage>,
   { host }: CallEnvironment,
@@ -181,9 +187,11 @@ function report(
   const { host, streams } = environment;
   return (call: ServerWritableStream<Request, unknown>) => {
     const ended = new AbortController();
+    /** Where its client goes on behind the answers that were written. */
+    let resume: ResumePoint | undefined;
     const stream: OpenStream = {
       end: (error) => {
-        if (!ended.signal.aborted) fail(call, error);
+        if (!ended.signal.aborted) fail(call, resume ? error.resumingAt(resume) : error);
         ended.abort();
       },
     };
@@ -196,34 +204,26 @@ function report(
     call.once("close", forget);
     if (environment.streamsEndedBy !== undefined) return stream.end(environment.streamsEndedBy);
     const answer = async () => {
-      for await (const each of handler()(wellFormed(call.request), { signal: ended.signal })) {
+      const answers = handler()(wellFormed(call.request), { signal: ended.signal });
+      resume = answers.resume;
+      for await (const each of answers) {
         if (ended.signal.aborted) return;
-        if (isLarge(each)) await sent(call, each, ended.signal);
-        else if (!call.write(each)) await drained(call, ended.signal);
+        const taken = writing(call, each, ended.signal);
+        // Its maker stands still until it is asked for the next one.
+        resume = answers.resume;
+        await taken;
+        if (ended.signal.aborted) return;
       }
-      if (!ended.signal.aborted) call.end();
+      call.end();
     };
     answer().catch((error: unknown) => stream.end(asKvixError(error, host)));
   };
 }
 
-/** Resolves when what was written is on its way, or the stream is over. */
-function drained(call: ServerWritableStream<Request, unknown>, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      call.off("drain", done);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    call.once("drain", done);
-    signal.addEventListener("abort", done);
-  });
-}
-
-/** Resolves when an answer has left the process, or the stream is over. */
-function sent(
+/** Writes an answer; resolves when it is on its way, or the stream is over. */
+function writing(
   call: ServerWritableStream<Request, unknown>,
-  answer: Uint8Array,
+  answer: unknown,
   signal: AbortSignal,
 ): Promise<void> {
   return new Promise((resolve) => {
@@ -232,13 +232,9 @@ function sent(
       resolve();
     };
     signal.addEventListener("abort", done);
+    // Not what write() answers: that lets sixteen answers of any size queue.
     call.write(answer, done);
   });
-}
-
-/** grpc-js queues sixteen answers of any length before it says that it is enough. */
-function isLarge(answer: unknown): answer is Uint8Array {
-  return answer instanceof Uint8Array && answer.byteLength > LARGE_BYTES_MIN;
 }
 
 function intake(

@@ -7,6 +7,7 @@
  *         ErrorInfo    reason, domain "kvix", metadata and in it `outcome`: always
  *         BadRequest   the field and what it must be: for a wrong field, key or value
  *         RetryInfo    how long to wait: when the same request may be sent again
+ *         ResumeInfo   where to go on: of a stream that can be gone on with
  *
  * Clients match on ErrorInfo.reason. All of it together stays below the 8 KiB
  * that some stacks allow in trailers: long texts are cut, here and only here.
@@ -21,8 +22,9 @@ import {
   RetryInfoSchema,
 } from "../../gen/google/rpc/error_details_pb.js";
 import { StatusSchema } from "../../gen/google/rpc/status_pb.js";
+import { type ResumeInfo, ResumeInfoSchema } from "../../gen/kvix/v1/kvix_pb.js";
 import { errorCatalogue, type Outcome, type Reason, StatusCode } from "../base/error-catalogue.js";
-import { type ErrorMetadata, KvixError } from "../base/kvix-error.js";
+import { type ErrorMetadata, KvixError, type ResumePoint } from "../base/kvix-error.js";
 
 /** The domain of every ErrorInfo of kvix. */
 export const ERROR_DOMAIN = "kvix";
@@ -33,6 +35,13 @@ export const RETRY_DELAY_MS = 250;
 /** The longest message, and the longest text in ErrorInfo or BadRequest, in UTF-16 units. */
 export const MESSAGE_LENGTH_MAX = 1024;
 export const METADATA_LENGTH_MAX = 128;
+
+/**
+ * The longest key that a ResumeInfo bears, in bytes. With a longer one the detail is
+ * left out, for a part of the key would be another place: its client goes on behind the
+ * last key that it was sent.
+ */
+export const RESUME_KEY_BYTES_MAX = 1024;
 
 const METADATA_ENTRIES_MAX = 16;
 const DETAILS_KEY = "grpc-status-details-bin";
@@ -86,7 +95,7 @@ export function toCallStatus(error: KvixError | ForeignStatus): CallStatus {
  * Metadata comes back as strings.
  */
 export function fromCallStatus(status: CallStatus): KvixError | undefined {
-  const info = errorInfoIn(status.metadata);
+  const { info, resume } = detailsIn(status.metadata);
   if (info?.domain !== ERROR_DOMAIN || !Object.hasOwn(errorCatalogue, info.reason)) {
     return undefined;
   }
@@ -94,6 +103,7 @@ export function fromCallStatus(status: CallStatus): KvixError | undefined {
   const { [OUTCOME_KEY]: outcome = "", ...metadata } = info.metadata;
   return new KvixError(reason, detailIn(status.details, reason), {
     metadata,
+    resume,
     ...(OUTCOMES.includes(outcome) && { outcome: outcome as Outcome }),
   });
 }
@@ -115,7 +125,18 @@ function detailsOf(error: KvixError): Any[] {
     const retryInfo = create(RetryInfoSchema, { retryDelay: durationFromMs(RETRY_DELAY_MS) });
     details.push(anyPack(RetryInfoSchema, retryInfo));
   }
+  const resume = error.resume && resumeInfo(error.resume);
+  if (resume !== undefined) details.push(anyPack(ResumeInfoSchema, resume));
   return details;
+}
+
+function resumeInfo({ afterKey, afterVersion, historyFloor }: ResumePoint): ResumeInfo | undefined {
+  if (afterKey !== undefined && afterKey.length > RESUME_KEY_BYTES_MAX) return undefined;
+  return create(ResumeInfoSchema, {
+    afterKey: afterKey ?? new Uint8Array(0),
+    afterVersion: BigInt(afterVersion ?? 0),
+    historyFloor: BigInt(historyFloor ?? 0),
+  });
 }
 
 /** The request's field that is to blame, where one is. */
@@ -143,18 +164,34 @@ function bounded(text: string, lengthMax: number): string {
   return Buffer.from(text.slice(0, lengthMax), "utf8").toString("utf8");
 }
 
-function errorInfoIn(metadata: Metadata): ErrorInfo | undefined {
+/** What a status tells beside its code and message. */
+interface Details {
+  info?: ErrorInfo;
+  resume?: ResumePoint;
+}
+
+function detailsIn(metadata: Metadata): Details {
+  const found: Details = {};
   const [bytes] = metadata.get(DETAILS_KEY);
-  if (!Buffer.isBuffer(bytes)) return undefined;
+  if (!Buffer.isBuffer(bytes)) return found;
   try {
     for (const detail of fromBinary(StatusSchema, bytes).details) {
       const info = anyUnpack(detail, ErrorInfoSchema);
-      if (info !== undefined) return info;
+      if (info !== undefined) found.info ??= info;
+      const resume = anyUnpack(detail, ResumeInfoSchema);
+      if (resume !== undefined) {
+        const { afterKey, afterVersion, historyFloor } = resume;
+        found.resume = {
+          afterKey,
+          afterVersion: Number(afterVersion),
+          historyFloor: Number(historyFloor),
+        };
+      }
     }
   } catch {
     // Bytes that are no google.rpc.Status tell nothing; the bare status stands.
   }
-  return undefined;
+  return found;
 }
 
 /** What a message says after its reason and sentence. */

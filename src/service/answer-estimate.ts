@@ -3,21 +3,31 @@
  * index knows the size of every record. So memory for large answers is waited
  * for before anything is read.
  *
+ * A Scan waits for its own memory, message by message (engine/scanner.ts).
+ *
  * It is a guess: what it says too much is given back, and a record that is
  * replaced by a larger one meanwhile is counted as soon as it is read.
  */
 import { KvService, KvTextService } from "../../gen/kvix/v1/kvix_pb.js";
 import { PAGE_BYTES_MAX } from "../base/limits.js";
 import { DOWNLOAD_PIECE_BYTES } from "../engine/downloads.js";
+import { BARE_RECORD_BYTES } from "../engine/place-reader.js";
 import type { Store } from "../engine/store.js";
+import { UNMET_MARK_BYTES } from "../engine/unmet-reader.js";
 import { Malformed } from "../rpc/definition.js";
 import type { AnswerEstimate } from "./call-gate.js";
+import { MUTATION_RESULT_BYTES_MAX } from "./commit-answers.js";
 
 /** What the estimates read of a request. */
 interface KeyedRequest {
   readonly key?: Uint8Array;
+  readonly keys?: readonly Uint8Array[];
+  readonly keysOnly?: boolean;
   readonly returnPrevious?: boolean;
   readonly precondition?: object;
+  /** Of a commit. */
+  readonly conditions?: readonly { readonly key?: Uint8Array }[];
+  readonly mutations?: readonly object[];
 }
 
 type Estimate = (request: KeyedRequest) => number;
@@ -32,14 +42,33 @@ export function answerEstimate(store: () => Store, messageBytesMax: number): Ans
       ? recordBytes(request)
       : 0;
   const pageBytes = (): number => Math.min(PAGE_BYTES_MAX, messageBytesMax);
+  const commitBytes = ({ conditions = [], mutations = [] }: KeyedRequest): number => {
+    const results = mutations.length * MUTATION_RESULT_BYTES_MAX;
+    let unmet = 0;
+    for (const condition of conditions) {
+      unmet += recordBytes(condition) + UNMET_MARK_BYTES;
+      if (unmet >= pageBytes()) return Math.max(results, pageBytes());
+    }
+    return Math.max(results, unmet);
+  };
+  const batchBytes = ({ keys = [], keysOnly = false }: KeyedRequest): number => {
+    let bytes = 0;
+    for (const key of keys) {
+      if (bytes >= pageBytes()) break;
+      bytes += BARE_RECORD_BYTES + (keysOnly ? key.length : recordBytes({ key }));
+    }
+    return Math.min(bytes, pageBytes());
+  };
   const byMethod: Readonly<Record<string, Estimate>> = {
     get: recordBytes,
     set: writeBytes,
     delete: writeBytes,
     touch: writeBytes,
+    commit: commitBytes,
     list: pageBytes,
     // A piece of it at a time.
     download: (request) => Math.min(recordBytes(request), DOWNLOAD_PIECE_BYTES),
+    batchGet: batchBytes,
   };
   const byPath = new Map<string, Estimate>();
   for (const service of [KvService, KvTextService]) {

@@ -133,6 +133,7 @@ export class CallGate implements StreamObserver {
     if (call === undefined) throw new KvixError("INTERNAL_BUG", "a call came without its stream");
     call.isConversation = method.requestStream;
     call.isIntake = method.requestStream && !method.responseStream;
+    call.isReport = method.responseStream && !method.requestStream;
     return new AskedCall(call, next, {
       start: (go) => {
         if (!call.begin(next as ServerInterceptingCallInterface)) return;

@@ -4,7 +4,8 @@
  *
  *     receiving -> received -> answering -> closed
  *
- * It waits at most once at a time: for its request, or for its answer.
+ * It waits at most once at a time: for its request, or for its answer. The answers of a
+ * report come one at a time, and each counts until the next one goes out.
  */
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import type { ServerInterceptingCallInterface } from "@grpc/grpc-js";
@@ -55,6 +56,8 @@ export class GatedCall {
   isConversation = false;
   /** Whether they are, and have one answer: then each is read when the handler asks for it. */
   isIntake = false;
+  /** Whether one request is answered with a stream. */
+  isReport = false;
   readonly #stream: ServerHttp2Stream;
   readonly #rooms: Rooms;
   readonly #limits: CallLimits;
@@ -156,6 +159,14 @@ export class GatedCall {
 
   /** An answer goes out. */
   answered(answerBytes: number): void {
+    if (this.isReport) {
+      // The one before it is on its way, or it would not be made (rpc/calls.ts).
+      this.#rooms.answers.addSmall(this.#answer, -this.#answer.smallBytes);
+      if (answerBytes <= SMALL_BYTES_MAX && this.#heldForAnswer > 0) {
+        this.#rooms.answers.adjust(this.#answer, -this.#heldForAnswer);
+        this.#heldForAnswer = 0;
+      }
+    }
     if (this.#heldForAnswer === 0 && answerBytes <= SMALL_BYTES_MAX) {
       if (answerBytes > CALL_BYTES) this.#rooms.answers.addSmall(this.#answer, answerBytes);
       return;

@@ -3,7 +3,7 @@
  * decoded. In KvTextService what is no text is moved from its field to one of
  * bytes beside the record; both take the same room.
  */
-import { LISTED_OVERHEAD_BYTES } from "../engine/page-lister.js";
+import { LISTED_OVERHEAD_BYTES } from "../engine/place-reader.js";
 import type { ListedRecord, ListPage, StoredRecord } from "../engine/store.js";
 import { varintBytes } from "../format/varint.js";
 import { AnswerWriter } from "../rpc/answer-writer.js";
@@ -24,11 +24,7 @@ export function encodeListAnswer(
   for (const piece of pieces) room += piece.bytes + LISTED_OVERHEAD_BYTES;
   const writer = new AnswerWriter(room);
   for (const piece of pieces) {
-    writer.header(1, piece.bytes);
-    writer.message(1, piece.record);
-    writer.bool(2, piece.isOmitted);
-    writer.uint(3, piece.recordBytes);
-    writer.bool(4, piece.isUnreadable);
+    writeListed(writer, piece);
     if (piece.rawKey !== undefined) writer.message(5, [piece.rawKey]);
     if (piece.rawValue !== undefined) writer.message(6, [piece.rawValue]);
   }
@@ -38,7 +34,7 @@ export function encodeListAnswer(
 }
 
 /** A ListedRecord before it is written. */
-interface Pieces {
+export interface Pieces {
   /** The bytes of its message. */
   readonly bytes: number;
   /** The bytes of its Record. */
@@ -50,7 +46,17 @@ interface Pieces {
   readonly rawValue: Uint8Array | undefined;
 }
 
-function piecesOf(listed: ListedRecord, carries: Carries): Pieces {
+/** The fields of a ListedRecord that BatchGetEntry has too, as the next message of field 1. */
+export function writeListed(writer: AnswerWriter, piece: Pieces): void {
+  writer.header(1, piece.bytes);
+  writer.message(1, piece.record);
+  writer.bool(2, piece.isOmitted);
+  writer.uint(3, piece.recordBytes);
+  writer.bool(4, piece.isUnreadable);
+}
+
+/** What is written of a record. */
+export function piecesOf(listed: ListedRecord, carries: Carries): Pieces {
   const { key, record: stored, recordBytes } = listed;
   const rawKey = carries(key) ? undefined : key;
   const isWhole = typeof stored !== "string";
@@ -72,7 +78,10 @@ function piecesOf(listed: ListedRecord, carries: Carries): Pieces {
 }
 
 /** A Record of what the index knows. */
-function bareRecord({ key, version, expiresAtMs }: ListedRecord, withKey: boolean): Uint8Array {
+export function bareRecord(
+  { key, version, expiresAtMs }: ListedRecord,
+  withKey: boolean,
+): Uint8Array {
   const writer = new AnswerWriter(key.length);
   if (withKey) writer.message(1, [key]);
   writer.uint(3, version);

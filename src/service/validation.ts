@@ -20,6 +20,8 @@ import {
   KEY_BYTES_MAX,
   PAGE_RECORDS_DEFAULT,
   PAGE_RECORDS_MAX,
+  REQUEST_ID_BYTES_MAX,
+  REQUEST_ID_BYTES_MIN,
   VALUE_BYTES_MAX,
   VERSION_MAX,
 } from "../base/limits.js";
@@ -41,10 +43,10 @@ export function fieldInvalid(field: string, range: string): KvixError {
   });
 }
 
-/** The key, if it has 1 to 65,535 bytes. */
-export function requireKey(key: Uint8Array): Uint8Array {
+/** The key, if it has 1 to 65,535 bytes; `field` is where it stands. */
+export function requireKey(key: Uint8Array, field = "key"): Uint8Array {
   const keyBytes = key.byteLength;
-  const metadata = { field: "key", range: `1 to ${KEY_BYTES_MAX} bytes`, keyBytes };
+  const metadata = { field, range: `1 to ${KEY_BYTES_MAX} bytes`, keyBytes };
   if (keyBytes === 0) throw new KvixError("KEY_EMPTY", "", { metadata });
   if (keyBytes > KEY_BYTES_MAX) throw new KvixError("KEY_TOO_LARGE", "", { metadata });
   return key;
@@ -101,6 +103,20 @@ export function requireTouchExpiry(expiry: TouchRequest["expiry"], nowMs: number
   }
 }
 
+/** As `requireTouchExpiry`; none: the expiry stays as it is. */
+export function requireIncrementExpiry(expiry: TouchRequest["expiry"], nowMs: number): Expiry {
+  return expiry.case === undefined ? { kind: "keep" } : requireTouchExpiry(expiry, nowMs);
+}
+
+/** The id of a request, if it has one. */
+export function requireRequestId(requestId: Uint8Array): Uint8Array | undefined {
+  const { byteLength } = requestId;
+  if (byteLength === 0) return undefined;
+  if (byteLength >= REQUEST_ID_BYTES_MIN && byteLength <= REQUEST_ID_BYTES_MAX) return requestId;
+  const range = `${REQUEST_ID_BYTES_MIN} to ${REQUEST_ID_BYTES_MAX} bytes, or left out`;
+  throw fieldInvalid("request_id", range);
+}
+
 /** What goes with a write, but for its signal. */
 export function requireWriteOptions(
   request: SetRequest | DeleteRequest | TouchRequest | UploadHeader,
@@ -147,7 +163,8 @@ function roundedUpMs(seconds: bigint, nanos: number): number {
   return Number(seconds) * MS_PER_SECOND + Math.ceil(nanos / NANOS_PER_MS);
 }
 
-function requireCondition(precondition: Precondition | undefined): Condition | undefined {
+/** What must hold of a key; undefined: nothing. */
+export function requireCondition(precondition: Precondition | undefined): Condition | undefined {
   const condition = precondition?.condition;
   switch (condition?.case) {
     case "absent":
@@ -164,7 +181,8 @@ function requireCondition(precondition: Precondition | undefined): Condition | u
   }
 }
 
-function requireDurability(durability: DurabilityField): Durability | undefined {
+/** When to acknowledge; undefined: as the store has it. */
+export function requireDurability(durability: DurabilityField): Durability | undefined {
   switch (durability) {
     case DurabilityField.UNSPECIFIED:
       return undefined;

@@ -7,15 +7,12 @@ import { test } from "node:test";
 import { KvixError } from "../../src/base/kvix-error.js";
 import type { LogChange } from "../../src/engine/log-events.js";
 import { LOG_LEASE_MS, type LogReader } from "../../src/engine/log-reader.js";
-import type { Mutation } from "../../src/engine/store.js";
 import { newRecordFields, parseRecord } from "../../src/format/record.js";
 import { compacted, onDemand, takingSome } from "../support/compaction-rig.js";
+import { HistoryWriter, type Told, versionOf } from "../support/history-writer.js";
 import { simHost } from "../support/sim-host.js";
 import { SimRandom } from "../support/sim-random.js";
-import { bytes, Rig, rejects, text } from "../support/store-rig.js";
-
-/** An event in words: "12 set key value", "13 delete key". */
-type Told = string;
+import { Rig, rejects, text } from "../support/store-rig.js";
 
 const fields = newRecordFields();
 
@@ -36,8 +33,6 @@ function tell(change: LogChange): Told[] {
       : `${version} ${kind} ${text(key)}`;
   });
 }
-
-const versionOf = (told: Told): number => Number(told.split(" ")[0]);
 
 /** Reads until nothing more comes; checks the order, and that versions never go back. */
 async function readAll(reader: LogReader, random: SimRandom): Promise<Told[][]> {
@@ -60,79 +55,10 @@ async function readAll(reader: LogReader, random: SimRandom): Promise<Told[][]> 
   }
 }
 
-/** Writes at random, and knows what was written. */
-class Writer {
-  /** In version order; a batch is one. */
-  readonly changes: Told[][] = [];
-  readonly #random: SimRandom;
-  #values = 0;
-
-  constructor(random: SimRandom) {
-    this.#random = random;
-  }
-
-  #key(): string {
-    return `k${this.#random.below(12)}`;
-  }
-
-  #value(): string {
-    this.#values += 1;
-    const length = this.#random.chance(0.03) ? 3000 : this.#random.below(60);
-    return `${this.#values}${"v".repeat(length)}`;
-  }
-
-  async write(rig: Rig): Promise<void> {
-    const durability = this.#random.chance(0.5) ? "buffered" : "sync";
-    const choice = this.#random.below(10);
-    if (choice < 5) {
-      const [key, value] = [this.#key(), this.#value()];
-      const { version } = await rig.set(key, value, { durability });
-      this.changes.push([`${version} set ${key} ${value}`]);
-    } else if (choice < 7) {
-      const key = this.#key();
-      const { version, deleted } = await rig.delete(key, { durability });
-      if (deleted) this.changes.push([`${version} delete ${key}`]);
-    } else if (choice < 8) {
-      const key = `e${this.#values}`;
-      const expiry = { kind: "ttl", ttlMs: 1 } as const;
-      const { version } = await rig.set(key, "", { durability, expiry });
-      this.changes.push([`${version} set ${key} `]);
-      await rig.sim.clock.advance(250);
-      assert.equal(rig.store.version, version + 1, "it was swept");
-      this.changes.push([`${version + 1} expire ${key}`]);
-    } else {
-      await this.#batch(rig, durability);
-    }
-  }
-
-  async #batch(rig: Rig, durability: "sync" | "buffered"): Promise<void> {
-    const keys = [...new Set([this.#key(), this.#key(), this.#key()])];
-    const values = keys.map(() => (this.#random.chance(0.3) ? undefined : this.#value()));
-    const mutations = keys.map((key, index): Mutation => {
-      const value = values[index];
-      if (value === undefined) return { kind: "delete", key: bytes(key) };
-      return { kind: "set", key: bytes(key), value: bytes(value) };
-    });
-    const { versions } = await rig.store.batch(mutations, { durability });
-    const told = keys.flatMap((key, index) => {
-      const [version, value] = [versions[index] ?? 0, values[index]];
-      if (version === 0) return [];
-      return value === undefined ? `${version} delete ${key}` : `${version} set ${key} ${value}`;
-    });
-    if (told.length > 0) this.changes.push(told);
-  }
-
-  /** What comes after a version; of a batch, the rest. */
-  after(version: number): Told[][] {
-    const rest = this.changes.map((change) => change.filter((told) => versionOf(told) > version));
-    return rest.filter((change) => change.length > 0);
-  }
-}
-
 test("B2 V5: a reader of the log tells every change after a version once, in order, batches whole, wherever it begins", async () => {
   for (let seed = 1; seed <= 8; seed += 1) {
     const random = new SimRandom(seed);
-    const writer = new Writer(random);
+    const writer = new HistoryWriter(random);
     let rig = await Rig.open({ segmentBytesMax: 1500, flushIntervalMs: 1 });
     let following = rig.store.logReaders.open({ afterVersion: 0 });
     let followed: Told[][] = [];
@@ -182,7 +108,7 @@ test("M10 V7: a reader of the log beside compactions tells every change or says 
   let [removed, lost, followed] = [0, 0, 0];
   for (let seed = 1; seed <= 5; seed += 1) {
     const random = new SimRandom(seed);
-    const writer = new Writer(random);
+    const writer = new HistoryWriter(random);
     const options = { ...onDemand, segmentBytesMax: 1000, flushIntervalMs: 1 };
     const rig = await Rig.open(options, simHost({ seed }), undefined, {
       chooseVictims: takingSome(random),
@@ -242,7 +168,7 @@ test("V14 D4: what a reader of the log was told is there after a power cut, from
   let lostChanges = 0;
   for (let seed = 1; seed <= 30; seed += 1) {
     const random = new SimRandom(seed);
-    const writer = new Writer(random);
+    const writer = new HistoryWriter(random);
     const rig = await Rig.open({ segmentBytesMax: 1500, flushIntervalMs: 1000 });
     const reader = rig.store.logReaders.open({ afterVersion: 0 });
     const told: Told[][] = [];

@@ -32,6 +32,13 @@ export interface LabOptions {
   readonly only: string | undefined;
 }
 
+/** Parts of what an instrument does. */
+export interface Parts {
+  readonly names: readonly string[];
+  /** How the lists of instruments tell of them; left out: by their names. */
+  readonly told?: string;
+}
+
 /** An instrument, as the command and the document know it. */
 export interface Instrument {
   readonly name: string;
@@ -40,7 +47,7 @@ export interface Instrument {
   /** What one run is: "one life, crashed at each of its file operations". */
   readonly oneRun: string;
   /** What `--only` may name; undefined: it is refused. */
-  readonly parts?: string;
+  readonly parts?: Parts;
   /** Ids of docs/testing.md that it can find a break of. */
   readonly properties: readonly PropertyId[];
   /** How many runs there are where none are named, and in the profile of CI. */
@@ -49,7 +56,10 @@ export interface Instrument {
   readonly runSecondsMax: number;
   /** Whether runs may go on beside each other, in as many processes as there are cores. */
   readonly isParallel: boolean;
-  /** Throws where the machine lacks what it needs, and says what to install. */
+  /**
+   * Throws where the machine lacks what it needs, and says what to install. `only` is
+   * one of the parts.
+   */
   start(options: LabOptions): Promise<LabRuns> | LabRuns;
   /** Figures that follow from the sums, such as a mean. */
   derive?(counts: Readonly<Record<string, number>>): Readonly<Record<string, number>>;

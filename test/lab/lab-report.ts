@@ -1,7 +1,7 @@
 /** How the lab tells what it did: lines for people, one line of JSON for programs. */
 import { spawnSync } from "node:child_process";
 import { repositoryRoot } from "../support/paths.js";
-import type { Instrument } from "./instrument.js";
+import type { Instrument, Parts } from "./instrument.js";
 import type { Finding, LabResult } from "./tally.js";
 
 /** Whether all is as it should be. */
@@ -29,7 +29,8 @@ function figureLines({ counts, derived }: LabResult): string[] {
 }
 
 function findingLines(instrument: string, { seed, text }: Finding, only?: string): string[] {
-  const part = only === undefined ? "" : ` --only ${only}`;
+  const part =
+    only === undefined ? "" : ` --only ${/[^\w-]/.test(only) ? JSON.stringify(only) : only}`;
   return [
     `FOUND by ${instrument}, seed ${seed}: ${text}`,
     `  again: npm run lab -- ${instrument} --seed ${seed} --runs 1${part}`,
@@ -46,8 +47,13 @@ export function listLines(instruments: readonly Instrument[]): string[] {
   return instruments.flatMap(({ name, sentence, oneRun, parts, runs }) => [
     `${name.padEnd(10)} ${sentence}`,
     `${"".padEnd(10)} A run: ${oneRun}. ${grouped(runs.default)} by default, ${grouped(runs.ci)} in CI.`,
-    ...(parts === undefined ? [] : [`${"".padEnd(10)} --only: ${parts}.`]),
+    ...(parts === undefined ? [] : [`${"".padEnd(10)} --only: ${partsText(parts)}.`]),
   ]);
+}
+
+/** What `--only` may name, for a list. */
+export function partsText({ names, told }: Parts): string {
+  return told ?? names.join(", ");
 }
 
 /** 1234567 as 1,234,567. */

@@ -23,6 +23,7 @@ export type WorkerOrder =
 export async function serveRuns(instrument: Instrument, only: string | undefined): Promise<void> {
   let runs: LabRuns;
   try {
+    requirePart(instrument, only);
     runs = await instrument.start({ only });
   } catch (error) {
     answer({ kind: "refused", why: error instanceof Error ? error.message : String(error) });
@@ -40,6 +41,13 @@ export async function serveRuns(instrument: Instrument, only: string | undefined
   });
   process.on("disconnect", close);
   answer({ kind: "ready" });
+}
+
+/** Throws unless the instrument has a part of that name. */
+function requirePart({ parts }: Instrument, only: string | undefined): void {
+  if (only === undefined || parts?.names.includes(only)) return;
+  const known = parts === undefined ? "it has no parts" : `it has ${parts.names.join(", ")}`;
+  throw new TypeError(`no part is called ${only}: ${known}`);
 }
 
 async function runSeed(runs: LabRuns, seed: number): Promise<RunOutcome> {

@@ -11,6 +11,7 @@ const tame = { sentence: "", oneRun: "", properties: [], runs: { default: 1, ci:
 export const whim: Instrument = {
   ...tame,
   name: "whim",
+  parts: { names: ["whole", "half"] },
   runSecondsMax: 2,
   isParallel: true,
   start: () => ({
@@ -40,4 +41,4 @@ export const lame: Instrument = {
 };
 
 const asked = [whim, lame].find(({ name }) => name === process.argv[2]);
-if (asked !== undefined && process.send !== undefined) await serveRuns(asked, undefined);
+if (asked !== undefined && process.send !== undefined) await serveRuns(asked, process.argv[3]);

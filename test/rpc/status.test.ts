@@ -1,6 +1,7 @@
 /** KvixError to gRPC status and back, over every reason of the catalogue. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { inspect } from "node:util";
 import { fromBinary } from "@bufbuild/protobuf";
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import { Metadata } from "@grpc/grpc-js";
@@ -20,6 +21,7 @@ import {
   type CallStatus,
   fromCallStatus,
   METADATA_LENGTH_MAX,
+  RESUME_KEY_BYTES_MAX,
   toCallStatus,
 } from "../../src/rpc/status.js";
 
@@ -123,6 +125,44 @@ test("a status stays below 8 KiB and well-formed whatever the error says (V11)",
   assert.doesNotThrow(() => encodeURI(status.details));
   const range = fromCallStatus(status)?.metadata["range"];
   assert.equal(String(range).length, METADATA_LENGTH_MAX);
+});
+
+test("where a stream goes on comes back from its status as it went, and is shown nowhere else (V12)", () => {
+  const key = Buffer.from("secret-key");
+  fc.assert(
+    fc.property(
+      fc.uint8Array({ maxLength: RESUME_KEY_BYTES_MAX }),
+      fc.nat(),
+      fc.nat(),
+      (afterKey, afterVersion, historyFloor) => {
+        const resume = { afterKey, afterVersion, historyFloor };
+        const got = fromCallStatus(toCallStatus(new KvixError("SNAPSHOT_ENDED", "", { resume })));
+        assert.deepEqual(Buffer.from(got?.resume?.afterKey ?? []), Buffer.from(afterKey));
+        assert.equal(got?.resume?.afterVersion, afterVersion);
+        assert.equal(got?.resume?.historyFloor, historyFloor);
+      },
+    ),
+  );
+  const error = new KvixError("SNAPSHOT_ENDED", "late", { resume: { afterKey: key } });
+  const own = Object.fromEntries(Object.entries(error));
+  const shown = `${error.message} ${inspect(error)} ${JSON.stringify(own)} ${error.stack}`;
+  assert.ok(!shown.includes("secret") && !shown.includes(key.join()), shown);
+  assert.equal(fromCallStatus(toCallStatus(new KvixError("SNAPSHOT_ENDED")))?.resume, undefined);
+});
+
+test("a key that is too long for trailers is left out with its detail, never cut (V11)", () => {
+  const text = "\u{1f600}".repeat(900);
+  const metadata = Object.fromEntries(Array.from({ length: 60 }, (_, at) => [`entry${at}`, text]));
+  const withKey = (length: number) => {
+    const resume = { afterKey: new Uint8Array(length).fill(7) };
+    return toCallStatus(new KvixError("SNAPSHOT_ENDED", text, { metadata, resume }));
+  };
+  const longest = withKey(RESUME_KEY_BYTES_MAX);
+  assert.ok(detailsBytes(longest).byteLength < TRAILER_BYTES_MAX);
+  assert.equal(fromCallStatus(longest)?.resume?.afterKey?.length, RESUME_KEY_BYTES_MAX);
+  const tooLong = withKey(RESUME_KEY_BYTES_MAX + 1);
+  assert.equal(fromCallStatus(tooLong)?.resume, undefined);
+  assert.equal(fromCallStatus(tooLong)?.reason, "SNAPSHOT_ENDED");
 });
 
 test("a status that is none of kvix's gives no KvixError", () => {

@@ -10,6 +10,7 @@ import { KvService, KvTextService } from "../../gen/kvix/v1/kvix_pb.js";
 import { errorCatalogue, type Outcome, type Reason } from "../../src/base/error-catalogue.js";
 import type { KvixError } from "../../src/base/kvix-error.js";
 import { SEGMENT_ID_MAX, VALUE_BYTES_MAX, VERSION_MAX } from "../../src/base/limits.js";
+import { SNAPSHOT_LEASE_MS } from "../../src/engine/snapshots/snapshots.js";
 import { WAITING_CALLS_MAX } from "../../src/engine/waiting-line.js";
 import { segmentFileName } from "../../src/format/segment-name.js";
 import type { RpcClient } from "../../src/rpc/client.js";
@@ -271,17 +272,16 @@ const scenes: Readonly<Partial<Record<Reason, Scene>>> = {
   },
 
   SNAPSHOT_ENDED: async (t) => {
-    const rig = await filledRig();
-    // More than a client takes that does not read.
-    await rig.store.set(key, new Uint8Array(32 * MiB), { kind: "never" });
+    const rig = await Rig.open({ segmentBytesMax: 64 * MiB });
+    for (let at = 0; at < 16; at += 1) await rig.set(`k${at}`, "x".repeat(MiB));
     const client = await serve(t, rig);
-    const stream = client.stream(KvService.method.download, { key });
-    await stream.next();
-    await rig.sim.clock.advance(6 * 60_000);
-    const readOn = async (): Promise<void> => {
-      for (let next = await stream.next(); next.done !== true; ) next = await stream.next();
+    const answers = client.stream(KvService.method.scan, {});
+    await answers.next();
+    await rig.sim.clock.advance(SNAPSHOT_LEASE_MS);
+    const toItsEnd = async (): Promise<void> => {
+      for await (const _answer of answers);
     };
-    return [readOn()];
+    return [toItsEnd()];
   },
 
   INTERNAL_BUG: async (t) => {

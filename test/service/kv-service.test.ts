@@ -215,6 +215,7 @@ function wrapWrites(store: Store, look: (options: WriteOptions) => void): Store 
       return store.version;
     },
     get: (...args) => store.get(...args),
+    watch: (...args) => store.watch(...args),
     exists: (...args) => store.exists(...args),
     set: async (name, content, expiry, options = {}) => {
       look(options);
@@ -231,8 +232,12 @@ function wrapWrites(store: Store, look: (options: WriteOptions) => void): Store 
     upload: (...args) => store.upload(...args),
     download: (...args) => store.download(...args),
     settings: store.settings,
-    batch: (...args) => store.batch(...args),
+    commit: (...args) => store.commit(...args),
+    increment: (...args) => store.increment(...args),
     list: (...args) => store.list(...args),
+    batchGet: (...args) => store.batchGet(...args),
+    scan: (...args) => store.scan(...args),
+    deleteRange: (...args) => store.deleteRange(...args),
     sync: () => store.sync(),
     compact: (...args) => store.compact(...args),
     segments: () => store.segments(),

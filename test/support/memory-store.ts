@@ -1,6 +1,6 @@
 /**
- * A Store in a Map: the semantics of set, get, delete, touch, list, exists,
- * batch, expiry and conditions, without a disk. The services are tested over it, and an
+ * A Store in a Map: the semantics of the whole contract, expiry, conditions and
+ * request ids included, without a disk. The services are tested over it, and an
  * engine can be held against it. It forgets everything when it goes.
  *
  * Like the engine it copies what it keeps and gives what the caller owns, it
@@ -14,27 +14,48 @@ import { RecordSchema } from "../../gen/kvix/v1/kvix_pb.js";
 import { KvixError } from "../../src/base/kvix-error.js";
 import { EXPIRES_AT_MS_MAX } from "../../src/base/limits.js";
 import { boundsOf } from "../../src/engine/key-range.js";
+import {
+  commitDigest,
+  expiryOf,
+  incrementDigest,
+} from "../../src/engine/requests/request-digest.js";
 import type {
-  BatchResult,
+  CommitOptions,
+  CommitResult,
   Condition,
   DeleteResult,
   Download,
   Expiry,
+  IncrementOptions,
+  IncrementResult,
   KeyFacts,
   ListedRecord,
   ListOptions,
   ListPage,
   Mutation,
+  MutationResult,
   SetResult,
   Store,
   StoredRecord,
   TouchExpiry,
   TouchResult,
+  UnmetCondition,
   UploadStart,
   WriteOptions,
 } from "../../src/engine/store.js";
+import type {
+  BatchGetOptions,
+  BatchGetResult,
+  DeleteRangeOptions,
+  DeleteRangeResult,
+  Scan,
+  ScanOptions,
+} from "../../src/engine/store-ranges.js";
 import type { CompactionProgress, SegmentFacts, StoreStats } from "../../src/engine/store-stats.js";
+import type { WatchEvent, WatchOptions, WatchSteps } from "../../src/engine/store-watch.js";
+import { batchGetOf, deleteRangeOf, scanOf } from "./memory-ranges.js";
 import { memoryDownload, memoryUpload } from "./memory-transfers.js";
+import { MemoryHistory } from "./memory-watch.js";
 
 /** What stands under a key. */
 interface Entry {
@@ -49,8 +70,16 @@ interface Entry {
 export class MemoryStore implements Store {
   /** Keys by their bytes, one character a byte. */
   readonly #entries = new Map<string, Entry>();
+  /** Requests by their ids. */
+  readonly #requests = new Map<
+    string,
+    { readonly digest: Uint8Array; readonly results: readonly MutationResult[] }
+  >();
   readonly #wallMs: () => number;
   readonly settings = { durability: "sync", flushIntervalMs: 100 } as const;
+  readonly #history = new MemoryHistory();
+  /** What the batch under way has changed; undefined: there is none. */
+  #batch: WatchEvent[] | undefined;
   #version = 0;
   #isClosed = false;
 
@@ -178,6 +207,23 @@ export class MemoryStore implements Store {
     return { records, after: undefined, version: this.#version };
   }
 
+  async batchGet(
+    keys: readonly Uint8Array[],
+    options: BatchGetOptions = {},
+  ): Promise<BatchGetResult> {
+    return await batchGetOf(this, keys, options);
+  }
+
+  scan(options: ScanOptions = {}): Scan {
+    this.#requireOpen();
+    return scanOf(this, options);
+  }
+
+  async deleteRange(options: DeleteRangeOptions): Promise<DeleteRangeResult> {
+    this.#requireWritable(options);
+    return await deleteRangeOf(this, options);
+  }
+
   async sync(): Promise<number> {
     this.#requireOpen();
     return this.#version;
@@ -187,25 +233,109 @@ export class MemoryStore implements Store {
     return [];
   }
 
-  async batch(
-    mutations: readonly Mutation[],
-    options: Pick<WriteOptions, "durability" | "signal"> = {},
-  ): Promise<BatchResult> {
-    this.#requireWritable(options);
-    const names = new Set(mutations.map(({ key }) => nameOf(key)));
-    if (names.size < mutations.length) {
-      throw new KvixError("FIELD_INVALID", "mutations must name each key once");
-    }
-    const versions = mutations.map((mutation) => {
-      const standing = this.#visible(mutation.key);
-      if (mutation.kind === "delete") {
-        const version = this.#remove(mutation.key);
-        return standing === undefined ? 0 : version;
+  async increment(
+    key: Uint8Array,
+    delta: bigint,
+    options: IncrementOptions = {},
+  ): Promise<IncrementResult> {
+    const { initial = 0n, expiry = { kind: "keep" } } = options;
+    const mutation = { kind: "increment", key, delta, initial, expiry } as const;
+    const digest = incrementDigest(key, expiry, delta, initial);
+    const { results, repeated } = this.#once(options, digest, () => this.#mutate([mutation], ""));
+    const [result] = results;
+    if (result === undefined) throw new Error("an increment without a result");
+    return {
+      value: result.value,
+      version: result.version,
+      expiresAtMs: result.expiresAtMs,
+      repeated,
+    };
+  }
+
+  async commit(mutations: readonly Mutation[], options: CommitOptions = {}): Promise<CommitResult> {
+    const { conditions = [] } = options;
+    const digest = commitDigest(conditions, mutations);
+    requireDistinct("mutations", mutations);
+    requireDistinct("conditions", conditions);
+    const unmet: UnmetCondition[] = [];
+    const { results, repeated } = this.#once(options, digest, () => {
+      for (const [index, { key, condition }] of conditions.entries()) {
+        const standing = this.#visible(key);
+        if (holds(condition, standing)) continue;
+        const record = recordOf(key, standing);
+        if (record === undefined) {
+          unmet.push({ index, current: undefined });
+          continue;
+        }
+        const { version, expiresAtMs, payload } = record;
+        const facts = { key, version, expiresAtMs, recordBytes: payload.byteLength };
+        unmet.push({ index, current: { ...facts, record } });
       }
-      const expiry = mutation.expiry ?? { kind: "never" };
-      return this.#put(mutation.key, mutation.value, expiry, standing).version;
+      return unmet.length > 0 ? undefined : this.#mutate(mutations, "mutations");
     });
-    return { versions };
+    return { applied: unmet.length === 0, results, unmet, repeated };
+  }
+
+  /** Applies it, unless it was applied under this id before; undefined is remembered by nobody. */
+  #once(
+    options: Pick<CommitOptions, "durability" | "signal" | "requestId">,
+    digest: Uint8Array,
+    apply: () => MutationResult[] | undefined,
+  ): { readonly results: readonly MutationResult[]; readonly repeated: boolean } {
+    this.#requireWritable(options);
+    const id = options.requestId && nameOf(options.requestId);
+    const known = id === undefined ? undefined : this.#requests.get(id);
+    if (known !== undefined) {
+      if (Buffer.compare(known.digest, digest) === 0)
+        return { results: known.results, repeated: true };
+      throw new KvixError("REQUEST_ID_REUSED");
+    }
+    const results = apply();
+    if (id !== undefined && results !== undefined) this.#requests.set(id, { digest, results });
+    return { results: results ?? [], repeated: false };
+  }
+
+  #mutate(mutations: readonly Mutation[], name: string): MutationResult[] {
+    const nowMs = this.#wallMs();
+    const plans = mutations.map((mutation, index) => {
+      const standing = this.#visible(mutation.key);
+      const field = name === "" ? "key" : `${name}[${index}].increment.key`;
+      const number = mutation.kind === "increment" ? added(mutation, standing, field) : 0n;
+      return { mutation, standing, number };
+    });
+    const changed: WatchEvent[] = [];
+    this.#batch = changed;
+    const results = plans.map(({ mutation, standing, number }) => {
+      const { key, kind } = mutation;
+      const found = standing !== undefined && (kind === "delete" || kind === "touch");
+      if (kind === "delete") {
+        const version = this.#remove(key);
+        return { version: found ? version : 0, expiresAtMs: 0, found, value: 0n };
+      }
+      if (kind === "touch" && standing === undefined) {
+        return { version: 0, expiresAtMs: 0, found, value: 0n };
+      }
+      const value =
+        kind === "set" ? mutation.value : kind === "touch" ? standing?.value : undefined;
+      const written = value ?? Buffer.from(number.toString());
+      expiresAt(expiryOf(mutation), nowMs, standing);
+      const entry = this.#put(key, written, expiryOf(mutation), standing);
+      return { version: entry.version, expiresAtMs: entry.expiresAtMs, found, value: number };
+    });
+    this.#batch = undefined;
+    this.#history.add(changed);
+    return results;
+  }
+
+  watch(options: WatchOptions): WatchSteps {
+    this.#requireOpen();
+    const standing = (): WatchEvent[] =>
+      [...this.#entries.keys()].sort().flatMap((name) => {
+        const key = Buffer.from(name, "latin1");
+        const entry = this.#visible(key);
+        return entry === undefined ? [] : [eventOf("set", key, entry)];
+      });
+    return this.#history.watch(options, this.#version, standing, () => this.#isClosed);
   }
 
   async *compact(): AsyncGenerator<CompactionProgress> {
@@ -229,6 +359,7 @@ export class MemoryStore implements Store {
 
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.#history.wake();
   }
 
   /** The entry of `key`, unless it has expired: at its very instant it is gone. */
@@ -243,12 +374,25 @@ export class MemoryStore implements Store {
     const expiresAtMs = expiresAt(expiry, updatedAtMs, standing);
     const entry = { value: value.slice(), version: ++this.#version, updatedAtMs, expiresAtMs };
     this.#entries.set(nameOf(key), entry);
+    this.#note(eventOf("set", key, entry));
     return entry;
   }
 
   /** Removing an expired key takes a version too: its tombstone. 0 if there was nothing at all. */
   #remove(key: Uint8Array): number {
-    return this.#entries.delete(nameOf(key)) ? ++this.#version : 0;
+    const entry = this.#entries.get(nameOf(key));
+    if (entry === undefined) return 0;
+    const kind = this.#visible(key) === undefined ? "expire" : "delete";
+    this.#entries.delete(nameOf(key));
+    const version = ++this.#version;
+    const gone = { value: new Uint8Array(0), version, updatedAtMs: this.#wallMs(), expiresAtMs: 0 };
+    this.#note(eventOf(kind, key, gone));
+    return version;
+  }
+
+  #note(event: WatchEvent): void {
+    if (this.#batch === undefined) this.#history.add([event]);
+    else this.#batch.push(event);
   }
 
   #requireOpen(): void {
@@ -259,6 +403,31 @@ export class MemoryStore implements Store {
     this.#requireOpen();
     if (signal?.aborted === true) throw new KvixError("CANCELLED");
   }
+}
+
+function requireDistinct(field: string, entries: readonly { readonly key: Uint8Array }[]): void {
+  const names = new Set(entries.map(({ key }) => nameOf(key)));
+  if (names.size < entries.length) {
+    throw new KvixError("FIELD_INVALID", `${field} must name each key once`);
+  }
+}
+
+/** The sum, by the text of the number: not by the engine's code. */
+function added(
+  { initial, delta }: Extract<Mutation, { kind: "increment" }>,
+  standing: Entry | undefined,
+  field: string,
+): bigint {
+  const text = standing && Buffer.from(standing.value).toString("latin1");
+  const isBad = text !== undefined && !/^-?[0-9]{1,19}$/.test(text);
+  const before = isBad ? undefined : text === undefined ? initial : BigInt(text);
+  const isNumber = text === undefined || before?.toString() === text;
+  if (before === undefined || !isNumber || BigInt.asIntN(64, before) !== before) {
+    throw new KvixError("NOT_A_NUMBER", "", { metadata: { field } });
+  }
+  const sum = before + delta;
+  if (BigInt.asIntN(64, sum) === sum) return sum;
+  throw new KvixError("NUMBER_OVERFLOW", "", { metadata: { field } });
 }
 
 function nameOf(key: Uint8Array): string {
@@ -307,6 +476,13 @@ function recordOf(key: Uint8Array, entry: Entry | undefined): StoredRecord | und
     updatedAtMs,
     expiresAtMs,
   };
+}
+
+function eventOf(kind: WatchEvent["kind"], key: Uint8Array, entry: Entry): WatchEvent {
+  const { payload: record } = recordOf(key, entry) as StoredRecord;
+  const { version, expiresAtMs } = entry;
+  const recordBytes = kind === "set" ? record.length : 0;
+  return { kind, key: key.slice(), version, expiresAtMs, recordBytes, record };
 }
 
 /** Where the value's bytes begin in a record that has one: behind the fields' tags and lengths. */

@@ -4,7 +4,7 @@
  */
 import { markdownTable } from "../../bench/page-section.js";
 import { instruments } from "../lab/catalogue.js";
-import { grouped } from "../lab/lab-report.js";
+import { grouped, partsText } from "../lab/lab-report.js";
 import { openProperties, type PropertyId, properties, propertyGroups } from "../lab/properties.js";
 import { readSourceTree, type SourceFile } from "./source-tree.js";
 
@@ -77,7 +77,7 @@ export function renderInstruments(): string {
     `\`${name}\``,
     sentence,
     oneRun,
-    parts === undefined ? "" : parts,
+    parts === undefined ? "" : partsText(parts),
     grouped(runs.ci),
   ]);
   return markdownTable(["instrument", "what it does", "a run", "`--only`", "runs in CI"], rows);

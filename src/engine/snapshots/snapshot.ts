@@ -39,6 +39,8 @@ export class Snapshot implements SnapshotView {
   readonly #onClose: (snapshot: Snapshot) => void;
   #isClosed = false;
   #endedBecause: KvixError | undefined;
+  /** Is called when it is ended from outside, so that who waits for something else hears of it. */
+  onEnd: (() => void) | undefined;
   /** All that is published up to this version is seen, and nothing else. */
   readonly version: number;
   /** The wall clock when it was opened, in Unix milliseconds. */
@@ -59,6 +61,11 @@ export class Snapshot implements SnapshotView {
   /** Whether it can be read. */
   get isOpen(): boolean {
     return !this.#isClosed && this.#endedBecause === undefined;
+  }
+
+  /** What has ended it from outside; undefined: nothing has. */
+  get endedBecause(): KvixError | undefined {
+    return this.#endedBecause;
   }
 
   /** What a key had. Throws KEY_EMPTY, KEY_TOO_LARGE, SNAPSHOT_ENDED, STORE_CLOSING. */
@@ -99,7 +106,9 @@ export class Snapshot implements SnapshotView {
 
   /** Ends it: whoever reads it on is told why. */
   end(why: KvixError): void {
-    this.#endedBecause ??= why;
+    if (this.#isClosed || this.#endedBecause !== undefined) return;
+    this.#endedBecause = why;
+    this.onEnd?.();
   }
 
   requireOpen(): void {

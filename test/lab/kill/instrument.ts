@@ -12,6 +12,7 @@ import { powerLossLife, readOnlyLife } from "./broken-disk.js";
 import { crashLife } from "./crash.js";
 import { fullLife } from "./full.js";
 import { Life } from "./life.js";
+import { removeLeftFolders } from "./life-folder.js";
 import { descriptorLife, memoryLife } from "./limits.js";
 import { type DiskKind, diskMebibytes, LoopDisk } from "./loop-disk.js";
 import { pauseLife } from "./pause.js";
@@ -104,8 +105,6 @@ const partList: readonly Part[] = [
   },
 ];
 
-const partNames = partList.map(({ name }) => name).join(", ");
-
 class KillRuns implements LabRuns {
   readonly #parts: readonly Part[];
   #end: () => Promise<void> = async () => undefined;
@@ -151,8 +150,8 @@ class KillRuns implements LabRuns {
 
 function start({ only }: LabOptions): LabRuns {
   const parts = partList.filter(({ name }) => only === undefined || name === only);
-  if (parts.length === 0) throw new Error(`no part is called ${only}; there are ${partNames}`);
   for (const { demands } of parts) demands();
+  removeLeftFolders();
   return new KillRuns(parts);
 }
 
@@ -177,7 +176,7 @@ export const killInstrument: Instrument = {
   name: "kill",
   sentence: "Kills, stops and starves the real server under load, fills its disk and breaks it.",
   oneRun: "the life of one data directory under one part, with a few kills",
-  parts: partNames,
+  parts: { names: partList.map(({ name }) => name) },
   properties: propertyIds(
     "V1 V4 V6 V8 V10 V12 V14 V15 V16 D1 D2 D3 D4 D5 D6 R2 R8 R11 M1 M2 M3 M5 M11 M13 I8 I9 T1 T5 B3 P1 P2 P3 P7",
   ),

@@ -9,8 +9,6 @@
  * Servers die with the process of the lab, whatever becomes of that (Linux).
  */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Reason } from "../../../src/base/error-catalogue.js";
 import {
@@ -23,6 +21,7 @@ import {
 import { SimRandom } from "../../support/sim-random.js";
 import type { SeenRecord } from "./attempts.js";
 import { Counts } from "./counts.js";
+import { makeFolder, removeFolder } from "./life-folder.js";
 import { Load, type LoadPlan, sleep, usualMix, valueMark } from "./load.js";
 import { KillOracle, type Loss } from "./oracle.js";
 import { Session } from "./session.js";
@@ -59,7 +58,7 @@ export class Life {
 
   constructor(seed: number, keys: number) {
     this.random = new SimRandom(seed);
-    this.folder = mkdtempSync(join(tmpdir(), "kvix-lab-kill-"));
+    this.folder = makeFolder();
     this.dataDir = join(this.folder, "data");
     this.keys = Array.from({ length: keys }, (_, index) => `${keyMark}${index}`);
   }
@@ -244,7 +243,7 @@ export class Life {
 
   /** Takes the files of this life away. */
   removeFolder(): void {
-    rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
+    removeFolder(this.folder);
   }
 }
 

@@ -27,7 +27,7 @@ export const plantInstrument: Instrument = {
     "Breaks one promise after the other in a copy of the repository, by the patches in " +
     "test/lab/plants, and shows which instrument notices.",
   oneRun: "one plant, asked of one instrument after the other until one sees it",
-  parts: "the name of a plant",
+  parts: { names: readPlants().map(({ name }) => name), told: "the name of a plant" },
   properties: (Object.keys(properties) as PropertyId[]).filter((id) => brokenIds.has(id)),
   runs: { default: readPlants().length, ci: ciPlants },
   runSecondsMax: 3600,
@@ -37,11 +37,7 @@ export const plantInstrument: Instrument = {
 
 function plantsFor(only: string | undefined): readonly Plant[] {
   if (spawnSync("git", ["--version"]).status !== 0) throw new Error("needs git, to apply patches");
-  const plants = readPlants();
-  if (only === undefined) return plants;
-  const one = plants.find(({ name }) => name === only);
-  if (one === undefined) throw new Error(`no plant is called ${only}`);
-  return [one];
+  return readPlants().filter(({ name }) => only === undefined || name === only);
 }
 
 class PlantRuns implements LabRuns {

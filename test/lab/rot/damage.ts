@@ -14,6 +14,7 @@ import {
   type StoreImage,
   segmentPathOf,
 } from "../../support/store-image.js";
+import { laterFiles } from "./later-format.js";
 import type { RotStore } from "./rot-store.js";
 
 /** What a file of a store is. */
@@ -29,6 +30,7 @@ export const fileKinds = [
   "lock",
   "reserve",
   "temporary file",
+  "strange file",
 ] as const;
 export type FileKind = (typeof fileKinds)[number];
 
@@ -46,6 +48,7 @@ export const damageKinds = [
   "exchanged with another",
   "zeros appended",
   "garbage appended",
+  "of a later format",
 ] as const;
 export type DamageKind = (typeof damageKinds)[number];
 
@@ -63,6 +66,7 @@ export interface Damage {
 
 /** What a file is, by its path. */
 export function fileKindOf(store: RotStore, path: string): FileKind {
+  if (store.strange.has(path)) return "strange file";
   const name = path.slice(path.lastIndexOf("/") + 1);
   if (name.endsWith(".tmp")) return "temporary file";
   if (name.endsWith(".hint")) return "hint";
@@ -181,6 +185,9 @@ export class Damager {
       damages.push(this.append(path, random.bytes(length).fill(1, 0, 1)));
     }
     for (const other of this.peersOf(path)) damages.push(...this.#between(path, other));
+    for (const { where, bytes } of laterFiles(this.#store, path, fileKindOf(this.#store, path))) {
+      damages.push(this.#one(path, "of a later format", where, bytes));
+    }
     const foreign = this.#strangerOf(path);
     if (foreign !== undefined) {
       damages.push(this.#one(path, "another's bytes", "of another store", foreign));
@@ -217,6 +224,7 @@ export class Damager {
   #strangerOf(path: string): Uint8Array | undefined {
     const { stranger, live } = this.#store;
     const suffix = path.slice(path.lastIndexOf("."));
+    if (fileKindOf(this.#store, path) === "strange file") return undefined;
     const isOfSegment = suffix === ".seg" || suffix === ".hint";
     if (!isOfSegment) return stranger.get(path);
     const place = live.findIndex((each) => [segmentPathOf(each), hintPathOf(each)].includes(path));

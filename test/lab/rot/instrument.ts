@@ -3,7 +3,8 @@
  * holds what an opening, `kvix verify` and `kvix repair` make of it to the stated
  * verdicts.
  *
- *     seed -> a small store and a slice of all its damages; some damages of a large one
+ *     seed -> a small store and a slice of all its damages, some of whole files besides;
+ *             some damages of a large one
  *
  * Seeds S with the same (S - 1) div SLICES share the stores, and SLICES of them go
  * through every damage.
@@ -12,7 +13,7 @@ import { SimRandom } from "../../support/sim-random.js";
 import type { StoreImage } from "../../support/store-image.js";
 import type { Instrument, LabOptions, LabRuns, RunOutcome } from "../instrument.js";
 import { type Damage, damageKinds, fileKinds } from "./damage.js";
-import { largeDamage, smallDamages } from "./rot-cases.js";
+import { largeDamage, smallDamages, wholeDamage } from "./rot-cases.js";
 import { RotFinding } from "./rot-finding.js";
 import { type CaseOutcome, type Depth, judgeCase } from "./rot-judge.js";
 import { buildRotStores, largeSize, type RotStore, smallSize } from "./rot-store.js";
@@ -22,6 +23,8 @@ import { statedFor, type Verdict, verdicts } from "./verdicts.js";
 export const SLICES = 256;
 /** Damages of a large store in each run. */
 const LARGE_CASES = 3;
+/** And of files of the small one as a whole, which are few beside all its bits. */
+const WHOLE_CASES = 12;
 /** One in so many is also checked by verify; and so many of those are lived on with. */
 const CHECKED_SHARE = 4;
 const LIVED_SHARE = 4;
@@ -93,6 +96,12 @@ class RotRuns implements LabRuns {
     const slice = (((seed - 1) % SLICES) + SLICES) % SLICES;
     await this.#runSmall(tally, series, slice);
     const random = new SimRandom(seed);
+    for (let round = 0; round < WHOLE_CASES; round += 1) {
+      const store = random.pick(this.#small);
+      const damage = wholeDamage(store, random);
+      if (!this.#isWanted(damage) || tally.findings.length >= FINDINGS_MAX) continue;
+      await tally.judge(store, damage, depthOf(damage, seed + round));
+    }
     for (let round = 0; round < LARGE_CASES; round += 1) {
       const store = random.pick(this.#large);
       const damage = largeDamage(store, random);
@@ -129,9 +138,12 @@ class RotRuns implements LabRuns {
 
 /** Single bits and lengths are many and alike; the others are followed all the way. */
 function depthOf({ kind }: Damage, number: number): Depth {
-  if (kind !== "bit flipped" && kind !== "cut") return { isChecked: true, isLived: true };
+  const random = new SimRandom(number);
+  const victims = random.chance(0.5) ? random : undefined;
+  if (kind !== "bit flipped" && kind !== "cut") return { isChecked: true, isLived: true, victims };
   const isChecked = number % CHECKED_SHARE === 0;
-  return { isChecked, isLived: number % (CHECKED_SHARE * LIVED_SHARE) === 0 };
+  const isLived = number % (CHECKED_SHARE * LIVED_SHARE) === 0;
+  return { isChecked, isLived, victims };
 }
 
 export const rotInstrument: Instrument = {
@@ -139,20 +151,16 @@ export const rotInstrument: Instrument = {
   sentence:
     "Flips every bit of a small store and cuts its files at every byte, takes files away, swaps, " +
     "zeroes and exchanges pages and files, and damages a large store at random; holds opening, verify and repair to a stated verdict.",
-  oneRun: `a ${SLICES}th of all damages of one small store in five states, and ${LARGE_CASES} of a large one`,
-  parts: `a kind of file (${fileKinds.join(", ")}) or of damage (${damageKinds.join(", ")})`,
+  oneRun: `a ${SLICES}th of all damages of one small store in five states, ${WHOLE_CASES} of whole files, and ${LARGE_CASES} of a large one`,
+  parts: {
+    names: [...fileKinds, ...damageKinds],
+    told: `a kind of file (${fileKinds.join(", ")}) or of damage (${damageKinds.join(", ")})`,
+  },
   properties: ["V2", "V3", "V9", "V13", "R1", "R2", "R3", "R4", "R5", "R6", "R7", "R9", "R11"],
   runs: { default: SLICES, ci: 14 },
   runSecondsMax: 1800,
   isParallel: true,
-  start(options: LabOptions): LabRuns {
-    const { only } = options;
-    const names: readonly string[] = [...fileKinds, ...damageKinds];
-    if (only !== undefined && !names.includes(only)) {
-      throw new TypeError(`--only is one of: ${names.join(", ")}`);
-    }
-    return new RotRuns(options);
-  },
+  start: (options: LabOptions): LabRuns => new RotRuns(options),
   shortcomings(counts) {
     const missing: string[] = [];
     for (const kind of fileKinds) {

@@ -99,6 +99,11 @@ function spread(pages: readonly number[], countMax: number): number[] {
   );
 }
 
+/** Some damage of a file as a whole. */
+export function wholeDamage(store: RotStore, random: SimRandom): Damage {
+  return random.pick(new Damager(store).whole(random.pick(pathsOf(store)), random));
+}
+
 /** Some damage of a large store. */
 export function largeDamage(store: RotStore, random: SimRandom): Damage {
   const damager = new Damager(store);

@@ -29,6 +29,8 @@ export async function judgeCheck(store: RotStore, image: StoreImage, sight: Sigh
   try {
     report = await verifyStore(store.options, host);
   } catch (error) {
+    const isTooNew = error instanceof KvixError && error.reason === "FORMAT_TOO_NEW";
+    if (isTooNew && changedPaths(store, image).has(manifestPath)) return;
     const why = error instanceof KvixError ? error.message : String(error);
     throw new RotFinding(`verify: ${why}`);
   }

@@ -4,3 +4,8 @@
 export class RotFinding extends Error {
   override readonly name = "RotFinding";
 }
+
+/** Throws what is wrong unless it is so. */
+export function require(isSo: boolean, what: string): asserts isSo {
+  if (!isSo) throw new RotFinding(what);
+}

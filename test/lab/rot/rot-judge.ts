@@ -12,6 +12,7 @@
  *  2. What is whole is there, unless a guess at a damaged key fell on it.
  *  3. A refusal has a reason of the table, and changes nothing.
  *  4. What is told as damaged is damaged.
+ *  5. Files that are not the store's stay as they are.
  */
 import { strict as assert } from "node:assert";
 import { KvixError } from "../../../src/base/kvix-error.js";
@@ -19,12 +20,15 @@ import type { LocalStore } from "../../../src/engine/local-store.js";
 import { repairStore } from "../../../src/engine/repair.js";
 import type { DamageStats } from "../../../src/engine/store-stats.js";
 import type { SimHost } from "../../support/sim-host.js";
+import type { SimRandom } from "../../support/sim-random.js";
 import { hostOf, imageOf, type StoreImage } from "../../support/store-image.js";
 import { absent, bytesOf, corrupt, type KeyState, stateOf } from "../../support/store-life.js";
 import { judgeCheck } from "./rot-check.js";
-import { RotFinding } from "./rot-finding.js";
+import { RotFinding, require } from "./rot-finding.js";
+import { requireSame, requireUnrepaired } from "./rot-refusal.js";
 import { openRotStore, type RotStore } from "./rot-store.js";
 import { fileNameOf, type Sight, type SightedRecord, sightOf, stateOfRecord } from "./sight.js";
+import { requireStrangersKept } from "./strange-files.js";
 import type { Verdict } from "./verdicts.js";
 
 /** How far a case is followed. */
@@ -33,6 +37,8 @@ export interface Depth {
   readonly isChecked: boolean;
   /** Also through a write, a compaction and another opening. */
   readonly isLived: boolean;
+  /** Which segments that compaction takes; left out: the policy says it. */
+  readonly victims?: SimRandom | undefined;
 }
 
 /** What a case came to. */
@@ -43,9 +49,8 @@ export interface CaseOutcome {
   readonly withheld: number;
 }
 
-function require(isSo: boolean, what: string): asserts isSo {
-  if (!isSo) throw new RotFinding(what);
-}
+/** Where chance picks victims, it picks none now and then. */
+const compactions = 3;
 
 /** Judges one damaged image of a store. Throws RotFinding. */
 export async function judgeCase(
@@ -58,18 +63,20 @@ export async function judgeCase(
   const host = hostOf(image, store.clock);
   let open: LocalStore;
   try {
-    open = await openRotStore(host, store.options);
+    open = await openRotStore(host, store.options, depth.victims);
   } catch (error) {
     return await judgeRefusal(store, image, host, error);
   }
   const told = open.stats().damage;
   const first = await judgeOpen(store, open, sight);
+  requireStrangersKept(store.strange, image, host);
   if (depth.isChecked) await judgeStrict(store, image, told.length > 0);
   if (!depth.isLived) {
     await open.close();
     return { ...first, openings: depth.isChecked ? 2 : 1 };
   }
   await liveOn(store, open, host, sight);
+  requireStrangersKept(store.strange, image, host);
   return { ...first, openings: 4 };
 }
 
@@ -114,7 +121,11 @@ function judgeKey(
   const records = sight.records.get(key) ?? [];
   const nowMs = store.clock.wallMs();
   const [newest] = records;
-  if (got === stateOfRecord(newest, nowMs)) return "right";
+  if (got === stateOfRecord(newest, nowMs)) {
+    const isRead = got !== absent && newest?.isHit === true;
+    require(!isRead || isMoved(newest, sight), `${key} is read from a frame that was changed`);
+    return "right";
+  }
   if (newest === undefined || !newest.isHit) {
     // A guess may fall on the wrong key, and then says so: keys are unknown there.
     require(got === corrupt &&
@@ -138,13 +149,17 @@ function judgeKey(
   throw new RotFinding(`${key} is ${got}, which it was not before either`);
 }
 
+/** Whether its frame may lie elsewhere, where pages have changed places. */
+function isMoved({ listed }: SightedRecord, { hits }: Sight): boolean {
+  return hits.some((hit) => hit.isMoved && hit.listed === listed);
+}
+
 /**
  * Whether a range tells that the record may be gone. Its versions are those between the
  * sound frames around it; where frames have changed places, the neighbours are others.
  */
-function hides(range: DamageStats, record: SightedRecord, { hits }: Sight): boolean {
-  const isShuffled = hits.some(({ listed, isMoved }) => isMoved && listed === record.listed);
-  if (isShuffled) return range.file === fileNameOf(record.listed);
+function hides(range: DamageStats, record: SightedRecord, sight: Sight): boolean {
+  if (isMoved(record, sight)) return range.file === fileNameOf(record.listed);
   const hasVersion = range.firstVersion <= record.version && record.version <= range.lastVersion;
   return hasVersion && reaches(range, record);
 }
@@ -222,8 +237,10 @@ async function liveOn(
   const { version } = await open.set(bytesOf("new"), bytesOf("1"), { kind: "never" });
   require(version > store.highestVersion || sight.tornFrom !== undefined, "a version given twice");
   const { damage } = open.stats();
-  for await (const { outcome } of open.compact({})) {
-    require(outcome !== "failed", "a compaction beside damage failed");
+  for (let round = 0; round < compactions; round += 1) {
+    for await (const { outcome } of open.compact({})) {
+      require(outcome !== "failed", "a compaction beside damage failed");
+    }
   }
   assert.deepEqual(await stateOf(open, keys), state, "after a compaction");
   await open.hintsWritten();
@@ -247,6 +264,10 @@ async function judgeRefusal(
   if (!(error instanceof KvixError)) throw error;
   requireSame(image, imageOf(host.files), `the refusal ${error.reason}`);
   if (error.reason === "STORE_MISMATCH") return { verdict: error.reason, openings: 1, withheld: 0 };
+  if (error.reason === "FORMAT_TOO_NEW") {
+    await requireUnrepaired(store, image, host);
+    return { verdict: error.reason, openings: 1, withheld: 0 };
+  }
   require(error.reason === "MANIFEST_DAMAGED", `refused with ${error.message}`);
   const { isRepaired } = await repairStore(store.options, host);
   require(isRepaired, "kvix repair repairs nothing");
@@ -254,17 +275,6 @@ async function judgeRefusal(
   const after = await judgeOpen(store, open, sightOf(store, image));
   require(after.verdict === "everything", `after the repair: ${after.verdict}`);
   await liveOn(store, open, host, sightOf(store, image));
+  requireStrangersKept(store.strange, image, host);
   return { verdict: "MANIFEST_DAMAGED", openings: 3, withheld: after.withheld };
-}
-
-function requireSame(before: StoreImage, after: StoreImage, who: string): void {
-  for (const [path, bytes] of before) {
-    const now = after.get(path);
-    // A lock file that was missing is made before anything else.
-    const isSame = now !== undefined && Buffer.compare(bytes, now) === 0;
-    require(isSame || path.endsWith("/"), `${who} changed ${path}`);
-  }
-  for (const path of after.keys()) {
-    require(before.has(path) || path.endsWith("/LOCK"), `${who} made ${path}`);
-  }
 }

@@ -13,7 +13,7 @@ import { type Segment as ListedSegment, SegmentState } from "../../../gen/kvix/v
 import type { LocalStore } from "../../../src/engine/local-store.js";
 import { openStore } from "../../../src/engine/open-store.js";
 import type { StoreOptionsInput } from "../../../src/engine/options.js";
-import { compacted } from "../../support/compaction-rig.js";
+import { compacted, takingSome } from "../../support/compaction-rig.js";
 import type { SimClock } from "../../support/sim-clock.js";
 import { type SimHost, simHost } from "../../support/sim-host.js";
 import { SimRandom } from "../../support/sim-random.js";
@@ -29,6 +29,8 @@ import {
 } from "../../support/store-image.js";
 import { bytesOf, deleteOf, type KeyState, setOf, stateOf } from "../../support/store-life.js";
 import { unpaced } from "../../support/unpaced.js";
+import { require } from "./rot-finding.js";
+import { strangeFiles } from "./strange-files.js";
 
 /** How a store ended, and which of its shortcuts to the index are there. */
 export type RotMode =
@@ -51,6 +53,9 @@ export const rotModes: readonly RotMode[] = [
   "killed bare",
 ];
 
+/** A few are enough, while the store does what it should. */
+const livesMax = 200;
+
 export const reservePath = `${segmentDir}/RESERVE`;
 
 /** A store to be damaged. */
@@ -62,6 +67,8 @@ export interface RotStore {
   readonly older: ReadonlyMap<string, readonly Uint8Array[]>;
   /** The files of another store, of the same paths as far as it has them. */
   readonly stranger: StoreImage;
+  /** Paths of files in its directories that are not its own; some are named like them. */
+  readonly strange: ReadonlySet<string>;
   /** The segments that belong to it. */
   readonly live: readonly ListedSegment[];
   readonly frames: ReadonlyMap<ListedSegment, readonly PlacedFrame[]>;
@@ -97,7 +104,9 @@ export async function buildRotStores(random: SimRandom, size: RotSize): Promise<
   let seed = random.below(2 ** 31);
   let closed = await livesOf(seed, size, "closed");
   // What a life leaves is left to chance; one that has too little of it is lived again.
-  while (!hasEveryState(imageOf(closed.host.files))) {
+  for (let lived = 1; !hasEveryState(imageOf(closed.host.files)); lived += 1) {
+    require(lived <
+      livesMax, `none of ${livesMax} lives leaves every state, and groups with BARRIER`);
     seed = random.below(2 ** 31);
     closed = await livesOf(seed, size, "closed");
   }
@@ -112,8 +121,10 @@ export async function buildRotStores(random: SimRandom, size: RotSize): Promise<
     if (mode === "killed") image = withLeftovers(image);
     // Its size says nothing, and each case would copy it.
     image = withFile(image, reservePath, new Uint8Array(64));
+    const strange = strangeFiles(stranger);
+    image = new Map([...image, ...strange]);
     const options = { ...optionsOf(size), diskReserveBytes: 0 };
-    return describe({ mode, image, end, options, stranger });
+    return describe({ mode, image, end, options, stranger, strange });
   });
 }
 
@@ -139,9 +150,17 @@ function optionsOf({ segmentBytesMax }: RotSize): StoreOptionsInput {
   };
 }
 
-/** Opens a store of these options, as the lives do and the judge. */
-export async function openRotStore(host: SimHost, options: StoreOptionsInput): Promise<LocalStore> {
-  return await openStore(options, host, { checkpointKeysMin: 0, pacer: unpaced(host.clock) });
+/** Opens a store of these options, as the lives do and the judge; with `random` it picks victims by chance. */
+export async function openRotStore(
+  host: SimHost,
+  options: StoreOptionsInput,
+  random?: SimRandom,
+): Promise<LocalStore> {
+  return await openStore(options, host, {
+    checkpointKeysMin: 0,
+    pacer: unpaced(host.clock),
+    ...(random && { chooseVictims: takingSome(random) }),
+  });
 }
 
 /** What lives came to. */
@@ -203,7 +222,7 @@ async function writeOne(
     const other = `k${random.below(size.keys)}`;
     const members = [setOf(key, value)];
     if (other !== key) members.push(random.chance(0.5) ? deleteOf(other) : setOf(other, value));
-    await store.batch(members);
+    await store.commit(members);
   }
 }
 
@@ -237,8 +256,9 @@ function describe(parts: {
   end: Lives;
   options: StoreOptionsInput;
   stranger: StoreImage;
+  strange: StoreImage;
 }): RotStore {
-  const { mode, image, end, options, stranger } = parts;
+  const { mode, image, end, options, stranger, strange } = parts;
   const live = manifestOf(image).segments.filter(
     ({ state }) => state !== SegmentState.PENDING && state !== SegmentState.REMOVED,
   );
@@ -250,6 +270,7 @@ function describe(parts: {
     image,
     older: olderCopies(image, end.copies),
     stranger,
+    strange: new Set(strange.keys()),
     live,
     frames,
     truth: end.truth,

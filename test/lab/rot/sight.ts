@@ -8,7 +8,7 @@
  * plainest way: at every byte it is asked whether a sound frame starts there.
  */
 import { type Segment as ListedSegment, SegmentState } from "../../../gen/kvix/v1/kvix_pb.js";
-import { FrameFlag, readFrame } from "../../../src/format/frame.js";
+import { FRAME_HEADER_BYTES, FrameFlag, readFrame } from "../../../src/format/frame.js";
 import { segmentFileName } from "../../../src/format/segment-name.js";
 import {
   fileOf,
@@ -105,7 +105,11 @@ function tornAt(store: RotStore, listed: ListedSegment, bytes: Uint8Array): numb
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const soundAt = (at: number) => {
     const frame = readFrame(bytes, view, at, bytes.length, salt);
-    return frame.kind === "frame" ? frame : undefined;
+    if (frame.kind === "frame") return frame;
+    if (frame.kind !== "unknown") return undefined;
+    // Of a later kvix: no tail that was torn.
+    const frameBytes = FRAME_HEADER_BYTES + view.getUint32(at + 4, true);
+    return { flags: frame.flags, frameBytes };
   };
   const nextFrom = (from: number, isBarrier: boolean): number | undefined => {
     for (let at = from; at < bytes.length; at += 1) {

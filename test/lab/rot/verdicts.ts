@@ -15,6 +15,7 @@ export const verdicts = {
   told: "opens degraded; what was hit is DATA_LOSS, or its key is unknown and file, bytes and versions are told: such a key shows what it was before",
   torn: "opens without what an unfinished write may have been: from the first damaged frame on, if no sound BARRIER frame follows",
   MANIFEST_DAMAGED: "refused, nothing changed; `kvix repair` brings every record back",
+  FORMAT_TOO_NEW: "refused, nothing changed: a later kvix has written it",
   STORE_MISMATCH: "refused, nothing changed: the directories belong to different stores",
 } as const;
 export type Verdict = keyof typeof verdicts;
@@ -32,6 +33,7 @@ export interface Statement {
 }
 
 const appended: readonly DamageKind[] = ["zeros appended", "garbage appended"];
+const later: readonly DamageKind[] = ["of a later format"];
 const sealed: readonly FileKind[] = ["sealed segment", "compacted segment"];
 const active: readonly FileKind[] = ["active segment"];
 const inPlace: readonly DamageKind[] = [
@@ -40,7 +42,7 @@ const inPlace: readonly DamageKind[] = [
   "pages swapped",
   "pages swapped with another file",
 ];
-const FRAMES = "FRAMES_DAMAGED, SEGMENT_SHORT, SEGMENT_MISSING or SEGMENT_CHANGED";
+const FRAMES = "FRAMES_DAMAGED, FRAME_UNKNOWN, SEGMENT_SHORT, SEGMENT_MISSING or SEGMENT_CHANGED";
 
 /** The first statement that fits counts. */
 export const statements: readonly Statement[] = [
@@ -50,6 +52,13 @@ export const statements: readonly Statement[] = [
     modes: ["checkpoint", "hints", "killed"],
     verdicts: ["everything", "lost"],
     verify: FRAMES,
+  },
+  {
+    files: sealed,
+    modes: ["bare", "killed bare"],
+    damages: later,
+    verdicts: ["FORMAT_TOO_NEW"],
+    verify: "FRAME_UNKNOWN",
   },
   {
     files: sealed,
@@ -73,9 +82,15 @@ export const statements: readonly Statement[] = [
   {
     files: active,
     modes: ["checkpoint"],
-    damages: inPlace,
+    damages: [...inPlace, ...later],
     verdicts: ["everything", "lost"],
     verify: FRAMES,
+  },
+  {
+    files: active,
+    damages: later,
+    verdicts: ["FORMAT_TOO_NEW"],
+    verify: "FRAME_UNKNOWN",
   },
   {
     files: active,
@@ -124,6 +139,12 @@ export const statements: readonly Statement[] = [
   },
   {
     files: ["manifest"],
+    damages: later,
+    verdicts: ["FORMAT_TOO_NEW"],
+    verify: "FORMAT_TOO_NEW",
+  },
+  {
+    files: ["manifest"],
     damages: ["older copy", "exchanged with another"],
     verdicts: ["everything", "MANIFEST_DAMAGED"],
     verify: "MANIFEST_OUTDATED where segments are younger than it",
@@ -145,6 +166,7 @@ export const statements: readonly Statement[] = [
     verdicts: ["everything"],
     verify: "nothing: no record depends on it",
   },
+  { files: ["strange file"], verdicts: ["everything"], verify: "STRAY_FILE, a note" },
 ];
 
 /** What is stated of a damage; of one that touches two files, of both. */

@@ -18,6 +18,7 @@ import type { Life } from "./life.js";
 import { listPage, readKey, readLog, walkSnapshot } from "./readers.js";
 
 const valueLengths = [0, 0, 8, 8, 40, 90, 250] as const;
+const crowdBatchKeys = 300;
 const dayMs = 86_400_000;
 
 /** One client; resolves when it has made its calls. */
@@ -25,6 +26,15 @@ export async function runClient(life: Life, calls: number): Promise<void> {
   const client = new Client(life);
   for (let made = 0; made < calls; made += 1) {
     await client.callOnce();
+    await life.pause();
+  }
+}
+
+/** Writes the crowd, while others are at work. */
+export async function writeCrowd(life: Life): Promise<void> {
+  const client = new Client(life);
+  for (let from = 0; from < life.crowd.length; from += crowdBatchKeys) {
+    await client.write(life.crowd.slice(from, from + crowdBatchKeys));
     await life.pause();
   }
 }
@@ -136,19 +146,33 @@ class Client {
     const { random } = this.#life.world;
     const chosen = this.#life.keys.filter(() => random.chance(0.3));
     const named = chosen.length === 0 ? [this.#life.pickKey()] : chosen;
+    await this.#commit(
+      named.map((key): Change => {
+        if (random.chance(0.3)) return { kind: "delete", key };
+        const value = this.#life.nextValue(key, random.pick(valueLengths));
+        return { kind: "set", key, value, expiry: this.#fixedExpiry() };
+      }),
+    );
+  }
+
+  /** One batch that gives each key a value. */
+  async write(keys: readonly string[]): Promise<void> {
+    const expiry = { kind: "never" } as const;
+    await this.#commit(
+      keys.map((key) => ({ kind: "set", key, value: this.#life.nextValue(key, 0), expiry })),
+    );
+  }
+
+  async #commit(changes: readonly Change[]): Promise<void> {
     const durability = this.#durability();
-    const changes = named.map((key): Change => {
-      if (random.chance(0.3)) return { kind: "delete", key };
-      const value = this.#life.nextValue(key, random.pick(valueLengths));
-      return { kind: "set", key, value, expiry: this.#fixedExpiry() };
-    });
     const mutations = changes.map((change): Mutation => {
       const key = bytesOf(change.key);
       if (change.kind !== "set") return { kind: "delete", key };
       return { kind: "set", key, value: bytesOf(change.value), expiry: change.expiry };
     });
     await this.#make({ changes, durability }, async (store, signal) => {
-      const { versions } = await store.batch(mutations, { durability, signal });
+      const { results } = await store.commit(mutations, { durability, signal });
+      const versions = results.map(({ version }) => version);
       return { applied: true, found: undefined, versions, expiresAtMs: undefined, ...records() };
     });
   }

@@ -1,6 +1,8 @@
 /** What goes on beside the clients of a life: compactions, and a clock and a disk that misbehave. */
 import { strict as assert } from "node:assert";
 import type { Life } from "./life.js";
+import { spoilHint } from "./losses.js";
+import { SweepWatch } from "./sweep-watch.js";
 
 const dayMs = 86_400_000;
 const jumpsMs = [-40 * dayMs, -3_600_000, -5000, -100, 100, 5000, 3_600_000, 40 * dayMs] as const;
@@ -29,6 +31,7 @@ export async function compactOnce(life: Life): Promise<void> {
   const { random } = world;
   if (random.chance(0.5)) await store.hintsWritten();
   await life.unlessDead();
+  if (life.spoilsHints && random.chance(0.3)) spoilHint(world, life.segmentDir);
   const stop = new AbortController();
   if (random.chance(0.2)) void giveUp(life, stop, random.below(100));
   const before = store.stats().compaction.segmentsRemoved;
@@ -58,15 +61,19 @@ async function giveUp(life: Life, stop: AbortController, turns: number): Promise
 async function moveClock(life: Life): Promise<void> {
   const { world, counts } = life;
   const { random, clock } = world;
+  const sweep = new SweepWatch(life);
   while (life.isBusy) {
     for (let left = random.below(15); left > 0; left -= 1) await life.pause();
     await clock.sleep(1 + random.below(100));
     await life.unlessDead();
     counts.clockJumps += 1;
+    sweep.beforeJump();
     if (random.chance(0.3)) clock.isWallFrozen = !clock.isWallFrozen;
     else clock.stepWall(random.pick(jumpsMs));
+    sweep.afterJump();
   }
   clock.isWallFrozen = false;
+  if (!life.isClosing) sweep.end();
 }
 
 /** The disk has little room; somebody else takes some, and gives it back. */

@@ -91,6 +91,15 @@ export class History {
     return this.#settled;
   }
 
+  /** Changes that the states do not have, and the store may: calls under way or of unknown outcome. */
+  get changesUnderWay(): number {
+    let changes = 0;
+    for (const { order, fate, ask } of this.calls) {
+      if (order >= this.#settled || fate === "unknown") changes += ask.changes.length;
+    }
+    return changes;
+  }
+
   /** A call is made. */
   begin(ask: Ask): WriteCall {
     const call = new WriteCall(ask, this.calls.length, this.#wall.now);

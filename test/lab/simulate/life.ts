@@ -4,7 +4,11 @@
  */
 import { strict as assert } from "node:assert";
 import { KvixError } from "../../../src/base/kvix-error.js";
-import type { Choice, PolicyInput } from "../../../src/engine/compaction/policy.js";
+import {
+  type Choice,
+  chooseVictims,
+  type PolicyInput,
+} from "../../../src/engine/compaction/policy.js";
 import type { LocalStore } from "../../../src/engine/local-store.js";
 import { openStore, type StoreSeams } from "../../../src/engine/open-store.js";
 import type { StoreOptionsInput } from "../../../src/engine/options.js";
@@ -12,7 +16,7 @@ import { takingSome } from "../../support/compaction-rig.js";
 import { openHandles } from "../../support/sim-handles.js";
 import { unpaced } from "../../support/unpaced.js";
 import { requireSums, waitForFlush } from "./at-rest.js";
-import { runClient } from "./clients.js";
+import { runClient, writeCrowd } from "./clients.js";
 import { disturb } from "./disturbances.js";
 import { isForeseen } from "./foreseen.js";
 import type { History } from "./history.js";
@@ -20,7 +24,6 @@ import type { DiskFault, LifePlan } from "./plan.js";
 import type { Counts, Seed } from "./seed.js";
 import type { World } from "./world.js";
 
-const never = new Promise<never>(() => undefined);
 /** Openings that a failing disk may cost. */
 const openingsMax = 40;
 
@@ -29,6 +32,7 @@ export class Life {
   readonly world: World;
   readonly counts: Counts;
   readonly keys: readonly string[];
+  readonly crowd: readonly string[];
   readonly plan: LifePlan;
   readonly #seed: Seed;
   readonly #options: StoreOptionsInput;
@@ -36,6 +40,8 @@ export class Life {
   #history: History | undefined;
   /** When it was opened, on the monotonic clock. */
   startMs = 0;
+  /** The wall clock less the monotonic one, when it was opened. */
+  clockGapMs = 0;
   #era = 0;
   /** The disk was made to fail in this life. */
   hasFailed = false;
@@ -45,12 +51,15 @@ export class Life {
   isClosing = false;
   /** Clients are at work. */
   isBusy = false;
+  /** From now on a compaction takes all that it may. */
+  takesAll = false;
 
   constructor(seed: Seed, plan: LifePlan, options: StoreOptionsInput) {
     this.#seed = seed;
     this.world = seed.world;
     this.counts = seed.counts;
     this.keys = seed.keys;
+    this.crowd = seed.crowd;
     this.plan = plan;
     this.#options = options;
   }
@@ -63,6 +72,18 @@ export class Life {
   get history(): History {
     assert.ok(this.#history, "the opening was judged");
     return this.#history;
+  }
+
+  get isClockTrusted(): boolean {
+    return this.#options.trustClock === true;
+  }
+
+  get segmentDir(): string {
+    return this.#seed.plan.segmentDir;
+  }
+
+  get spoilsHints(): boolean {
+    return this.plan.spoilsHints && !this.#seed.plan.hasRot;
   }
 
   get hasRot(): boolean {
@@ -97,6 +118,7 @@ export class Life {
       this.startMs = world.clock.monotonicMs();
       try {
         this.#store = await openStore(options, host, this.#seams());
+        this.clockGapMs = world.clock.wallMs() - world.clock.monotonicMs();
         return;
       } catch (error) {
         await this.unlessDead();
@@ -128,6 +150,8 @@ export class Life {
     // It is waited for below; a client that fails first is heard first.
     disturbed.catch(() => undefined);
     const clients = Array.from({ length: plan.clients }, () => runClient(this, share));
+    if (this.crowd.length > 0 && !this.#seed.hasCrowd) clients.push(writeCrowd(this));
+    this.#seed.hasCrowd = true;
     if (plan.closesEarly) clients.push(this.#closeEarly());
     await Promise.all(clients);
     await this.unlessDead();
@@ -167,9 +191,12 @@ export class Life {
     return mayBeCut ? undefined : { keys, liveBytes };
   }
 
-  /** A dead process goes no further. */
-  unlessDead(): Promise<void> | undefined {
-    return this.world.era === this.#era ? undefined : never;
+  /**
+   * A dead process goes no further. What waits for it is forgotten with its promise, which
+   * therefore is one of its own: a single one for all would keep every life in memory.
+   */
+  unlessDead(): Promise<never> | undefined {
+    return this.world.era === this.#era ? undefined : new Promise(() => undefined);
   }
 
   /** A client has an answer. */
@@ -188,7 +215,9 @@ export class Life {
   }
 
   pickKey(): string {
-    return this.world.random.pick(this.keys);
+    const { random } = this.world;
+    const isOfCrowd = this.crowd.length > 0 && random.chance(0.2);
+    return random.pick(isOfCrowd ? this.crowd : this.keys);
   }
 
   /** A value that no other write of the seed has. */
@@ -249,12 +278,14 @@ export class Life {
     return {
       checkpointKeysMin: plan.checkpointKeysMin,
       ...(plan.hasPacer ? {} : { pacer: unpaced(world.clock) }),
-      ...(plan.hasPolicy ? {} : { chooseVictims: (input) => this.#choose(input) }),
+      chooseVictims: (input) => this.#choose(input),
     };
   }
 
   #choose(input: PolicyInput): Choice {
-    return takingSome(this.world.random)(input);
+    const ids = input.candidates.map(({ id }) => id);
+    if (this.takesAll && ids.length > 0) return { kind: "victims", ids };
+    return this.plan.hasPolicy ? chooseVictims(input) : takingSome(this.world.random)(input);
   }
 }
 

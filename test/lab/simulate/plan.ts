@@ -9,11 +9,15 @@ export const dataDir = "/store";
 export const segmentDirs = ["/store/segments", "/fast/kvix"] as const;
 
 const KiB = 1024;
+/** One seed in so many has a crowd: it takes as long as some others together. */
+const crowdShare = 1 / 100;
 const alphabet = "abcdefghijklmnopqrstuvwxyz";
 
 /** What stays the same for all lives of a seed. */
 export interface SeedPlan {
   readonly keys: readonly string[];
+  /** More keys, between the others; most seeds have none. */
+  readonly crowd: readonly string[];
   readonly segmentDir: string;
   readonly lives: number;
   /** A bit of a file is flipped between two lives. */
@@ -21,16 +25,34 @@ export interface SeedPlan {
 }
 
 export function planSeed(random: SimRandom): SeedPlan {
-  const count = random.pick([2, 4, 8, 8, 16]);
+  const keys = planKeys(random);
   return {
-    keys: Array.from({ length: count }, (_, index) => {
-      const name = alphabet[index] as string;
-      return random.chance(0.2) ? name.repeat(1 + random.below(40)) : name;
-    }),
+    keys,
+    crowd: random.chance(crowdShare) ? planCrowd(random, keys) : [],
     segmentDir: random.pick(segmentDirs),
     lives: 2 + random.below(3),
     hasRot: random.chance(0.15),
   };
+}
+
+/** Short keys, long ones, and in some seeds pairs that differ in NUL bytes at their end alone. */
+function planKeys(random: SimRandom): string[] {
+  const count = random.pick([2, 4, 8, 8, 16]);
+  const hasPairs = random.chance(0.3);
+  const keys: string[] = [];
+  for (let index = 0; index < count; index += 1) {
+    const name = alphabet[index] as string;
+    const isSecond = hasPairs && index % 2 === 1;
+    if (isSecond) keys.push(`${keys[index - 1]}${"\0".repeat(1 + random.below(3))}`);
+    else keys.push(random.chance(0.2) ? name.repeat(1 + random.below(40)) : name);
+  }
+  return keys;
+}
+
+/** So many that a page of them all is collected in many steps. */
+function planCrowd(random: SimRandom, keys: readonly string[]): string[] {
+  const count = 600 + random.below(600);
+  return Array.from({ length: count }, (_, index) => `${random.pick(keys)}~${index}`);
 }
 
 /** The options of one life; what a store was made with it need not be opened with. */
@@ -40,12 +62,12 @@ export function planOptions(random: SimRandom, { segmentDir }: SeedPlan): StoreO
     dataDir,
     segmentDir,
     liftFloors: true,
-    segmentBytesMax: random.pick([130, 300, 700, 700, 2 * KiB, 8 * KiB]),
+    segmentBytesMax: segmentBytesMax(random),
     durability: random.pick(["sync", "buffered"]),
     flushIntervalMs: random.pick([1, 10, 100, 1000]),
     inFlightBytesMax: random.pick([1, 400, 2 * KiB, 64 * KiB * KiB]),
     cacheBytesMax: random.pick([0, 300, 4 * KiB, 4 * KiB * KiB]),
-    openFilesMax: random.pick([1, 2, 3, 512]),
+    openFilesMax: random.pick([1, 3, 512, 512]),
     diskReserveBytes: random.chance(0.15) ? 64 * KiB : 0,
     recovery: random.chance(0.2) ? "strict" : "degraded",
     compaction: isScheduled ? "scheduled" : "manual",
@@ -55,6 +77,21 @@ export function planOptions(random: SimRandom, { segmentDir }: SeedPlan): StoreO
     compactionBytesPerSecondMax: random.pick([64 * KiB, 64 * KiB * KiB]),
     watchRetentionMs: random.pick([0, 0, 100, 600_000]),
     trustClock: random.chance(0.3),
+  };
+}
+
+/** A segment for every record costs ten times as much as one for twenty, and finds little more. */
+function segmentBytesMax(random: SimRandom): number {
+  return random.chance(0.05) ? 130 : random.pick([300, 700, 700, 2 * KiB, 2 * KiB, 8 * KiB]);
+}
+
+/** The options of the last life, in which all goes well, and something can be compacted. */
+export function planLastOptions(random: SimRandom, plan: SeedPlan): StoreOptionsInput {
+  return {
+    ...planOptions(random, plan),
+    segmentBytesMax: random.pick([300, 700, 2 * KiB]),
+    diskReserveBytes: 0,
+    watchRetentionMs: random.pick([0, 100]),
   };
 }
 
@@ -74,6 +111,8 @@ export interface LifePlan {
   readonly slowReadMs: number;
   readonly hasPolicy: boolean;
   readonly hasPacer: boolean;
+  /** Hints go bad while the store is open: a second fault, so not where a bit is flipped. */
+  readonly spoilsHints: boolean;
   readonly checkpointKeysMin: number;
 }
 
@@ -119,6 +158,7 @@ export function planLife(random: SimRandom, isLast: boolean): LifePlan {
     slowReadMs: random.chance(0.2) ? 3 : 0,
     hasPolicy: random.chance(0.5),
     hasPacer: random.chance(0.3),
+    spoilsHints: random.chance(0.3),
     checkpointKeysMin: random.chance(0.7) ? 0 : 4096,
   };
 }

@@ -53,7 +53,7 @@ export async function listPage(life: Life): Promise<void> {
   const { random, wall } = world;
   const reverse = random.chance(0.3);
   const keysOnly = random.chance(0.2);
-  const limit = 1 + random.below(6);
+  const limit = life.crowd.length > 0 && random.chance(0.5) ? 5000 : 1 + random.below(6);
   const prefix = random.chance(0.15) ? life.pickKey().slice(0, 1) : "";
   const [start, end] =
     prefix !== "" || random.chance(0.5) ? ["", ""] : [life.pickKey(), life.pickKey()].sort();
@@ -153,7 +153,8 @@ export async function walkSnapshot(life: Life): Promise<void> {
         if (!life.mayBeUnreadable(error)) return;
         found.set(key, unreadable);
       }
-      await life.pause();
+      // A crowd is walked past in few breaths.
+      if (life.crowd.length === 0 || random.chance(0.02)) await life.pause();
       await life.unlessDead();
     }
   } catch (error) {

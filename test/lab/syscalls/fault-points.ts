@@ -66,6 +66,9 @@ const faultsOf: Readonly<Record<string, readonly Fault[]>> = {
   openat: [...both("EMFILE"), once("EIO"), once("ENOSPC")],
 };
 
+/** The names of all calls that are hit. */
+export const hittableNames: readonly string[] = Object.keys(faultsOf);
+
 /** A call that is hit, and which it is of its thread. */
 export interface NumberedCall {
   readonly thread: ThreadName;

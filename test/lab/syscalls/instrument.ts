@@ -18,7 +18,7 @@ import { crc32 } from "../../../src/format/checksum.js";
 import { SimRandom } from "../../support/sim-random.js";
 import type { Instrument, LabOptions, LabRuns, RunOutcome } from "../instrument.js";
 import { propertyIds } from "../properties.js";
-import { type FaultPoint, faultPoints, hittableCalls } from "./fault-points.js";
+import { type FaultPoint, faultPoints, hittableCalls, hittableNames } from "./fault-points.js";
 import { runFault } from "./fault-run.js";
 import type { LifeName } from "./life.js";
 import { type ReplayExtent, replay } from "./replay.js";
@@ -222,7 +222,10 @@ export const syscallsInstrument: Instrument = {
   sentence:
     "The engine on real files, killed or refused at its n-th system call; and power cuts in what it called.",
   oneRun: `1/${deals} of all calls of four lives, hit in every way; and a life of the seed, replayed`,
-  parts: `${parts.join(", ")}, or a system call such as fdatasync`,
+  parts: {
+    names: [...parts, ...hittableNames],
+    told: `${parts.join(", ")}, or a system call such as fdatasync`,
+  },
   properties: propertyIds(
     "V1 V2 V6 V8 V10 V14 V15 V16 D1 D2 D3 D4 D5 D6 R2 R7 R8 M1 M2 M3 M5 B1 B3",
   ),

@@ -1,0 +1,239 @@
+/**
+ * Scan: the records of a range in key order, all at one point in time, part by part.
+ *
+ *   first part asked for -> snapshot -> [places from its walk -> records] -> part -> ...
+ *   at the end, at a failure, or when it is left: snapshot closed, memory given back
+ *
+ * Nothing is made ahead: a part is collected when it is asked for, and counts until the
+ * next one is. So who reads slowly holds one part and a snapshot, and the snapshot's own
+ * bounds end it (snapshots.ts): SNAPSHOT_ENDED, with the place to go on from.
+ *
+ *     small part   of records that together take at most 64 KiB
+ *     large part   of one record that alone takes more
+ *
+ * Bounds (V11): a small part for each of the 1,024 snapshots there can be, 64 MiB, which
+ * nobody waits for; large parts share 64 MiB beside them, each counted twice, as its
+ * answer is made of it, and wait for it in the order in which they come. So scans of
+ * small records go on while large ones are not taken. One turn of the event loop looks
+ * at 1,024 hidden keys, or collects one part, or reads what place-reader.ts allows.
+ */
+import { KvixError } from "../base/kvix-error.js";
+import { PAGE_BYTES_MAX } from "../base/limits.js";
+import type { Clock } from "../host/host.js";
+import { ByteBudget } from "./byte-budget.js";
+import { boundsOf } from "./key-range.js";
+import { costOf, LISTED_OVERHEAD_BYTES, type Place, type PlaceReader } from "./place-reader.js";
+import { requireWhole } from "./request-rules.js";
+import type { Snapshot } from "./snapshots/snapshot.js";
+import type { SnapshotCursor, SnapshotEntry } from "./snapshots/snapshot-cursor.js";
+import type { Snapshots } from "./snapshots/snapshots.js";
+import type { Scan, ScanOptions, ScanPart } from "./store-ranges.js";
+
+/** What a small part may take. */
+export const SMALL_PART_BYTES_MAX = 65_536;
+/** What large parts may take together. */
+const LARGE_PARTS_BYTES_MAX = 64 * 1024 * 1024;
+/** What a part has beside its records. */
+const PART_OVERHEAD_BYTES = 64;
+
+/** What scans work with. */
+export interface ScannerContext {
+  readonly snapshots: Snapshots;
+  readonly places: PlaceReader;
+  readonly clock: Clock;
+}
+
+interface Shared extends ScannerContext {
+  readonly large: ByteBudget;
+}
+
+/** Begins scans. */
+export class Scanner {
+  readonly #shared: Shared;
+
+  constructor(context: ScannerContext) {
+    this.#shared = { ...context, large: new ByteBudget(LARGE_PARTS_BYTES_MAX) };
+  }
+
+  /** Bytes of large parts that are under way, or were not taken yet. */
+  get largeBytes(): number {
+    return this.#shared.large.usedBytes;
+  }
+
+  /** Throws FIELD_INVALID; all else the scan throws when it is asked for a part. */
+  scan(options: ScanOptions): Scan {
+    const { bytesMax = PAGE_BYTES_MAX, limit = Number.MAX_SAFE_INTEGER } = options;
+    requireWhole("limit", limit, 1, Number.MAX_SAFE_INTEGER);
+    requireWhole("bytesMax", bytesMax, 1, PAGE_BYTES_MAX);
+    const { low: start, high: end } = boundsOf(options);
+    return new ScanRun(
+      this.#shared,
+      { ...options, prefix: undefined, start, end },
+      limit,
+      bytesMax,
+    );
+  }
+
+  /** Turns away what waits; the snapshots' own close ends all scans. */
+  close(): void {
+    this.#shared.large.close();
+  }
+}
+
+/** The snapshot of a scan that has begun, and how far its walk is. */
+interface Walk {
+  readonly snapshot: Snapshot;
+  readonly cursor: SnapshotCursor;
+}
+
+/** One scan. */
+class ScanRun implements Scan {
+  readonly #shared: Shared;
+  readonly #options: ScanOptions;
+  readonly #bytesMax: number;
+  readonly #ended = new AbortController();
+  readonly #abort = (): void => this.#ended.abort(this.#options.signal?.reason);
+  #walk: Walk | undefined;
+  /** What the walk has come to and the part before had no room for. */
+  #held: SnapshotEntry | undefined;
+  #left: number;
+  #largeBytes = 0;
+  #after: Uint8Array | undefined;
+  #isOver = false;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(shared: Shared, options: ScanOptions, limit: number, bytesMax: number) {
+    this.#shared = shared;
+    this.#options = options;
+    this.#left = limit;
+    this.#bytesMax = bytesMax;
+  }
+
+  get after(): Uint8Array | undefined {
+    return this.#after;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  /** Throws SNAPSHOT_ENDED, STORE_CLOSING, CANCELLED, OVERLOADED, each with where to go on. */
+  next(): Promise<IteratorResult<ScanPart, undefined>> {
+    const next = this.#turn.then(() => this.#next());
+    const over = (): void => undefined;
+    // Not the part itself: it is to go when it was taken.
+    this.#turn = next.then(over, over);
+    return next;
+  }
+
+  async return(): Promise<IteratorResult<ScanPart, undefined>> {
+    this.#ended.abort();
+    await this.#turn;
+    this.#end();
+    return { done: true, value: undefined };
+  }
+
+  async #next(): Promise<IteratorResult<ScanPart, undefined>> {
+    this.#giveBack();
+    if (this.#isOver) return { done: true, value: undefined };
+    try {
+      const part = await this.#part();
+      if (part === undefined) this.#end();
+      return part === undefined ? { done: true, value: undefined } : { done: false, value: part };
+    } catch (error) {
+      const why = this.#whyEnded(error);
+      this.#end();
+      throw why;
+    }
+  }
+
+  async #part(): Promise<ScanPart | undefined> {
+    const { places: reader, clock } = this.#shared;
+    const { signal } = this.#ended;
+    if (this.#walk === undefined) this.#begin();
+    // A loop over parts that are at hand at once must not keep all others waiting.
+    else await new Promise<void>((resolve) => clock.soon(resolve));
+    const { snapshot, cursor } = this.#walk as unknown as Walk;
+    const places = await this.#collect(cursor);
+    const last = places.at(-1);
+    if (last === undefined) return undefined;
+    await reader.readAll(places, signal);
+    requireGoing(signal);
+    this.#left -= places.length;
+    this.#after = this.#held === undefined ? cursor.after : last.key;
+    return { records: places as ScanPart["records"], version: snapshot.version };
+  }
+
+  #begin(): void {
+    const { signal, reverse = false } = this.#options;
+    requireGoing(signal);
+    const snapshot = this.#shared.snapshots.open();
+    snapshot.onEnd = () => this.#ended.abort();
+    this.#walk = { snapshot, cursor: snapshot.cursor(this.#options, reverse) };
+    signal?.addEventListener("abort", this.#abort);
+  }
+
+  /** The places of the next part; none: the scan is at its end. */
+  async #collect(cursor: SnapshotCursor): Promise<Place[]> {
+    const { clock, large } = this.#shared;
+    const { signal } = this.#ended;
+    const places: Place[] = [];
+    let bytes = PART_OVERHEAD_BYTES;
+    while (places.length < this.#left) {
+      const entry = this.#held ?? cursor.next();
+      if (entry === undefined) {
+        if (cursor.hasEnded) break;
+        if (places.length === 0) this.#after = cursor.after;
+        await new Promise<void>((resolve) => clock.soon(resolve));
+        requireGoing(signal);
+        continue;
+      }
+      const place = this.#placeOf(entry);
+      const costBytes = costOf(place);
+      const isFull = bytes + costBytes > Math.min(SMALL_PART_BYTES_MAX, this.#bytesMax);
+      this.#held = isFull && places.length > 0 ? entry : undefined;
+      if (this.#held !== undefined) break;
+      places.push(place);
+      bytes += costBytes;
+      if (isFull) {
+        await large.take(2 * bytes, signal);
+        this.#largeBytes = 2 * bytes;
+        break;
+      }
+    }
+    return places;
+  }
+
+  #placeOf(entry: SnapshotEntry): Place {
+    const { key, version, expiresAtMs, recordBytes, segment, offset } = entry;
+    const fits = recordBytes + LISTED_OVERHEAD_BYTES + PART_OVERHEAD_BYTES <= this.#bytesMax;
+    const record = this.#options.keysOnly === true ? "keys-only" : fits ? undefined : "too-large";
+    return { key, version, expiresAtMs, recordBytes, segment, offset, record };
+  }
+
+  /** What ended the snapshot, if that did; with the place to go on from. */
+  #whyEnded(error: unknown): unknown {
+    const why = this.#walk?.snapshot.endedBecause ?? error;
+    if (!(why instanceof KvixError)) return why;
+    return why.resumingAt({ afterKey: this.#after });
+  }
+
+  #giveBack(): void {
+    this.#shared.large.give(this.#largeBytes);
+    this.#largeBytes = 0;
+  }
+
+  #end(): void {
+    this.#isOver = true;
+    this.#giveBack();
+    this.#held = undefined;
+    this.#options.signal?.removeEventListener("abort", this.#abort);
+    this.#walk?.snapshot.close();
+    this.#walk = undefined;
+  }
+}
+
+function requireGoing(signal: AbortSignal | undefined): void {
+  if (signal?.aborted !== true) return;
+  throw new KvixError("CANCELLED", "", { cause: signal.reason, outcome: "none" });
+}
