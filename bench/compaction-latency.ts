@@ -59,10 +59,10 @@ async function fill(dataDir: string, keys: number): Promise<void> {
     for (let number = 0; number < keys; number += step) {
       batch.push({ kind: "set", key: keyOf(number), value });
       if (batch.length < batchRecords) continue;
-      await store.batch(batch);
+      await store.commit(batch);
       batch = [];
     }
-    if (batch.length > 0) await store.batch(batch);
+    if (batch.length > 0) await store.commit(batch);
   }
   await store.hintsWritten();
   await store.close();

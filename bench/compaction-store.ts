@@ -64,7 +64,7 @@ export class CompactedStore {
     const underWay = new Set<Promise<unknown>>();
     let batch: Mutation[] = [];
     const send = async (): Promise<void> => {
-      const sent = this.store.batch(batch).finally(() => underWay.delete(sent));
+      const sent = this.store.commit(batch).finally(() => underWay.delete(sent));
       underWay.add(sent);
       batch = [];
       if (underWay.size >= batchesInFlight) await Promise.race(underWay);

@@ -55,7 +55,7 @@ async function openWith(
       loadInFlight(records, (first, end) => {
         // A sync write makes every write before it durable too.
         const isSync = durability === "each" || end === records.count;
-        return store.batch(mutationsOf(first, end), isSync ? sync : buffered);
+        return store.commit(mutationsOf(first, end), isSync ? sync : buffered);
       }),
     settle: async () => {
       await store.close();

@@ -105,7 +105,7 @@ async function writeStore(directory: string, keys: number): Promise<{ closeMs: n
     while (next < keys) {
       const first = next;
       next = Math.min(first + batchRecords, keys);
-      await store.batch(mutationsOf(first, next), { durability: "buffered" });
+      await store.commit(mutationsOf(first, next), { durability: "buffered" });
     }
   };
   await Promise.all(Array.from({ length: batchesInFlight }, writer));

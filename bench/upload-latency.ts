@@ -12,11 +12,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { KvService } from "../gen/kvix/v1/kvix_pb.js";
 import { RpcClient } from "../src/rpc/client.js";
-import { ServerProcess } from "../test/support/server-process.js";
 import { uploadClient } from "../test/support/upload-call.js";
 import type { BenchResult } from "./bench-result.js";
 import { sizeFrom } from "./index-keys.js";
-import { uploadChunks } from "./upload-load.js";
+import { startBusy, uploadChunks } from "./upload-load.js";
 
 const MiB = 1_048_576;
 /** Far below what a server manages, so that only what holds it up shows. */
@@ -30,7 +29,7 @@ export async function run(): Promise<BenchResult> {
   const lapMs = sizeFrom("KVIX_BENCH_LAP_MS", 10_000);
   const valueBytes = sizeFrom("KVIX_BENCH_VALUE_MIB", 100) * MiB;
   const dataDir = mkdtempSync(join(tmpdir(), "kvix-upload-latency-"));
-  const server = await ServerProcess.start(dataDir);
+  const server = await startBusy(dataDir);
   const sets = new RpcClient(server.address, { "grpc.use_local_subchannel_pool": 1 });
   const uploads = uploadClient(server.address);
   const quiet: number[][] = [];

@@ -5,11 +5,10 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ServerProcess } from "../test/support/server-process.js";
 import { uploadClient } from "../test/support/upload-call.js";
 import type { BenchResult } from "./bench-result.js";
 import { sizeFrom } from "./index-keys.js";
-import { uploadChunks } from "./upload-load.js";
+import { startBusy, uploadChunks } from "./upload-load.js";
 
 const MiB = 1_048_576;
 const connections = 2;
@@ -19,7 +18,7 @@ export async function run(): Promise<BenchResult> {
   const uploads = sizeFrom("KVIX_BENCH_UPLOADS", 100);
   const valueBytes = sizeFrom("KVIX_BENCH_VALUE_MIB", 100) * MiB;
   const dataDir = mkdtempSync(join(tmpdir(), "kvix-memory-"));
-  const server = await ServerProcess.start(dataDir);
+  const server = await startBusy(dataDir);
   const clients = Array.from({ length: connections }, () => uploadClient(server.address));
   try {
     const idleMiB = peakResidentBytes(server.pid) / MiB;

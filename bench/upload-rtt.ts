@@ -13,10 +13,10 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { Client } from "@grpc/grpc-js";
-import { ServerProcess } from "../test/support/server-process.js";
 import { uploadClient, uploadOver } from "../test/support/upload-call.js";
 import type { BenchResult } from "./bench-result.js";
 import { sizeFrom } from "./index-keys.js";
+import { startBusy } from "./upload-load.js";
 
 const roundTripMs = 20;
 const defaultWindowBytes = 65_535;
@@ -71,7 +71,7 @@ export async function run(): Promise<BenchResult> {
 
 async function startSide(length: number, ...flags: readonly string[]): Promise<Side> {
   const dataDir = mkdtempSync(join(tmpdir(), "kvix-upload-"));
-  const server = await ServerProcess.start(dataDir, ...flags);
+  const server = await startBusy(dataDir, ...flags);
   const port = server.address.split(":").at(-1) ?? "";
   const proxy = spawn(process.execPath, [proxyPath, port, String(roundTripMs / 2)], {
     stdio: ["ignore", "pipe", "inherit"],

@@ -239,7 +239,7 @@ export const errorCatalogue: Readonly<Record<Reason, ErrorRow>> = {
     "DATA_LOSS",
     "applied",
     "never",
-    "the write was applied, but the record it replaced is damaged or could not be read",
+    "the write was applied, but what it is to be answered with is damaged or could not be read",
     "Check the disk.",
   ),
   READ_FAILED: row(
@@ -313,6 +313,13 @@ export const errorCatalogue: Readonly<Record<Reason, ErrorRow>> = {
     "not-applied",
     "never",
     "what was uploaded is not what was announced",
+  ),
+  REQUEST_IDS_FULL: row(
+    "RESOURCE_EXHAUSTED",
+    "not-applied",
+    "after-delay",
+    "as many request ids are remembered as the store can",
+    "Send fewer requests with an id, or keep less history: --watch-retention.",
   ),
   UNREACHABLE: row(
     "UNAVAILABLE",

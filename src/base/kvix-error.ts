@@ -29,6 +29,8 @@ export class KvixError extends Error {
   readonly reason: Reason;
   readonly outcome: Outcome;
   readonly metadata: ErrorMetadata;
+  /** What the message says beyond the sentence of the reason; may be empty. */
+  readonly detail: string;
   /** Private, so that no log and no printed error shows the key that it may have (V12). */
   readonly #resume: ResumePoint | undefined;
 
@@ -36,6 +38,7 @@ export class KvixError extends Error {
     const { sentence } = errorCatalogue[reason];
     const message = detail === "" ? `${reason}: ${sentence}` : `${reason}: ${sentence}: ${detail}`;
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.detail = detail;
     this.reason = reason;
     this.outcome = options.outcome ?? errorCatalogue[reason].outcome;
     this.metadata = options.metadata ?? {};

@@ -25,6 +25,12 @@ export const BATCH_MUTATIONS_MAX = 10_000;
 /** The largest payload of a batch's frame, in bytes (128 MiB): any one record fits with room. */
 export const BATCH_BYTES_MAX = 134_217_728;
 
+/** The shortest id of a request, in bytes: that of a UUID. */
+export const REQUEST_ID_BYTES_MIN = 16;
+
+/** The longest id of a request, in bytes. */
+export const REQUEST_ID_BYTES_MAX = 64;
+
 /** The length of a store's id, in bytes. */
 export const STORE_ID_BYTES = 16;
 

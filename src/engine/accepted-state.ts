@@ -1,9 +1,11 @@
 /**
  * The newest accepted state of every key: the keydir, and over it the writes
  * that are accepted but not yet published. Conditions are evaluated here;
- * readers see the keydir alone.
+ * readers see the keydir alone. With it goes what is known of requests that bore
+ * a request_id.
  */
 import { type Keydir, NO_ENTRY } from "./keydir/keydir.js";
+import type { RequestMemory } from "./requests/request-memory.js";
 import type { PendingEntry, RecordPlace } from "./write-op.js";
 
 /** What is known of a key as of the newest accepted write. */
@@ -48,6 +50,8 @@ const SETTLED_MAX = 1024;
  */
 export class AcceptedState {
   readonly #keydir: Keydir;
+  /** Requests, accepted ones included. */
+  readonly requests: RequestMemory;
   #byKey = new Map<string, PendingEntry>();
   /** Accepted since the last look, in order. */
   #fresh: PendingEntry[] = [];
@@ -55,8 +59,9 @@ export class AcceptedState {
   #pendingKeys = 0;
   #pendingKeyBytes = 0;
 
-  constructor(keydir: Keydir) {
+  constructor(keydir: Keydir, requests: RequestMemory) {
     this.#keydir = keydir;
+    this.requests = requests;
   }
 
   /** How many keys are pending that may be new to the index. */
@@ -116,11 +121,16 @@ export class AcceptedState {
     this.#unsettled -= 1;
     if (entry.newKeyBytes > 0) this.#pendingKeys -= 1;
     this.#pendingKeyBytes -= entry.newKeyBytes;
-    if (this.#unsettled === 0) this.clear();
+    if (this.#unsettled === 0) this.#clear();
   }
 
   /** Forgets all pending writes: those that are not published by now never will be. */
-  clear(): void {
+  giveUp(): void {
+    this.requests.dropPending();
+    this.#clear();
+  }
+
+  #clear(): void {
     if (this.#fresh.length > 0) this.#fresh = [];
     if (this.#byKey.size > 0) this.#byKey = new Map();
     this.#unsettled = 0;

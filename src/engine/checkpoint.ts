@@ -25,6 +25,8 @@ import { dataPath, type StoreDirectories } from "../storage/layout.js";
 import type { Segment } from "../storage/segment.js";
 import type { SegmentSet } from "../storage/segment-set.js";
 import { Keydir, type KeydirImage } from "./keydir/keydir.js";
+import type { RequestImage, RequestMemory } from "./requests/request-memory.js";
+import { REQUEST_SLOT_BYTES } from "./requests/request-table.js";
 
 /** A store of fewer keys is opened from its hints in no time, and closed sooner without. */
 export const CHECKPOINT_KEYS_MIN = 4096;
@@ -39,6 +41,7 @@ export interface CheckpointContext {
   /** 16 bytes. */
   readonly storeId: Uint8Array;
   readonly segments: SegmentSet;
+  readonly requests: RequestMemory;
 }
 
 /**
@@ -51,16 +54,19 @@ export async function saveCheckpoint(
   keydir: Keydir,
   keptFreeBytes: number,
 ): Promise<number | undefined> {
-  const { host, directories, storeId, segments } = context;
+  const { host, directories, storeId, segments, requests } = context;
   try {
-    const { parts, pages } = keydir.save();
+    const { parts, pages: indexPages } = keydir.save();
+    const { image, page } = requests.save();
+    const pages = page.length === 0 ? indexPages : [...indexPages, page];
     let pageBytes = 0;
     for (const page of pages) pageBytes += page.length;
     const free = host.files.freeBytes(directories.data);
     if (pageBytes + keptFreeBytes > free) {
       throw new Error(`it has ${pageBytes} bytes, the disk has ${free} left`);
     }
-    const description = { segments: Array.from(segments, describe), index: parts };
+    const facts = Array.from(segments, describe);
+    const description = { segments: facts, index: parts, requests: image };
     const front = encodeCheckpointFront(storeId, description, pageBytes);
     return await writeCheckpoint(host.files, directories, front, pages);
   } catch (err) {
@@ -79,18 +85,22 @@ export async function openCheckpoint(
   clean: CleanMark,
   bytesMax: number,
 ): Promise<Keydir | undefined> {
-  const { host, directories, storeId, segments } = context;
+  const { host, directories, storeId, segments, requests } = context;
   if (clean.checkpointChecksum === undefined) return undefined;
   const doubt = await findFileDoubt(segments, clean);
   let keydir: Keydir | undefined;
   let facts: readonly CheckpointSegment[] = [];
+  let image: RequestImage | undefined;
+  let page = new Uint8Array(0);
   const place = (description: CheckpointDescription): readonly Uint8Array[] | string => {
     if (!areTheSame(description.segments, segments, clean)) return "of other segments";
     const restored = Keydir.restored(description.index as KeydirImage);
     if (restored.keydir.bytes > bytesMax) return "more than the index may have";
     keydir = restored.keydir;
     facts = description.segments;
-    return restored.pages;
+    image = description.requests as RequestImage;
+    page = new Uint8Array(image.count * REQUEST_SLOT_BYTES);
+    return page.length === 0 ? restored.pages : [...restored.pages, page];
   };
   const binding = { storeId, checksum: clean.checkpointChecksum };
   const load =
@@ -102,6 +112,7 @@ export async function openCheckpoint(
     return undefined;
   }
   for (const fact of facts) applyTo(segments.at(fact.id), fact);
+  if (image !== undefined) requests.restore(image, page, segments);
   return keydir;
 }
 

@@ -8,13 +8,15 @@
  * the next one and to begin its sync. At most one is, and it is paid before any
  * wait, any failure and any later publication.
  */
+import type { Segment } from "../storage/segment.js";
 import type { AcceptedState } from "./accepted-state.js";
 import type { Answerer } from "./answerer.js";
 import type { Group } from "./group-writer.js";
 import type { Latch } from "./latch.js";
 import type { Publisher } from "./publisher.js";
+import type { RequestIdentity } from "./requests/request-memory.js";
 import type { Staging } from "./staging.js";
-import type { WriteOp } from "./write-op.js";
+import type { PendingEntry, WriteOp } from "./write-op.js";
 
 /** What the end of a group's way needs. */
 export interface GroupPublisherContext {
@@ -53,6 +55,7 @@ export class GroupPublisher {
         publisher.publish(entry);
         state.settle(entry);
       }
+      if (op.identity !== undefined && op.isBatch) this.#remember(op, op.identity);
     }
     for (let index = from; index < to; index += 1) {
       const op = ops[index] as WriteOp;
@@ -61,6 +64,16 @@ export class GroupPublisher {
       op.answer = undefined;
     }
     this.#onPublished();
+  }
+
+  /** From here on a repeat of the request finds the frame, and its answer in it. */
+  #remember({ at, frameBytes, entries }: WriteOp, identity: RequestIdentity): void {
+    const first = entries[0] as PendingEntry;
+    const last = entries.at(-1) as PendingEntry;
+    const segment = first.segment as Segment;
+    const offset = first.offset - (first.at - at);
+    const place = { segment, offset, length: frameBytes, version: last.version };
+    this.#context.state.requests.publish(identity, place);
   }
 
   /** Lets the staging area have the memory of a group that is published or given up. */

@@ -99,6 +99,7 @@ export class GroupWriter {
       chunk.seal(segment.name.salt, isBarrier);
       isBarrier = false;
       for (const op of chunk.ops) {
+        if (op.isBatch && op.identity !== undefined) segment.requests += 1;
         for (const entry of op.entries) {
           entry.segment = segment;
           entry.offset = offset + entry.at;

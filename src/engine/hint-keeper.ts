@@ -22,7 +22,7 @@ import { addLostToHint, addToHint } from "./hint-entry.js";
 import { type Keydir, NO_ENTRY } from "./keydir/keydir.js";
 import type { Latch } from "./latch.js";
 import type { Pins } from "./pins.js";
-import { type LostFrame, salvageRun } from "./salvage.js";
+import { type Salvage, salvageRun } from "./salvage.js";
 
 /** How many bytes of a segment are read before others get a turn. */
 const SLICE_BYTES = 512 * 1024;
@@ -122,7 +122,10 @@ export class HintKeeper {
     const fileLength = (await segment.file?.size()) ?? 0;
     if (fileLength < segment.length) throw new Error("the end of the segment is missing");
     const { id: segmentId, timestampNs } = segment.name;
-    const writer = new HintWriter({ storeId, segmentId, timestampNs });
+    const writer = new HintWriter(
+      { storeId, segmentId, timestampNs },
+      { segmentBytes: segment.length },
+    );
     const hint = await HintFile.create(host.files, segment);
     try {
       const facts = await this.#addEntries(segment, writer, hint);
@@ -175,6 +178,7 @@ export class HintKeeper {
       if (stop.kind !== "end") {
         const salvage = await this.#lookIntoDamage(segment, from, newestVersion);
         for (const lost of salvage.lost) pieces.push(addLostToHint(writer, lost));
+        for (const request of salvage.requests) sink.request(request);
         from = salvage.end;
       }
       for (const piece of pieces.splice(0)) if (piece !== undefined) await hint.append(piece);
@@ -211,7 +215,7 @@ export class HintKeeper {
     segment: Segment,
     offset: number,
     versionBefore: number,
-  ): Promise<{ lost: readonly LostFrame[]; end: number }> {
+  ): Promise<Pick<Salvage, "lost" | "requests"> & { end: number }> {
     const found = await findFrame(rangeOf(segment, offset + 1));
     const end = found.kind === "frame" ? found.offset : segment.length;
     let versionAfter = segment.highestVersion + 1;
@@ -224,7 +228,7 @@ export class HintKeeper {
       return false;
     });
     const length = end - offset;
-    const { lost, isComplete } = await salvageRun({
+    const { lost, requests, isComplete } = await salvageRun({
       segment,
       offset,
       length,
@@ -240,7 +244,7 @@ export class HintKeeper {
       lastVersion: Math.max(versionBefore + 1, versionAfter - 1),
       keysUnknown: !isComplete,
     });
-    return { lost, end };
+    return { lost, requests, end };
   }
 
   /**

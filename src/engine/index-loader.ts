@@ -11,6 +11,7 @@ import type { Segment } from "../storage/segment.js";
 import type { SegmentSet } from "../storage/segment-set.js";
 import type { BulkLoad } from "./keydir/bulk-load.js";
 import type { Keydir } from "./keydir/keydir.js";
+import type { RequestMemory } from "./requests/request-memory.js";
 
 /** Marks a tombstone while loading: an expiry that no record can have. */
 export const TOMBSTONE_MARK = 2 ** 48 - 1;
@@ -29,9 +30,17 @@ export interface LoadedEntry {
   readonly isLost: boolean;
 }
 
-/** What takes the entries of a segment. */
+/** Where the BATCH frame of a request lies. */
+export interface LoadedRequest {
+  readonly requestId: Uint8Array;
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** What takes the entries of a segment, and the requests that it remembers. */
 export interface EntrySink {
   load(segment: Segment, entry: LoadedEntry): void;
+  loadRequest(segment: Segment, request: LoadedRequest): void;
 }
 
 /** Collects entries into a keydir. */
@@ -39,12 +48,15 @@ export class IndexLoader implements EntrySink {
   readonly #keydir: Keydir;
   readonly #segments: SegmentSet;
   readonly #bytesMax: number;
+  readonly #requests: RequestMemory | undefined;
   readonly #load: BulkLoad;
   readonly #lost: { segment: Segment; entry: LoadedEntry }[] = [];
   #tombstones = 0;
   #entries = 0;
 
-  constructor(keydir: Keydir, segments: SegmentSet, bytesMax: number) {
+  /** `requests`: remembers those that are found; undefined: nobody does. */
+  constructor(keydir: Keydir, segments: SegmentSet, bytesMax: number, requests?: RequestMemory) {
+    this.#requests = requests;
     this.#keydir = keydir;
     this.#segments = segments;
     this.#bytesMax = bytesMax;
@@ -62,6 +74,10 @@ export class IndexLoader implements EntrySink {
     this.#entries += 1;
     if (entry.isLost) this.#lost.push({ segment, entry: keptEntry(entry) });
     else this.#add(segment, entry);
+  }
+
+  loadRequest(segment: Segment, { requestId, offset, length }: LoadedRequest): void {
+    this.#requests?.load(requestId, { segment, offset, length });
   }
 
   #add(segment: Segment, entry: LoadedEntry): void {

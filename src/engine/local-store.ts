@@ -15,12 +15,12 @@ import { hasExpired } from "./accepted-state.js";
 import { BatchGetter } from "./batch-getter.js";
 import { ByteBudget } from "./byte-budget.js";
 import type { CheckpointSaver } from "./checkpoint.js";
+import { CommitRequests, OP_OVERHEAD_BYTES } from "./commit-requests.js";
 import type { Compactor } from "./compaction/compactor.js";
 import type { Steps } from "./compaction/step.js";
 import type { DamageRegister } from "./damage.js";
 import type { DiskSpace } from "./disk-space.js";
 import { Downloads } from "./downloads.js";
-import { DuplicateFinder } from "./duplicate-finder.js";
 import type { HintKeeper } from "./hint-keeper.js";
 import { type Keydir, NO_ENTRY } from "./keydir/keydir.js";
 import type { Latch } from "./latch.js";
@@ -34,21 +34,19 @@ import { PlaceReader } from "./place-reader.js";
 import type { Publisher } from "./publisher.js";
 import { RangeDeleter } from "./range-deleter.js";
 import type { RecordReader } from "./record-reader.js";
-import {
-  requireExpiry,
-  requireKey,
-  requireMutations,
-  requireValue,
-  requireVersion,
-} from "./request-rules.js";
+import { requireExpiry, requireKey, requireValue, requireVersion } from "./request-rules.js";
+import type { RequestMemory } from "./requests/request-memory.js";
 import { Scanner } from "./scanner.js";
 import { segmentFacts } from "./segment-facts.js";
 import { Snapshots } from "./snapshots/snapshots.js";
 import type {
-  BatchResult,
+  CommitOptions,
+  CommitResult,
   DeleteResult,
   Download,
   Expiry,
+  IncrementOptions,
+  IncrementResult,
   KeyFacts,
   ListOptions,
   ListPage,
@@ -86,8 +84,6 @@ import { Watches } from "./watch/watches.js";
 import { WriteOp, type WriteRequest, type WriteResult } from "./write-op.js";
 import type { WriteQueue } from "./write-queue.js";
 
-/** What an operation counts for beside its key and value: its objects, and its frame. */
-const OP_OVERHEAD_BYTES = 256;
 /** What the answers of many records that are under way may take, but for scans. */
 const PAGES_BYTES_MAX = 64 * 1024 * 1024;
 
@@ -100,6 +96,7 @@ export interface StoreParts {
   readonly segments: SegmentSet;
   readonly pool: FilePool;
   readonly reader: RecordReader;
+  readonly requests: RequestMemory;
   readonly pins: Pins;
   readonly logReaders: LogReaders;
   readonly damage: DamageRegister;
@@ -126,14 +123,14 @@ export interface StoreParts {
 export class LocalStore implements Store {
   readonly #parts: StoreParts;
   readonly #sweep: Sweep;
-  readonly #duplicates: DuplicateFinder;
+  readonly #commits: CommitRequests;
   readonly #pages = new ByteBudget(PAGES_BYTES_MAX);
   readonly #places: PlaceReader;
   readonly #lister: PageLister;
+  readonly #downloads: Downloads;
   readonly #batchGetter: BatchGetter;
   readonly #scanner: Scanner;
   readonly #rangeDeleter: RangeDeleter;
-  readonly #downloads: Downloads;
   /** Opens snapshots. */
   readonly snapshots: Snapshots;
   readonly #watches: Watches;
@@ -141,7 +138,7 @@ export class LocalStore implements Store {
 
   constructor(parts: StoreParts) {
     this.#parts = parts;
-    this.#duplicates = new DuplicateFinder(parts.host.entropy);
+    this.#commits = new CommitRequests(parts.host.entropy);
     const { clock } = parts.host;
     this.#places = new PlaceReader({ ...parts, clock });
     const paging = { ...parts, clock, places: this.#places, budget: this.#pages };
@@ -273,17 +270,18 @@ export class LocalStore implements Store {
     return await this.#downloads.begin(place, options.signal);
   }
 
-  async batch(
-    mutations: readonly Mutation[],
-    options: Pick<WriteOptions, "durability" | "signal"> = {},
-  ): Promise<BatchResult> {
-    const bytes = requireMutations(mutations) + (mutations.length - 1) * OP_OVERHEAD_BYTES;
-    if (this.#duplicates.has(mutations)) {
-      throw new KvixError("FIELD_INVALID", "mutations name the same key twice", {
-        metadata: { field: "mutations" },
-      });
-    }
-    return (await this.#submit({ kind: "batch", mutations }, bytes, options)) as BatchResult;
+  async increment(
+    key: Uint8Array,
+    delta: bigint,
+    options: IncrementOptions = {},
+  ): Promise<IncrementResult> {
+    const request = this.#commits.increment(key, delta, options);
+    return (await this.#submit(request, key.length, options)) as IncrementResult;
+  }
+
+  async commit(mutations: readonly Mutation[], options: CommitOptions = {}): Promise<CommitResult> {
+    const { request, bytes } = this.#commits.commit(mutations, options);
+    return (await this.#submit(request, bytes, options)) as CommitResult;
   }
 
   async list(options: ListOptions): Promise<ListPage> {
@@ -431,13 +429,13 @@ export class LocalStore implements Store {
     const attempt = async (step: () => Promise<void>): Promise<void> => {
       await step().catch((error: unknown) => failures.push(error));
     };
+    this.#downloads.close();
+    uploads.stop();
     this.#watches.close();
     this.#places.close();
     this.#pages.close();
     this.#scanner.close();
     this.#rangeDeleter.close();
-    this.#downloads.close();
-    uploads.stop();
     this.snapshots.close();
     this.#parts.logReaders.close();
     this.#parts.upkeep.stop();

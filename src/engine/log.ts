@@ -52,6 +52,8 @@ export interface LogContext {
   readonly damage: DamageRegister;
   readonly namer: SegmentNamer;
   readonly segmentBytesMax: number;
+  /** One that has so many requests takes no other group: its hint lists them all. */
+  readonly segmentRequestsMax: number;
   /**
    * Called once, when the session has begun: from here on the store may change what is
    * on disk. Does not throw.
@@ -119,8 +121,7 @@ export class Log {
     await this.begin(lastVersion);
     if (!versions.isReserved(lastVersion)) await this.#reserve(lastVersion);
     else if (versions.isRunningLow) this.#reserveSoon(lastVersion);
-    const active = this.#requireActive();
-    if (active.length > 0 && active.length + bytes > segmentBytesMax) await this.#rotate();
+    if (!this.#hasRoomFor(this.#requireActive(), bytes)) await this.#rotate();
     this.#requireUnlatched();
     const segment = this.#requireActive();
     const left = segmentBytesMax - segment.length;
@@ -129,11 +130,16 @@ export class Log {
 
   /** Whether `prepare` would have nothing to wait for. */
   isReadyFor(bytes: number, lastVersion: number): boolean {
-    const { versions, segmentBytesMax, latch, keeper } = this.#context;
+    const { versions, latch, keeper } = this.#context;
     if (!keeper.hasBegun || latch.isClosed || !versions.isReserved(lastVersion)) return false;
-    const active = this.#active;
-    if (active === undefined) return false;
-    return active.length === 0 || active.length + bytes <= segmentBytesMax;
+    return this.#active !== undefined && this.#hasRoomFor(this.#active, bytes);
+  }
+
+  /** Whether the active segment may have `bytes` more, which an empty one always may. */
+  #hasRoomFor({ length, requests }: Segment, bytes: number): boolean {
+    if (length === 0) return true;
+    const { segmentBytesMax, segmentRequestsMax } = this.#context;
+    return length + bytes <= segmentBytesMax && requests < segmentRequestsMax;
   }
 
   /** Whether the next frame written is to carry BARRIER. */
@@ -169,7 +175,7 @@ export class Log {
             copiedBytes += slice.length;
           }
           // The slices were held against it.
-          checksum = crc32Combine(checksum, piece.checksum, piece.bytes);
+          checksum = crc32Combine(checksum, piece.checksum, piece.length);
           continue;
         }
         if (piece.length <= SYNC_WRITE_BYTES_MAX) {

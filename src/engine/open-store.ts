@@ -43,9 +43,13 @@ import { Publisher } from "./publisher.js";
 import { RecordCache } from "./record-cache.js";
 import { RecordReader } from "./record-reader.js";
 import { type Recovered, recover } from "./recovery.js";
+import { RepeatReader } from "./requests/repeat-reader.js";
+import { RequestMemory, SEGMENT_REQUESTS_MAX } from "./requests/request-memory.js";
+import { RETENTION_BYTES_MAX, retainedSegments } from "./retention.js";
 import { SegmentNamer } from "./segment-namer.js";
 import { Staging } from "./staging.js";
 import { Sweep } from "./sweep.js";
+import { UnmetReader } from "./unmet-reader.js";
 import { Upkeep } from "./upkeep.js";
 import { removeStagingFiles, Uploads } from "./uploads.js";
 import { ValueSource } from "./value-source.js";
@@ -61,6 +65,10 @@ const CACHE_MEMORY_SHARE = 16;
 export interface StoreSeams extends CompactionSeams {
   /** How many keys are worth a checkpoint. */
   readonly checkpointKeysMin?: number | undefined;
+  /** How many requests are remembered at most. */
+  readonly requestsMax?: number | undefined;
+  /** How many requests a segment has at most, but for those of one group. */
+  readonly segmentRequestsMax?: number | undefined;
 }
 
 /**
@@ -81,7 +89,14 @@ export async function openStore(
     const empty = new Keydir({ seed: host.entropy.bytes(SEED_BYTES) });
     const damage = new DamageRegister();
     const pool = new FilePool(host.files, options.openFilesMax);
-    const context = { host, directories, manifest, keydir: empty, damage, options, pool, segments };
+    const requests = new RequestMemory({
+      seed: host.entropy.bytes(SEED_BYTES),
+      monotonicMs: () => host.clock.monotonicMs(),
+      retentionMs: options.watchRetentionMs,
+      countMax: seams.requestsMax,
+    });
+    const inputs = { host, directories, manifest, damage, options, pool, segments, requests };
+    const context = { ...inputs, keydir: empty };
     const found = await recover(context);
     const { keydir } = found;
     const stray = await findStrayFiles(host, directories, manifest.current);
@@ -92,7 +107,7 @@ export async function openStore(
     const world = { ...context, keydir, found };
     const parts = assemble(world, stray, seams);
     const openStats = found.progress.toStats(stray.names);
-    const closing = { host, directories, storeId: manifest.current.storeId, segments };
+    const closing = { ...inputs, storeId: manifest.current.storeId };
     const { checkpointKeysMin = CHECKPOINT_KEYS_MIN } = seams;
     // What was damaged when segments were read is not in the index; another time the disk may
     // read it. A checkpoint has it all, whatever becomes of the segments.
@@ -122,6 +137,7 @@ interface OpenedWorld {
   readonly damage: DamageRegister;
   readonly pool: FilePool;
   readonly segments: SegmentSet;
+  readonly requests: RequestMemory;
   readonly found: Recovered;
 }
 
@@ -130,7 +146,8 @@ function assemble(
   { ids: strayIds, checkpoints }: StrayFiles,
   seams: StoreSeams,
 ): Omit<StoreParts, "locks" | "openStats" | "saveCheckpoint"> {
-  const { host, options, directories, manifest, keydir, damage, pool, segments, found } = world;
+  const { host, options, directories, manifest, keydir, damage, pool, segments } = world;
+  const { requests, found } = world;
   const { clock, log: hostLog } = host;
   const latch = new Latch(hostLog);
   const pins = new Pins();
@@ -158,18 +175,22 @@ function assemble(
       damage,
       namer,
       segmentBytesMax: options.segmentBytesMax,
+      segmentRequestsMax: seams.segmentRequestsMax ?? SEGMENT_REQUESTS_MAX,
       onBegun: async () => {
         await dropCheckpoints({ host, directories }, checkpoints);
         void remover.clearLeftovers();
       },
-      onSealed: (segment) => hints.add(segment),
+      onSealed: (segment) => {
+        hints.add(segment);
+        requests.sealed();
+      },
     },
     found,
   );
   const staging = new Staging(options.segmentBytesMax);
-  const state = new AcceptedState(keydir);
+  const state = new AcceptedState(keydir, requests);
   const { indexBytesMax, inFlightBytesMax, flushIntervalMs, trustClock } = options;
-  const values = new ValueSource(state, segments, reader, () => clock.wallMs());
+  const values = new ValueSource({ state, segments, reader, pins, clock });
   const evaluator = new Evaluator({
     keydir,
     state,
@@ -181,7 +202,12 @@ function assemble(
     wallMs: () => clock.wallMs(),
     stagedBytes: () => queue.inFlightBytes + staging.elsewhereBytes,
   });
-  const answerer = new Answerer(segments, reader);
+  const answerer = new Answerer({
+    segments,
+    reader,
+    repeats: new RepeatReader(damage),
+    unmet: new UnmetReader(segments, reader, clock),
+  });
   const queue = new WriteQueue({
     clock,
     hostLog,
@@ -217,6 +243,14 @@ function assemble(
     floor: () => Number(manifest.current.historyFloor),
     lostRanges: () => lostRangesOf(manifest, found.lostRange),
   });
+  requests.retained = () =>
+    retainedSegments({
+      segments,
+      nowMs: clock.wallMs(),
+      retentionMs: options.watchRetentionMs,
+      bytesMax: RETENTION_BYTES_MAX,
+      diskIsShort: space.isShort,
+    });
   const { compactor, steps, remover } = setUpCompaction({
     ...world,
     ...{ hints, publisher, versions, latch, log, keeper, queue, space, namer, logReaders },
@@ -238,6 +272,7 @@ function assemble(
     segments,
     pool,
     reader,
+    requests,
     pins,
     logReaders,
     damage,

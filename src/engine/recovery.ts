@@ -12,7 +12,11 @@
  * after a crash the page cache may show frames that a failed sync has lost, so
  * they are written again and synced before anyone sees them.
  */
-import { type Segment as ListedSegment, SegmentState } from "../../gen/kvix/v1/kvix_pb.js";
+import {
+  type HintRequest,
+  type Segment as ListedSegment,
+  SegmentState,
+} from "../../gen/kvix/v1/kvix_pb.js";
 import { KvixError } from "../base/kvix-error.js";
 import { HintFlag } from "../format/hint-layout.js";
 import type { HintBlock } from "../format/hint-reader.js";
@@ -32,6 +36,7 @@ import { IndexLoader } from "./index-loader.js";
 import type { Keydir } from "./keydir/keydir.js";
 import { OpenProgress } from "./open-progress.js";
 import type { StoreOptions } from "./options.js";
+import type { RequestMemory } from "./requests/request-memory.js";
 import { type SegmentFindings, SegmentReader } from "./segment-recovery.js";
 
 const NS_PER_MS = 1_000_000n;
@@ -42,6 +47,8 @@ export interface RecoveryContext {
   readonly directories: StoreDirectories;
   readonly manifest: ManifestFile;
   readonly keydir: Keydir;
+  /** Is filled with the requests that are remembered. */
+  readonly requests: RequestMemory;
   readonly damage: DamageRegister;
   readonly options: StoreOptions;
   /** Has the files of the segments. */
@@ -81,9 +88,9 @@ class Recovery {
 
   constructor(context: RecoveryContext) {
     this.#context = context;
-    const { keydir, options, host, manifest, segments } = context;
+    const { keydir, options, host, manifest, segments, requests } = context;
     this.#segments = segments;
-    this.#loader = new IndexLoader(keydir, this.#segments, options.indexBytesMax);
+    this.#loader = new IndexLoader(keydir, this.#segments, options.indexBytesMax, requests);
     this.#progress = new OpenProgress(host, manifest.current.segments.length);
   }
 
@@ -123,10 +130,10 @@ class Recovery {
 
   /** The index of the checkpoint, if there is one beyond doubt; then no segment is read. */
   async #openCheckpoint(): Promise<Keydir | undefined> {
-    const { host, directories, manifest, options } = this.#context;
+    const { host, directories, manifest, options, requests } = this.#context;
     const { clean, storeId } = manifest.current;
     if (clean === undefined) return undefined;
-    const context = { host, directories, storeId, segments: this.#segments };
+    const context = { host, directories, storeId, segments: this.#segments, requests };
     const keydir = await openCheckpoint(context, clean, options.indexBytesMax);
     if (keydir === undefined) return undefined;
     const files = await host.files.list(directories.segments);
@@ -215,6 +222,7 @@ class Recovery {
       this.#missing(segment, fileLength, hint.kind !== "loaded");
     }
     if (hint.kind === "loaded") {
+      this.#loadRequests(segment, hint.summary.requests);
       const newestMs = Number(hint.summary.newestTimestamp / NS_PER_MS);
       segment.coverTimestamp(newestMs);
       this.#newestTimestampMs = Math.max(this.#newestTimestampMs, newestMs);
@@ -233,6 +241,13 @@ class Recovery {
     });
     this.#newestTimestampMs = Math.max(this.#newestTimestampMs, findings.newestTimestampMs);
     this.#withoutHint.push(segment);
+  }
+
+  #loadRequests(segment: Segment, requests: readonly HintRequest[]): void {
+    for (const { requestId, offset, length } of requests) {
+      const request = { requestId, offset: Number(offset), length: Number(length) };
+      this.#loader.loadRequest(segment, request);
+    }
   }
 
   #loadBlock(segment: Segment, block: HintBlock): void {

@@ -4,10 +4,13 @@ import {
   BATCH_MUTATIONS_MAX,
   EXPIRES_AT_MS_MAX,
   KEY_BYTES_MAX,
+  REQUEST_ID_BYTES_MAX,
+  REQUEST_ID_BYTES_MIN,
   VALUE_BYTES_MAX,
   VERSION_MAX,
 } from "../base/limits.js";
-import type { Condition, Expiry, Mutation } from "./store.js";
+import { isNumber, NUMBER_MAX, NUMBER_MIN } from "../format/number-text.js";
+import type { Condition, Expiry, KeyCondition, Mutation } from "./store.js";
 
 /** Throws FIELD_INVALID for a number that is not whole or lies outside its range. */
 export function requireWhole(field: string, value: number, min: number, max: number): void {
@@ -46,10 +49,10 @@ export function requireVersion(condition: Condition | undefined): void {
 
 /** Throws KEY_EMPTY or KEY_TOO_LARGE. */
 export function requireKey(key: Uint8Array): void {
-  if (key.length === 0) throw new KvixError("KEY_EMPTY");
+  if (key.length === 0) throw new KvixError("KEY_EMPTY", "", { metadata: { field: "key" } });
   if (key.length > KEY_BYTES_MAX) {
     throw new KvixError("KEY_TOO_LARGE", `${key.length} bytes`, {
-      metadata: { key_bytes: key.length },
+      metadata: { field: "key", key_bytes: key.length },
     });
   }
 }
@@ -58,7 +61,7 @@ export function requireKey(key: Uint8Array): void {
 export function requireValue(value: Uint8Array): void {
   if (value.length > VALUE_BYTES_MAX) {
     throw new KvixError("VALUE_TOO_LARGE", `${value.length} bytes`, {
-      metadata: { value_bytes: value.length },
+      metadata: { field: "value", value_bytes: value.length },
     });
   }
 }
@@ -72,23 +75,79 @@ export function requireValueBytes(valueBytes: number): void {
   });
 }
 
-/** Throws for a batch, or a member of one, outside its limits; answers the bytes of all members. */
+/** Throws FIELD_INVALID for an id of a request outside its limits. */
+export function requireRequestId(requestId: Uint8Array): void {
+  const { length } = requestId;
+  if (length >= REQUEST_ID_BYTES_MIN && length <= REQUEST_ID_BYTES_MAX) return;
+  const range = `${REQUEST_ID_BYTES_MIN} to ${REQUEST_ID_BYTES_MAX} bytes`;
+  throw fieldInvalid("request_id", `must have ${range}, or be left out`);
+}
+
+/** Throws FIELD_INVALID for a number that has not 64 bits. */
+export function requireNumber(field: string, number: bigint): void {
+  if (isNumber(number)) return;
+  throw fieldInvalid(field, `must be from ${NUMBER_MIN} to ${NUMBER_MAX}`);
+}
+
+/** Throws for conditions outside their limits; answers the bytes of their keys. */
+export function requireConditions(conditions: readonly KeyCondition[]): number {
+  if (conditions.length > BATCH_MUTATIONS_MAX) {
+    throw fieldInvalid("conditions", `must be at most ${BATCH_MUTATIONS_MAX}`);
+  }
+  let bytes = 0;
+  for (const [index, { key, condition }] of conditions.entries()) {
+    inField(`conditions[${index}].`, () => {
+      requireKey(key);
+      requireVersion(condition);
+    });
+    bytes += key.length;
+  }
+  return bytes;
+}
+
+/** Throws for mutations, or one of them, outside their limits; answers the bytes of all. */
 export function requireMutations(mutations: readonly Mutation[]): number {
-  if (mutations.length === 0 || mutations.length > BATCH_MUTATIONS_MAX) {
+  if (mutations.length > BATCH_MUTATIONS_MAX) {
     throw new KvixError(
       "BATCH_TOO_LARGE",
-      `${mutations.length} mutations; 1 to ${BATCH_MUTATIONS_MAX}`,
+      `${mutations.length} mutations; at most ${BATCH_MUTATIONS_MAX}`,
+      { metadata: { field: "mutations", range: `at most ${BATCH_MUTATIONS_MAX}` } },
     );
   }
   let bytes = 0;
-  for (const mutation of mutations) {
-    requireKey(mutation.key);
-    bytes += mutation.key.length;
-    if (mutation.kind === "set") {
-      requireValue(mutation.value);
-      if (mutation.expiry !== undefined) requireExpiry(mutation.expiry);
-      bytes += mutation.value.length;
-    }
+  for (const [index, mutation] of mutations.entries()) {
+    bytes += inField(`mutations[${index}].${mutation.kind}.`, () => requireMutation(mutation));
   }
   return bytes;
+}
+
+function requireMutation(mutation: Mutation): number {
+  requireKey(mutation.key);
+  if (mutation.kind === "delete") return mutation.key.length;
+  if (mutation.expiry !== undefined) requireExpiry(mutation.expiry);
+  if (mutation.kind === "increment") {
+    requireNumber("delta", mutation.delta);
+    requireNumber("initial", mutation.initial);
+  }
+  if (mutation.kind !== "set") return mutation.key.length;
+  requireValue(mutation.value);
+  return mutation.key.length + mutation.value.length;
+}
+
+/** Runs `check`; what it throws of a field is of that field behind `prefix`, which ends with a dot. */
+export function inField<Result>(prefix: string, check: () => Result): Result {
+  try {
+    return check();
+  } catch (error) {
+    if (!(error instanceof KvixError) || prefix === "") throw error;
+    const { reason, metadata, detail, outcome } = error;
+    const { field: inner } = metadata;
+    const field = inner === undefined ? prefix.replace(/\.$/, "") : `${prefix}${inner}`;
+    // The detail of a wrong field begins with its name.
+    const said = reason === "FIELD_INVALID" ? `${prefix}${detail}` : `${field}: ${detail}`;
+    throw new KvixError(reason, detail === "" ? field : said, {
+      metadata: { ...metadata, field },
+      outcome,
+    });
+  }
 }

@@ -10,15 +10,26 @@
  *     lost, and the run's keys are still called unknown: it may be the key itself
  *     that is broken.
  *  3. Else the keys of that run are unknown, and the store says so.
+ *
+ * Of a damaged batch the request_id is told, too, if it can be: as it was if one
+ * bit was flipped, as it lies there if something else is broken. So a repeat of the
+ * request is not applied again, though nobody knows what the first was answered.
  */
-import { FRAMES_TAG as BATCH_FRAMES_TAG, parseBatch } from "../format/batch.js";
-import { findFlippedBit } from "../format/bit-flip.js";
+import { REQUEST_ID_BYTES_MAX, REQUEST_ID_BYTES_MIN } from "../base/limits.js";
+import {
+  REQUEST_HASH_TAG as BATCH_DIGEST_TAG,
+  FRAMES_TAG as BATCH_FRAMES_TAG,
+  REQUEST_ID_TAG as BATCH_REQUEST_ID_TAG,
+  parseBatch,
+  REQUEST_DIGEST_BYTES,
+} from "../format/batch.js";
+import { BIT_FLIP_FRAME_BYTES_MAX, findFlippedBit } from "../format/bit-flip.js";
 import { FRAME_HEADER_BYTES, FrameFlag, readFrameHeader } from "../format/frame.js";
 import { newRecordFields, parseRecord, type RecordFields } from "../format/record.js";
 import { readVarint, varintBytes } from "../format/varint.js";
 import { ByteWindow } from "../storage/byte-window.js";
 import type { Segment } from "../storage/segment.js";
-import type { EntrySink } from "./index-loader.js";
+import type { EntrySink, LoadedRequest } from "./index-loader.js";
 
 /** A damaged run is looked into up to this size; a larger one is unknown as a whole. */
 const SALVAGE_BYTES_MAX = 64 * 1024 * 1024;
@@ -50,6 +61,8 @@ export interface LostFrame {
 /** What a damaged run still tells. */
 export interface Salvage {
   readonly lost: readonly LostFrame[];
+  /** Requests whose batches are damaged: their members that are sound count, so they were applied. */
+  readonly requests: readonly LoadedRequest[];
   /** Whether every key of the run is known for certain. */
   readonly isComplete: boolean;
 }
@@ -58,7 +71,8 @@ export interface Salvage {
 export async function salvageRun(run: DamagedRun): Promise<Salvage> {
   const { segment } = run;
   const lostFrames: LostFrame[] = [];
-  const nothing = { lost: lostFrames, isComplete: false };
+  const requests: LoadedRequest[] = [];
+  const nothing = { lost: lostFrames, requests, isComplete: false };
   if (segment.file === undefined || run.length > SALVAGE_BYTES_MAX) return nothing;
   const window = new ByteWindow(segment.file, run.offset + run.length, run.refusesHoles);
   if ((await window.moveTo(run.offset, run.length)) < run.length) return nothing;
@@ -66,15 +80,19 @@ export async function salvageRun(run: DamagedRun): Promise<Salvage> {
   // What is too short for a frame may be the rest of one that others have overwritten.
   let isComplete = run.length >= SMALLEST_FRAME_BYTES || isBatchHead(bytes);
   let versionBefore = run.versionBefore;
-  let at = 0;
+  const mended = await mendBatch(run, bytes);
+  if (mended?.request !== undefined) requests.push(mended.request);
+  let at = mended === undefined ? 0 : Math.min(mended.framesStart, bytes.length);
   while (bytes.length - at >= SMALLEST_FRAME_BYTES) {
+    const offset = run.offset + at;
+    const length = claimedLength(bytes, at);
+    const requestId = requestIdAt(bytes, at);
+    if (requestId !== undefined) requests.push({ requestId, offset, length });
     const member = firstMemberAt(bytes, at);
     if (member !== undefined) {
       at = member;
       continue;
     }
-    const length = claimedLength(bytes, at);
-    const offset = run.offset + at;
     let lost = identify(bytes.slice(at, at + length), offset, versionBefore, run);
     // The length itself may be what is wrong; asked once, for it costs the whole run.
     if (lost === undefined && isComplete && length < bytes.length - at) {
@@ -92,7 +110,7 @@ export async function salvageRun(run: DamagedRun): Promise<Salvage> {
   }
   // A rest that is too short for a frame may be that of one that others have overwritten, too.
   if (at > 0 && at < bytes.length) isComplete = false;
-  return { lost: lostFrames, isComplete };
+  return { lost: lostFrames, requests, isComplete };
 }
 
 /** Loads the lost frames, so that reads of their keys are DATA_LOSS. */
@@ -123,6 +141,50 @@ function firstMemberAt(bytes: Uint8Array, at: number): number | undefined {
   if ((header.flags & FrameFlag.BATCH) === 0) return undefined;
   const payload = at + FRAME_HEADER_BYTES;
   return parseBatch(bytes, payload, payload + header.payloadBytes)?.framesStart;
+}
+
+/**
+ * The batch at the start of a run, if one flipped bit is all that is wrong with it: where
+ * its members start in the run, and its request. `start` is the run's own bytes.
+ */
+async function mendBatch(
+  run: DamagedRun,
+  start: Uint8Array,
+): Promise<{ framesStart: number; request: LoadedRequest | undefined } | undefined> {
+  const { file, name } = run.segment;
+  if (file === undefined || start.length <= FRAME_HEADER_BYTES) return undefined;
+  const { payloadBytes, flags } = readFrameHeader(
+    new DataView(start.buffer, start.byteOffset, start.byteLength),
+    0,
+  );
+  const length = FRAME_HEADER_BYTES + payloadBytes;
+  const looksLikeBatch = (flags & FrameFlag.BATCH) !== 0 || requestIdAt(start, 0) !== undefined;
+  if (!looksLikeBatch || length > BIT_FLIP_FRAME_BYTES_MAX) return undefined;
+  const window = new ByteWindow(file, run.offset + length, run.refusesHoles);
+  if ((await window.moveTo(run.offset, length)) < length) return undefined;
+  const frame = window.bytes.slice(0, length);
+  const bit = findFlippedBit(frame, name.salt);
+  if (bit === undefined) return undefined;
+  frame[bit >> 3] = (frame[bit >> 3] as number) ^ (1 << (bit & 7));
+  const header = readFrameHeader(new DataView(frame.buffer), 0);
+  if ((header.flags & FrameFlag.BATCH) === 0) return undefined;
+  const batch = parseBatch(frame, FRAME_HEADER_BYTES, length);
+  if (batch === undefined) return undefined;
+  const { requestId, framesStart } = batch;
+  const request = { requestId: requestId.slice(), offset: run.offset, length };
+  return { framesStart, request: requestId.length === 0 ? undefined : request };
+}
+
+/** The id in the head of a batch at `at`, if id and digest lie there as a batch has them. */
+function requestIdAt(bytes: Uint8Array, at: number): Uint8Array | undefined {
+  const tag = at + FRAME_HEADER_BYTES;
+  const length = bytes[tag + 1] ?? 0;
+  const isId = length >= REQUEST_ID_BYTES_MIN && length <= REQUEST_ID_BYTES_MAX;
+  const start = tag + 2;
+  const end = start + length;
+  if (bytes[tag] !== BATCH_REQUEST_ID_TAG || !isId) return undefined;
+  const hasDigest = bytes[end] === BATCH_DIGEST_TAG && bytes[end + 1] === REQUEST_DIGEST_BYTES;
+  return hasDigest ? bytes.slice(start, end) : undefined;
 }
 
 /**

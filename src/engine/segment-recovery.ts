@@ -107,7 +107,10 @@ export class SegmentReader {
 
   #take(scanned: ScannedFrame): boolean {
     const { segment } = this.#reading;
-    const isOurs = visitFrame(scanned, segment, { entry: (entry) => this.#load(entry) });
+    const isOurs = visitFrame(scanned, segment, {
+      entry: (entry) => this.#load(entry),
+      request: (request) => this.#loader.loadRequest(segment, request),
+    });
     if (!isOurs) throw this.#tooNew(scanned.offset);
     if ((scanned.frame.flags & FrameFlag.BARRIER) !== 0) this.#lastBarrier = scanned.offset;
     if (scanned.frame.timestampMs > this.#newestTimestampMs) {
@@ -181,8 +184,10 @@ export class SegmentReader {
     if (run === undefined) return;
     this.#openRun = undefined;
     const { segment } = this.#reading;
-    const { lost, isComplete } = await salvageRun({ segment, ...run, versionAfter });
+    const salvage = await salvageRun({ segment, ...run, versionAfter });
+    const { lost, isComplete } = salvage;
     loadLost(segment, lost, this.#loader);
+    for (const request of salvage.requests) this.#loader.loadRequest(segment, request);
     const firstVersion = run.versionBefore + 1;
     this.#damage.add({
       segment: segment.name,

@@ -29,14 +29,14 @@ export class StagingFault extends Error {
 /** A value of 1 byte or more in a file that holds nothing else. */
 export class StagedValue {
   readonly file: File;
-  /** Its length. */
-  readonly bytes: number;
+  /** In bytes. */
+  readonly length: number;
   /** Its CRC-32. */
   readonly checksum: number;
 
-  constructor(file: File, bytes: number, checksum: number) {
+  constructor(file: File, length: number, checksum: number) {
     this.file = file;
-    this.bytes = bytes;
+    this.length = length;
     this.checksum = checksum;
   }
 
@@ -46,20 +46,20 @@ export class StagedValue {
    * bytes are not those that came.
    */
   async *slices(): AsyncGenerator<Uint8Array> {
-    const size = Math.min(STAGED_SLICE_BYTES, this.bytes);
+    const size = Math.min(STAGED_SLICE_BYTES, this.length);
     const buffers = [Buffer.allocUnsafeSlow(size), Buffer.allocUnsafeSlow(size)] as const;
     let checksum = 0;
     let next = this.#read(buffers[0], 0);
-    for (let position = 0, turn = 1; position < this.bytes; turn = 1 - turn) {
+    for (let position = 0, turn = 1; position < this.length; turn = 1 - turn) {
       const slice = await next;
       position += slice.length;
-      if (position < this.bytes) {
+      if (position < this.length) {
         next = this.#read(buffers[turn as 0 | 1], position);
         // Awaited in the next round, or never, if nobody asks for it.
         next.catch(() => undefined);
       }
       checksum = crc32(slice, checksum);
-      if (position === this.bytes && checksum !== this.checksum) {
+      if (position === this.length && checksum !== this.checksum) {
         throw new StagingFault(this, "the staging file is not what was written to it");
       }
       yield slice;
@@ -68,14 +68,14 @@ export class StagedValue {
 
   /** All of it in memory. Throws StagingFault. */
   async read(): Promise<Uint8Array> {
-    const whole = Buffer.allocUnsafeSlow(this.bytes);
+    const whole = Buffer.allocUnsafeSlow(this.length);
     await this.#read(whole, 0);
     if (crc32(whole) === this.checksum) return whole;
     throw new StagingFault(this, "the staging file is not what was written to it");
   }
 
   async #read(buffer: Uint8Array, position: number): Promise<Uint8Array> {
-    const slice = buffer.subarray(0, Math.min(buffer.length, this.bytes - position));
+    const slice = buffer.subarray(0, Math.min(buffer.length, this.length - position));
     let read: number;
     try {
       read = await this.file.read(slice, position);

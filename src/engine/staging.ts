@@ -65,7 +65,7 @@ export class StagedChunk {
     let isBarrier = firstIsBarrier;
     for (const op of this.ops) {
       if (op.frameBytes === 0) continue;
-      if (op.request.kind === "batch") this.#sealMembers(op, salt);
+      if (op.isBatch) this.#sealMembers(op, salt);
       sealFrame(this.bytes, this.view, op.at, op.frameBytes, salt, isBarrier);
       isBarrier = false;
     }
@@ -130,7 +130,7 @@ export class Staging {
   chunkAround(value: StagedValue, at: number, aroundBytes: number): StagedChunk {
     const chunk = new StagedChunk(aroundBytes);
     chunk.middle = { value, at };
-    this.#elsewhereBytes += value.bytes;
+    this.#elsewhereBytes += value.length;
     this.#chunks.push(chunk);
     return chunk;
   }
@@ -138,7 +138,7 @@ export class Staging {
   /** Takes the oldest chunk out. */
   take(): StagedChunk | undefined {
     const chunk = this.#chunks.shift();
-    this.#elsewhereBytes -= chunk?.middle?.value.bytes ?? 0;
+    this.#elsewhereBytes -= chunk?.middle?.value.length ?? 0;
     return chunk;
   }
 

@@ -153,19 +153,94 @@ export interface Download {
   close(): void;
 }
 
-/** One change of an atomic batch. */
+/** A condition of a commit, and the key that it is about. */
+export interface KeyCondition {
+  readonly key: Uint8Array;
+  readonly condition: Condition;
+}
+
+/** One change of a commit. */
 export type Mutation =
   | {
       readonly kind: "set";
       readonly key: Uint8Array;
       readonly value: Uint8Array;
+      /** Left out: never. */
       readonly expiry?: Expiry | undefined;
     }
-  | { readonly kind: "delete"; readonly key: Uint8Array };
+  | { readonly kind: "delete"; readonly key: Uint8Array }
+  | { readonly kind: "touch"; readonly key: Uint8Array; readonly expiry: TouchExpiry }
+  | {
+      readonly kind: "increment";
+      readonly key: Uint8Array;
+      /** What is added: 64 bits, signed. */
+      readonly delta: bigint;
+      /** What an absent or expired key counts as: 64 bits, signed. */
+      readonly initial: bigint;
+      /** Left out: it keeps the one it has. */
+      readonly expiry?: Expiry | undefined;
+    };
 
-/** What became of one change: its version, 0 if it changed nothing (a delete of an absent key). */
-export interface BatchResult {
-  readonly versions: readonly number[];
+/** What goes with a commit. */
+export interface CommitOptions extends Pick<WriteOptions, "durability" | "signal"> {
+  /** What must hold, or nothing is changed: at most 10,000, each of another key. */
+  readonly conditions?: readonly KeyCondition[] | undefined;
+  /** What names this request, so that a repeat of it changes nothing: 16 to 64 bytes. */
+  readonly requestId?: Uint8Array | undefined;
+  /** The most bytes of the records in `unmet` together: 0 to 4 MiB, which is the default. */
+  readonly unmetBytesMax?: number | undefined;
+}
+
+/** What became of one change. */
+export interface MutationResult {
+  /** The version that it wrote; 0: it found nothing to change. */
+  readonly version: number;
+  /** Of a set, a touch or an increment: when the record expires, in Unix milliseconds; 0: never. */
+  readonly expiresAtMs: number;
+  /** Of a delete or a touch: whether there was a visible record. */
+  readonly found: boolean;
+  /** Of an increment: the number, delta added; else 0. */
+  readonly value: bigint;
+}
+
+/** A condition that did not hold. */
+export interface UnmetCondition {
+  /** Which one, from 0. */
+  readonly index: number;
+  /** The record that stands; undefined: the key is absent. */
+  readonly current: ListedRecord | undefined;
+}
+
+/** The answer to a commit. */
+export interface CommitResult {
+  readonly applied: boolean;
+  /** One for each mutation, in their order; none if it was not applied. */
+  readonly results: readonly MutationResult[];
+  /** Not applied: the conditions that did not hold. */
+  readonly unmet: readonly UnmetCondition[];
+  /** The request was known: this is what the first one was answered. */
+  readonly repeated: boolean;
+}
+
+/** What goes with an Increment. */
+export interface IncrementOptions extends Pick<WriteOptions, "durability" | "signal"> {
+  /** What an absent or expired key counts as: 64 bits, signed; 0 by default. */
+  readonly initial?: bigint | undefined;
+  /** Left out: the record keeps the one it has. */
+  readonly expiry?: Expiry | undefined;
+  /** As for a commit. */
+  readonly requestId?: Uint8Array | undefined;
+}
+
+/** The answer to an Increment. */
+export interface IncrementResult {
+  /** The number, delta added. */
+  readonly value: bigint;
+  readonly version: number;
+  /** Unix milliseconds; 0: never. */
+  readonly expiresAtMs: number;
+  /** The request was known: this is what the first one was answered. */
+  readonly repeated: boolean;
 }
 
 /** Which keys: a prefix, or bounds, or all. */
@@ -203,7 +278,7 @@ export interface ListOptions extends KeyRange {
  */
 export type Omission = "keys-only" | "too-large" | "unreadable";
 
-/** One record of a page. */
+/** One record of a page, or of those that stood in the way of a commit. */
 export interface ListedRecord {
   readonly key: Uint8Array;
   readonly version: number;
@@ -275,11 +350,19 @@ export interface Store {
     key: Uint8Array,
     options?: { readonly signal?: AbortSignal | undefined },
   ): Promise<Download | undefined>;
-  /** Applies all mutations or none, in one frame. The same key twice is FIELD_INVALID. */
-  batch(
-    mutations: readonly Mutation[],
-    options?: Pick<WriteOptions, "durability" | "signal">,
-  ): Promise<BatchResult>;
+  /**
+   * Adds to a number, which is a value of canonical decimal text (number-text.ts).
+   * Throws NOT_A_NUMBER, NUMBER_OVERFLOW; with a request id REQUEST_ID_REUSED,
+   * REQUEST_IDS_FULL, and PREVIOUS_CORRUPT if the answer of the first is unreadable.
+   */
+  increment(key: Uint8Array, delta: bigint, options?: IncrementOptions): Promise<IncrementResult>;
+  /**
+   * Applies all mutations, if all conditions hold, or none: in one step, in one
+   * frame, across any crash. At most 10,000 mutations, each of another key
+   * (FIELD_INVALID), and 128 MiB of frames (BATCH_TOO_LARGE); without mutations it
+   * only tells whether the conditions hold. Otherwise it throws what an Increment does.
+   */
+  commit(mutations: readonly Mutation[], options?: CommitOptions): Promise<CommitResult>;
   /** One page of records in key order, at one point in time. */
   list(options: ListOptions): Promise<ListPage>;
   /**

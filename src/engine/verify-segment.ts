@@ -100,6 +100,7 @@ export class SegmentCheck {
         this.records += 1;
         loader.load(segment, entry);
       },
+      loadRequest: () => undefined,
     };
     const { syncedLength, versionCeiling } = this.#expected;
     const reading = {

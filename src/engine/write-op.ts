@@ -6,15 +6,20 @@
  *   synced, if it must be -> published -> answered
  */
 import { KvixError } from "../base/kvix-error.js";
+import type { MemberResult } from "../format/batch-result.js";
 import type { Segment } from "../storage/segment.js";
+import type { AcceptedKey } from "./accepted-state.js";
 import type { Ticket } from "./pins.js";
+import type { RequestIdentity, RequestPlace } from "./requests/request-memory.js";
 import { type StagedValue, StagingFault } from "./staged-value.js";
 import type {
-  BatchResult,
+  CommitResult,
   Condition,
   DeleteResult,
   Durability,
   Expiry,
+  IncrementResult,
+  KeyCondition,
   Mutation,
   SetResult,
   StoredRecord,
@@ -105,8 +110,25 @@ export type Answer =
       readonly expiresAtMs: number;
       readonly place: RecordPlace | undefined;
     }
-  | { readonly kind: "batch"; readonly result: BatchResult }
+  /** What became of each mutation; of an increment, of the one. */
+  | {
+      readonly kind: "members";
+      readonly results: readonly MemberResult[];
+      readonly repeated: boolean;
+    }
+  /** The first request's answer is in its frame. */
+  | { readonly kind: "repeat"; readonly first: RequestPlace }
+  | { readonly kind: "unmet"; readonly unmet: readonly UnmetKey[] }
+  /** It depends on what may not be durable yet, like any answer. */
+  | { readonly kind: "refused"; readonly error: KvixError }
   | { readonly kind: "done" };
+
+/** A condition that did not hold, and what stood there. */
+export interface UnmetKey {
+  readonly index: number;
+  readonly key: Uint8Array;
+  readonly standing: AcceptedKey;
+}
 
 /** Another expiry for the record that stands. */
 export interface TouchRequest {
@@ -126,16 +148,33 @@ export interface UploadRequest {
   readonly condition: Condition | undefined;
 }
 
-/** The record that a Touch appends anew, read before it is accepted. */
-export interface FetchedRecord {
-  /** The version that was read; another one does not count. */
-  readonly version: number;
+/** Adds to a number. */
+export interface IncrementRequest {
+  readonly kind: "increment";
+  readonly mutation: Extract<Mutation, { kind: "increment" }>;
+  readonly identity: RequestIdentity | undefined;
+}
+
+/** All of it or nothing. */
+export interface CommitRequest {
+  readonly kind: "commit";
+  readonly conditions: readonly KeyCondition[];
+  readonly mutations: readonly Mutation[];
+  readonly identity: RequestIdentity | undefined;
+  /** How many bytes the records of unmet conditions may have together. */
+  readonly unmetBytesMax: number;
+}
+
+/** What is needed of a record that is built on. */
+export type ReadValue = Pick<StoredRecord, "value">;
+
+/** Records that an operation builds on, read before it is accepted. */
+export interface FetchedRecords {
+  /** What was read, by version: the record, or why there is none. */
+  readonly byVersion: Map<number, { readonly record?: ReadValue; readonly error?: unknown }>;
   readonly bytes: number;
-  /** Resolves when it is read; undefined: it is. */
+  /** Resolves when all are read; undefined: they are. */
   reading: Promise<void> | undefined;
-  record: Pick<StoredRecord, "value"> | undefined;
-  /** Why there is no record. */
-  error: unknown;
 }
 
 /** What is asked for. */
@@ -158,13 +197,20 @@ export type WriteRequest =
   | UploadRequest
   /** Writes nothing: whether a condition holds of the newest accepted state, answered as of a set. */
   | { readonly kind: "check"; readonly key: Uint8Array; readonly condition: Condition }
-  | { readonly kind: "batch"; readonly mutations: readonly Mutation[] }
+  | IncrementRequest
+  | CommitRequest
   | { readonly kind: "expire"; readonly key: Uint8Array; readonly version: number }
   /** Changes nothing; answered when all that was accepted before is durable. */
   | { readonly kind: "flush" };
 
 /** What an operation resolves to. */
-export type WriteResult = SetResult | DeleteResult | TouchResult | BatchResult | undefined;
+export type WriteResult =
+  | SetResult
+  | DeleteResult
+  | TouchResult
+  | IncrementResult
+  | CommitResult
+  | undefined;
 
 /** An operation in the queue. */
 export class WriteOp {
@@ -178,8 +224,8 @@ export class WriteOp {
   #ticket: Ticket | undefined;
   /** Whether it was sent back once already, by a full disk. */
   wasSentBack = false;
-  /** Of a Touch that is not accepted yet. */
-  fetched: FetchedRecord | undefined;
+  /** What was read for it, while it is not accepted yet. */
+  fetched: FetchedRecords | undefined;
 
   /** Set when it is accepted. */
   answer: Answer | undefined;
@@ -188,6 +234,8 @@ export class WriteOp {
   /** Where its frame starts in its chunk, and how long it is; 0: it appends nothing. */
   at = 0;
   frameBytes = 0;
+  /** Whether that is a BATCH frame, with its entries as members. */
+  isBatch = false;
   /** The newest version that its answer tells of without having written it. */
   dependsOn = 0;
 
@@ -203,10 +251,18 @@ export class WriteOp {
     this.#onRejected = onRejected;
   }
 
-  /** Whether its answer carries a record, which is read once it is published. */
-  get carriesRecord(): boolean {
+  /** Whether its answer is read from the log, once what it tells of is published. */
+  get readsLog(): boolean {
     const { answer } = this;
-    return answer !== undefined && "place" in answer && answer.place !== undefined;
+    if (answer === undefined) return false;
+    if ("place" in answer) return answer.place !== undefined;
+    return answer.kind === "repeat" || answer.kind === "unmet";
+  }
+
+  /** What names its request, if anything does. */
+  get identity(): RequestIdentity | undefined {
+    const { request } = this;
+    return "identity" in request ? request.identity : undefined;
   }
 
   /** Keeps what it was accepted on until it ends or is evaluated again. */
@@ -220,6 +276,7 @@ export class WriteOp {
     this.answer = undefined;
     this.entries = [];
     this.frameBytes = 0;
+    this.isBatch = false;
     this.dependsOn = 0;
   }
 
@@ -248,7 +305,7 @@ export class WriteOp {
   /** Whether it only frees space, and so is let through on a full disk. */
   get onlyDeletes(): boolean {
     const { request } = this;
-    if (request.kind === "batch") return request.mutations.every((each) => each.kind === "delete");
-    return request.kind !== "set" && request.kind !== "touch" && request.kind !== "upload";
+    if (request.kind === "commit") return request.mutations.every((each) => each.kind === "delete");
+    return request.kind === "delete" || request.kind === "expire" || request.kind === "flush";
   }
 }

@@ -178,7 +178,7 @@ export class WriteQueue {
     } finally {
       values.release(op);
     }
-    if (op.carriesRecord) op.keep(pins.enter());
+    if (op.readsLog) op.keep(pins.enter());
     // The value of an upload is not in memory.
     const isInMemory = op.request.kind !== "upload";
     if (isInMemory && op.frameBytes > op.costBytes) op.costBytes = op.frameBytes;
@@ -352,7 +352,7 @@ export class WriteQueue {
     hostLog.warn({ err: error, writes: group.ops.length }, "a group could not be written");
     // A cut was synced, and with it all that stands before it.
     if (!this.#context.log.isDirty) this.#allIsDurable();
-    state.clear();
+    state.giveUp();
     const again: WriteOp[] = [];
     const isFull = error instanceof KvixError && error.reason === "NO_SPACE";
     const failed = group.ops.length > 0 ? group.ops : staging.takeUpToFrames();
@@ -378,7 +378,7 @@ export class WriteQueue {
 
   #failEverything(): void {
     const { latch, staging, state, values } = this.#context;
-    state.clear();
+    state.giveUp();
     for (const chunk of staging.takeAll()) {
       for (const op of chunk.ops) {
         this.#inFlightBytes -= op.costBytes;

@@ -18,8 +18,12 @@
 import { KvixError } from "../base/kvix-error.js";
 import { readVarint, varintBytes, writeVarint } from "./varint.js";
 
-const REQUEST_ID_TAG = 0x0a;
-const REQUEST_HASH_TAG = 0x12;
+/** The tag in front of the request's id. On disk. */
+export const REQUEST_ID_TAG = 0x0a;
+/** The tag in front of its digest. On disk. */
+export const REQUEST_HASH_TAG = 0x12;
+/** The length of a digest in bytes: SHA-256. On disk. */
+export const REQUEST_DIGEST_BYTES = 32;
 const RESULT_TAG = 0x1a;
 /** The tag in front of the member frames. On disk. */
 export const FRAMES_TAG = 0x22;

@@ -5,7 +5,9 @@
  *
  *     head           56 bytes, little-endian
  *     description    JSON: the segments, and the index beside its pages
- *     pages          as they lay in memory, in the byte order of the machine
+ *     pages          as they lay in memory, in the byte order of the machine:
+ *                    those of the index, and last that of remembered requests,
+ *                    if there are any
  *
  *     head      0 magic 8 · 8 format version u32 · 12 byte order u32 ·
  *               16 store id 16 · 32 description bytes u32 ·
@@ -27,7 +29,7 @@ import { crc32 } from "./checksum.js";
  * The version that this code writes, and the only one it reads. To be raised with
  * every change of what the description says or of what lies in a page of the index.
  */
-export const CHECKPOINT_FORMAT_VERSION = 1;
+export const CHECKPOINT_FORMAT_VERSION = 2;
 
 /** The length of the head. */
 export const CHECKPOINT_HEAD_BYTES = 56;
@@ -74,6 +76,8 @@ export interface CheckpointDescription {
   readonly segments: readonly CheckpointSegment[];
   /** The index beside its pages; the engine knows its form. */
   readonly index: unknown;
+  /** What is known of requests with an id, beside the last page. */
+  readonly requests: unknown;
 }
 
 /** What the head says. */

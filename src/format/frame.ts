@@ -142,7 +142,8 @@ export function sealFrame(
 
 /** Bytes in the middle of a frame that lie elsewhere. */
 export interface ElsewhereBytes {
-  readonly bytes: number;
+  /** How many. */
+  readonly length: number;
   /** Their CRC-32. */
   readonly checksum: number;
 }
@@ -162,7 +163,7 @@ export function sealSplitFrame(
   const version = view.getUint8(8);
   view.setUint8(8, isBarrier ? version | FrameFlag.BARRIER : version & ~FrameFlag.BARRIER);
   const head = crc32Between(bytes, 4, headBytes, salt);
-  const upToTail = crc32Combine(head, middle.checksum, middle.bytes);
+  const upToTail = crc32Combine(head, middle.checksum, middle.length);
   view.setUint32(0, crc32Between(bytes, headBytes, bytes.length, upToTail), true);
 }
 

@@ -10,6 +10,7 @@ import { type HintSummary, HintSummarySchema } from "../../gen/kvix/v1/kvix_pb.j
 import { KvixError } from "../base/kvix-error.js";
 import { EXPIRES_AT_MS_MAX, KEY_BYTES_MAX, VERSION_MAX } from "../base/limits.js";
 import { crc32 } from "./checksum.js";
+import { FRAME_HEADER_BYTES } from "./frame.js";
 import {
   areHintFlagsLegal,
   HINT_BLOCK_ENTRIES_MAX,
@@ -48,6 +49,14 @@ export type HintSegmentFacts = Pick<
   | "requests"
 >;
 
+/** How much a writer has to hold. */
+export interface HintWriterOptions {
+  /** Entries of a block, 1..HINT_BLOCK_ENTRIES_MAX (the default): smaller blocks, in less memory. */
+  readonly entriesMax?: number;
+  /** The length of the segment in bytes, or more: less memory, and the same blocks. */
+  readonly segmentBytes?: number;
+}
+
 /** Writes one hint. */
 export class HintWriter {
   readonly #binding: HintBinding;
@@ -65,13 +74,12 @@ export class HintWriter {
   #head: Uint8Array | undefined;
   #isFinished = false;
 
-  /** `entriesMax` (1..HINT_BLOCK_ENTRIES_MAX) makes smaller blocks, in less memory. */
-  constructor(binding: HintBinding, entriesMax = HINT_BLOCK_ENTRIES_MAX) {
+  constructor(binding: HintBinding, { entriesMax, segmentBytes }: HintWriterOptions = {}) {
+    const { entries, keyBytes } = roomFor(segmentBytes ?? Number.POSITIVE_INFINITY);
     this.#binding = binding;
-    this.#entriesMax = Math.max(1, Math.min(entriesMax, HINT_BLOCK_ENTRIES_MAX));
+    this.#entriesMax = Math.max(1, Math.min(entriesMax ?? HINT_BLOCK_ENTRIES_MAX, entries));
     this.#head = encodeHead(binding);
     this.#salt = new DataView(this.#head.buffer).getUint32(HintHeadAt.CRC, true);
-    const keyBytes = Math.min(this.#entriesMax * KEY_BYTES_MAX, HINT_BLOCK_KEY_BYTES_MAX);
     const buffer = new ArrayBuffer(hintBlockBytes(this.#entriesMax, keyBytes));
     this.#columns = viewHintColumns(buffer, 0, this.#entriesMax, keyBytes);
   }
@@ -201,6 +209,15 @@ export class HintWriter {
       metadata: { keyLength, offset, length, version, expiresAtMs, flags },
     });
   }
+}
+
+/** What one block may have to hold of a segment of that length: no frame is shorter than its header. */
+function roomFor(segmentBytes: number): { entries: number; keyBytes: number } {
+  return {
+    entries: Math.min(Math.ceil(segmentBytes / FRAME_HEADER_BYTES), HINT_BLOCK_ENTRIES_MAX),
+    // Any one key fits, whatever a damaged segment turns out to hold.
+    keyBytes: Math.min(Math.max(segmentBytes, KEY_BYTES_MAX), HINT_BLOCK_KEY_BYTES_MAX),
+  };
 }
 
 function encodeHead(binding: HintBinding): Uint8Array {

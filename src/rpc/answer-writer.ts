@@ -40,6 +40,15 @@ export class AnswerWriter {
     this.#varint(value);
   }
 
+  /** A whole number of 64 bits, signed. */
+  int64(field: number, value: bigint): void {
+    if (value === 0n) return;
+    this.#tag(field, WIRE_VARINT);
+    let rest = BigInt.asUintN(64, value);
+    for (; rest >= 0x80n; rest >>= 7n) this.#bytes[this.#end++] = Number(rest & 0x7fn) | 0x80;
+    this.#bytes[this.#end++] = Number(rest);
+  }
+
   /** A Timestamp of Unix milliseconds; 0 is none. */
   timestamp(field: number, ms: number): void {
     if (ms === 0) return;

@@ -6,8 +6,9 @@
  * bytes of one. A report is a stream of answers to one request; the next answer
  * is made when the one before was taken: handed to the connection, with the client's
  * window open for it. So a report holds one answer, whoever reads it. One that can be gone
- * on with says where, and whatever ends it tells its client. An intake is a stream of requests
- * with one answer; the next request is read when its handler asks for it. A conversation is a stream in which
+ * on with says where, and whatever ends it tells its client. An intake is a stream of
+ * requests with one answer; the next request is read when its handler asks for it. A
+ * conversation is a stream in which
  * every request has exactly one answer, in order; the next request is read when
  * the answer was taken. An exchange is a stream whose answers come when they are
  * ready (exchange.ts).

@@ -13,8 +13,10 @@ import { PAGE_BYTES_MAX } from "../base/limits.js";
 import { DOWNLOAD_PIECE_BYTES } from "../engine/downloads.js";
 import { BARE_RECORD_BYTES } from "../engine/place-reader.js";
 import type { Store } from "../engine/store.js";
+import { UNMET_MARK_BYTES } from "../engine/unmet-reader.js";
 import { Malformed } from "../rpc/definition.js";
 import type { AnswerEstimate } from "./call-gate.js";
+import { MUTATION_RESULT_BYTES_MAX } from "./commit-answers.js";
 
 /** What the estimates read of a request. */
 interface KeyedRequest {
@@ -23,6 +25,9 @@ interface KeyedRequest {
   readonly keysOnly?: boolean;
   readonly returnPrevious?: boolean;
   readonly precondition?: object;
+  /** Of a commit. */
+  readonly conditions?: readonly { readonly key?: Uint8Array }[];
+  readonly mutations?: readonly object[];
 }
 
 type Estimate = (request: KeyedRequest) => number;
@@ -32,6 +37,15 @@ export function answerEstimate(store: () => Store, messageBytesMax: number): Ans
   const keyed = keyedEstimates(store);
   const recordBytes = keyed.get;
   const pageBytes = (): number => Math.min(PAGE_BYTES_MAX, messageBytesMax);
+  const commitBytes = ({ conditions = [], mutations = [] }: KeyedRequest): number => {
+    const results = mutations.length * MUTATION_RESULT_BYTES_MAX;
+    let unmet = 0;
+    for (const condition of conditions) {
+      unmet += recordBytes(condition) + UNMET_MARK_BYTES;
+      if (unmet >= pageBytes()) return Math.max(results, pageBytes());
+    }
+    return Math.max(results, unmet);
+  };
   const batchBytes = ({ keys = [], keysOnly = false }: KeyedRequest): number => {
     let bytes = 0;
     for (const key of keys) {
@@ -42,10 +56,11 @@ export function answerEstimate(store: () => Store, messageBytesMax: number): Ans
   };
   const byMethod: Readonly<Record<string, Estimate>> = {
     ...keyed,
+    commit: commitBytes,
     list: pageBytes,
-    batchGet: batchBytes,
     // A piece of it at a time.
     download: (request) => Math.min(recordBytes(request), DOWNLOAD_PIECE_BYTES),
+    batchGet: batchBytes,
   };
   const byPath = new Map<string, Estimate>();
   for (const service of [KvService, KvTextService]) {

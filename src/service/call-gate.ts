@@ -134,8 +134,8 @@ export class CallGate implements StreamObserver {
     if (call === undefined) throw new KvixError("INTERNAL_BUG", "a call came without its stream");
     call.isConversation = method.requestStream;
     const room = method.requestStream && method.responseStream ? call.openRoom() : undefined;
-    call.isReport = method.responseStream && !method.requestStream;
     call.isIntake = method.requestStream && !method.responseStream;
+    call.isReport = method.responseStream && !method.requestStream;
     return new AskedCall(call, next, {
       start: (go) => {
         if (!call.begin(next as ServerInterceptingCallInterface)) return;

@@ -7,11 +7,11 @@
  */
 import type { KvService } from "../../gen/kvix/v1/kvix_pb.js";
 import { KvixError } from "../base/kvix-error.js";
-import { EXPIRES_AT_MS_MAX, PAGE_BYTES_MAX, VERSION_MAX } from "../base/limits.js";
+import { PAGE_BYTES_MAX } from "../base/limits.js";
 import type { StoredRecord } from "../engine/store.js";
-import { recordBytes } from "../format/record.js";
 import type { HandlersOf } from "../rpc/calls.js";
 import { batchGet } from "./batch-get.js";
+import { commitHandlers } from "./commit-service.js";
 import { deleteRange } from "./delete-range.js";
 import {
   encodeDeleteAnswer,
@@ -23,6 +23,7 @@ import {
 } from "./kv-answers.js";
 import { encodeListAnswer } from "./list-answers.js";
 import { pageToken, placeOfToken } from "./page-token.js";
+import { recordTooLarge, requireReadable } from "./record-size.js";
 import { scan } from "./scan.js";
 import { type TransferContext, transferHandlers } from "./transfers.js";
 import {
@@ -105,6 +106,8 @@ export function kvHandlers(context: KvServiceContext, carrier: Carrier = bytesCa
       return encodeTouchAnswer(result, store.version, limits);
     },
 
+    ...commitHandlers({ store, clock, messageBytesMax }),
+
     ...transferHandlers(context),
 
     list: async (request, { signal }) => {
@@ -136,26 +139,4 @@ export function kvHandlers(context: KvServiceContext, carrier: Carrier = bytesCa
     scan: (request, context) => scan(store, request, messageBytesMax, context),
     watch: (request, context) => watch(store, request, messageBytesMax, context),
   };
-}
-
-/** What a Set may write, a Get can answer: refuses a record that would not fit an answer. */
-function requireReadable(key: Uint8Array, value: Uint8Array, messageBytesMax: number): void {
-  const longest = recordBytes(
-    key.byteLength,
-    value.byteLength,
-    VERSION_MAX,
-    EXPIRES_AT_MS_MAX,
-    EXPIRES_AT_MS_MAX,
-  );
-  if (fitsMessage(longest, messageBytesMax)) return;
-  throw recordTooLarge(longest, messageBytesMax, "not-applied");
-}
-
-function recordTooLarge(
-  recordBytesNeeded: number,
-  messageBytesMax: number,
-  outcome: "none" | "not-applied" = "none",
-): KvixError {
-  const metadata = { recordBytes: recordBytesNeeded, messageBytesMax };
-  return new KvixError("RECORD_TOO_LARGE", "", { metadata, outcome });
 }

@@ -78,7 +78,10 @@ export function piecesOf(listed: ListedRecord, carries: Carries): Pieces {
 }
 
 /** A Record of what the index knows. */
-function bareRecord({ key, version, expiresAtMs }: ListedRecord, withKey: boolean): Uint8Array {
+export function bareRecord(
+  { key, version, expiresAtMs }: ListedRecord,
+  withKey: boolean,
+): Uint8Array {
   const writer = new AnswerWriter(key.length);
   if (withKey) writer.message(1, [key]);
   writer.uint(3, version);

@@ -20,6 +20,8 @@ import {
   KEY_BYTES_MAX,
   PAGE_RECORDS_DEFAULT,
   PAGE_RECORDS_MAX,
+  REQUEST_ID_BYTES_MAX,
+  REQUEST_ID_BYTES_MIN,
   VALUE_BYTES_MAX,
   VERSION_MAX,
 } from "../base/limits.js";
@@ -101,6 +103,20 @@ export function requireTouchExpiry(expiry: TouchRequest["expiry"], nowMs: number
   }
 }
 
+/** As `requireTouchExpiry`; none: the expiry stays as it is. */
+export function requireIncrementExpiry(expiry: TouchRequest["expiry"], nowMs: number): Expiry {
+  return expiry.case === undefined ? { kind: "keep" } : requireTouchExpiry(expiry, nowMs);
+}
+
+/** The id of a request, if it has one. */
+export function requireRequestId(requestId: Uint8Array): Uint8Array | undefined {
+  const { byteLength } = requestId;
+  if (byteLength === 0) return undefined;
+  if (byteLength >= REQUEST_ID_BYTES_MIN && byteLength <= REQUEST_ID_BYTES_MAX) return requestId;
+  const range = `${REQUEST_ID_BYTES_MIN} to ${REQUEST_ID_BYTES_MAX} bytes, or left out`;
+  throw fieldInvalid("request_id", range);
+}
+
 /** What goes with a write, but for its signal. */
 export function requireWriteOptions(
   request: SetRequest | DeleteRequest | TouchRequest | UploadHeader,
@@ -147,7 +163,8 @@ function roundedUpMs(seconds: bigint, nanos: number): number {
   return Number(seconds) * MS_PER_SECOND + Math.ceil(nanos / NANOS_PER_MS);
 }
 
-function requireCondition(precondition: Precondition | undefined): Condition | undefined {
+/** What must hold of a key; undefined: nothing. */
+export function requireCondition(precondition: Precondition | undefined): Condition | undefined {
   const condition = precondition?.condition;
   switch (condition?.case) {
     case "absent":

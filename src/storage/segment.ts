@@ -77,6 +77,8 @@ export class Segment {
   highestTombstone = 0;
   lowestVersion = 0;
   highestVersion = 0;
+  /** How many batches with a request_id it has; one that was cut off again may count. */
+  requests = 0;
   /** When its newest frame was accepted, in Unix milliseconds; 0: it has none. */
   newestTimestampMs = 0;
   /** A compaction has replaced it: no part of the store, though readers may still be in it. */

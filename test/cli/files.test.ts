@@ -34,7 +34,7 @@ before(async () => {
   }
   await store.set(Buffer.from("soon"), Buffer.from("1"), { kind: "ttl", ttlMs: 3_600_000 });
   await store.delete(Buffer.from("key-1"));
-  await store.batch([
+  await store.commit([
     { kind: "set", key: Buffer.from("b1"), value: Buffer.from([0, 255]) },
     { kind: "delete", key: Buffer.from("key-2") },
   ]);

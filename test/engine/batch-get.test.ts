@@ -55,7 +55,7 @@ test("G-BGET-2 I9: an answer is one point in time, however long its records take
   const mutations = ["a", "b", "d"].map(
     (key) => ({ kind: "set", key: bytes(key), value: bytes("new") }) as const,
   );
-  await rig.store.batch(mutations);
+  await rig.store.commit(mutations);
   await rig.delete("c");
   gate.open();
   const found = await reading;

@@ -57,7 +57,7 @@ test("I5: an empty key and one byte too many are refused by every call", async (
     await rejects((async () => rig.store.get(key))(), reason);
     await rejects(rig.store.set(key, value, never), reason, "not-applied");
     await rejects(rig.store.delete(key), reason, "not-applied");
-    await rejects(rig.store.batch([{ kind: "set", key, value }]), reason, "not-applied");
+    await rejects(rig.store.commit([{ kind: "set", key, value }]), reason, "not-applied");
     assert.throws(
       () => rig.store.exists(key),
       (error: KvixError) => error.reason === reason,
@@ -122,7 +122,7 @@ test("I6: a value of 100 MiB is stored, and one byte more is refused before anyt
   const value = new Uint8Array(VALUE_BYTES_MAX + 1);
   await rejects(rig.store.set(bytes("a"), value, never), "VALUE_TOO_LARGE", "not-applied");
   const mutation = { kind: "set", key: bytes("a"), value } as const;
-  await rejects(rig.store.batch([mutation]), "VALUE_TOO_LARGE", "not-applied");
+  await rejects(rig.store.commit([mutation]), "VALUE_TOO_LARGE", "not-applied");
   assert.deepEqual(rig.segmentOperations(), []);
   const largest = value.subarray(1);
   largest[0] = 1;
@@ -155,8 +155,8 @@ test("I8: at the index limit new keys are refused; overwrites, deletes and the s
   // As long as the key that was refused: a shorter one may still find a cell of its size.
   const freshKey = `new-${count}`;
   const fresh = { kind: "set", key: bytes(freshKey), value: bytes("2") } as const;
-  await rig.store.batch([overwrite]);
-  await rejects(rig.store.batch([overwrite, fresh]), "INDEX_FULL", "not-applied");
+  await rig.store.commit([overwrite]);
+  await rejects(rig.store.commit([overwrite, fresh]), "INDEX_FULL", "not-applied");
   assert.equal((await rig.delete("key-2")).deleted, true);
   await rig.sim.clock.advance(15_000);
   assert.equal(rig.store.stats().keys, 1, "the sweep went on");

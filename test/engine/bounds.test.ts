@@ -187,7 +187,7 @@ test("V11: what a batch takes beside its bytes counts for each of its mutations"
   await rig.settle();
   const before = rig.store.stats().inFlightBytes;
   const batch = (count: number) =>
-    rig.store.batch(
+    rig.store.commit(
       Array.from({ length: count }, (_, index) => ({ kind: "delete", key: bytes(`k${index}`) })),
     );
   const small = batch(1);
@@ -237,7 +237,7 @@ test("V4 V11: after a close everything is STORE_CLOSING, and a second close is t
   await rejects(rig.get("a"), "STORE_CLOSING");
   await rejects(rig.set("a", "2"), "STORE_CLOSING");
   await rejects(rig.delete("a"), "STORE_CLOSING");
-  await rejects(rig.store.batch([{ kind: "delete", key: bytes("a") }]), "STORE_CLOSING");
+  await rejects(rig.store.commit([{ kind: "delete", key: bytes("a") }]), "STORE_CLOSING");
   assert.throws(() => rig.store.exists(bytes("a")), /STORE_CLOSING/);
   const next = await Rig.open(rig.options, rig.sim);
   assert.equal(await next.get("a"), "1");

@@ -25,7 +25,7 @@ for (const [name, dress] of Object.entries(dresses)) {
       ...[Uint8Array, Uint8Array, Uint8Array, Uint8Array],
     ];
     await rig.store.set(one, value, never);
-    await rig.store.batch([
+    await rig.store.commit([
       { kind: "set", key: other, value },
       { kind: "delete", key: third },
     ]);

@@ -104,7 +104,7 @@ test("V13 B1: a member of a batch that a whole frame lies over is not called kno
     async (store) => {
       await put(store, "a", "1");
       await put(store, "filler", filler);
-      await store.batch([setOf("a", "2"), setOf("b", "2")]);
+      await store.commit([setOf("a", "2"), setOf("b", "2")]);
       await put(store, "c", "y".repeat(30));
       await put(store, "filler", filler);
     },

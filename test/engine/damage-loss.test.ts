@@ -177,7 +177,7 @@ async function batchBuilt(end: "closed" | "killed"): Promise<BuiltStore> {
     async (store) => {
       for (const key of ["m1", "m2", "m3", "m4"]) await put(store, key, "old");
       const batch = [setOf("m1", "new"), setOf("m2", "new"), deleteOf("m3"), setOf("m4", "new")];
-      await store.batch(batch);
+      await store.commit(batch);
       await put(store, "after", "1");
     },
     end,

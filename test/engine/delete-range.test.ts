@@ -17,7 +17,7 @@ async function filled(count: number, options = {}): Promise<Rig> {
     const mutations = keys
       .slice(at, at + 5000)
       .map((key) => ({ kind: "set", key, value: bytes("v") }) as const);
-    await rig.store.batch(mutations);
+    await rig.store.commit(mutations);
   }
   rig.trace.length = 0;
   return rig;

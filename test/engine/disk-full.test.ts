@@ -66,14 +66,14 @@ test("D6 P7: below the watermark everything but deletes is NO_SPACE, and the swe
   }
   const set = { kind: "set", key: bytes("d"), value: bytes("1") } as const;
   const drop = { kind: "delete", key: bytes("b") } as const;
-  await rejects(rig.store.batch([set, drop]), "NO_SPACE", "not-applied");
+  await rejects(rig.store.commit([set, drop]), "NO_SPACE", "not-applied");
   assert.equal(rig.store.version, version);
   assert.ok(rig.store.stats().condition.full);
   assert.match(rig.store.stats().condition.reasons.join(), /free/);
 
   assert.equal((await rig.delete("a")).deleted, true);
-  const { versions } = await rig.store.batch([drop, { kind: "delete", key: bytes("c") }]);
-  assert.ok(versions.every((each) => each > 0));
+  const { results } = await rig.store.commit([drop, { kind: "delete", key: bytes("c") }]);
+  assert.ok(results.every(({ version }) => version > 0));
   await rig.sim.clock.advance(1000);
   await rig.settle();
   assert.equal(rig.store.stats().keys, 0, "the sweep has expired what was due");

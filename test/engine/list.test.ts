@@ -157,7 +157,7 @@ test("a page has 1,000 records unless it is asked for more, and 10,000 at most",
     (_, index) =>
       ({ kind: "set", key: bytes(`key-${index}`), value: bytes(String(index)) }) as const,
   );
-  await rig.store.batch(mutations);
+  await rig.store.commit(mutations);
   await rig.set("one", "more");
   assert.equal((await rig.store.list({})).records.length, 1000);
   const most = await rig.store.list({ limit: 10_000 });
@@ -183,11 +183,11 @@ test("I9: what has expired or was deleted is not listed, and a page of such alon
         expiry: { kind: "ttl", ttlMs: 100 },
       }) as const,
   );
-  await rig.store.batch(expired);
-  await rig.store.batch(
+  await rig.store.commit(expired);
+  await rig.store.commit(
     expired.map(({ key, ...rest }) => ({ ...rest, key: bytes(`${text(key)}x`) })),
   );
-  await rig.store.batch(
+  await rig.store.commit(
     expired.map(({ key, ...rest }) => ({ ...rest, key: bytes(`${text(key)}y`) })),
   );
   await rig.set("a", "1");
@@ -220,7 +220,7 @@ test("I9: a page is one point in time, however long its records take to be read"
     rig.set("a", "2"),
     rig.set("aa", "new"),
     rig.delete("f"),
-    rig.store.batch([
+    rig.store.commit([
       { kind: "set", key: bytes("b"), value: bytes("2") },
       { kind: "delete", key: bytes("c") },
     ]),

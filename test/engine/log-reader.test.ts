@@ -136,7 +136,7 @@ test("B2: a batch whose frame is damaged is told by no part of it", async () => 
   const mutations = ["b", "c", "d"].map((key) => {
     return { kind: "set", key: bytes(key), value: bytes("2") } as const;
   });
-  await rig.store.batch(mutations);
+  await rig.store.commit(mutations);
   await rig.set("e", "3");
   const frame = (await rig.frames()).find(({ isBatch }) => isBatch);
   assert.ok(frame);

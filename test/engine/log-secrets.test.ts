@@ -73,6 +73,7 @@ async function callAll(store: LocalStore): Promise<unknown[]> {
   const never = { kind: "never" } as const;
   const long = Buffer.alloc(KEY_BYTES_MAX + 1, KEY);
   const huge = bytesOf(VALUE.repeat(40));
+  const requestId = new Uint8Array(16).fill(7);
   const calls: (() => unknown)[] = [
     () => store.get(key),
     () => store.exists(key),
@@ -87,9 +88,14 @@ async function callAll(store: LocalStore): Promise<unknown[]> {
     () => store.set(key, value, never, { condition: { kind: "absent" } }),
     () => store.set(key, huge, never, { returnPrevious: true }),
     () => store.set(key, value, { kind: "keep" }, { durability: "buffered" }),
-    () => store.batch([setOf(KEY, VALUE), setOf(KEY, VALUE)]),
-    () => store.batch([setOf(KEY, VALUE), setOf(`${KEY}-2`, VALUE)]),
-    () => store.batch([]),
+    () => store.commit([setOf(KEY, VALUE), setOf(KEY, VALUE)]),
+    () => store.commit([setOf(KEY, VALUE), setOf(`${KEY}-2`, VALUE)]),
+    () => store.commit(Array.from({ length: 10_001 }, () => setOf(KEY, VALUE))),
+    () => store.commit([], { conditions: [{ key, condition: { kind: "absent" } }] }),
+    () => store.commit([{ kind: "increment", key, delta: 1n, initial: 0n }], { requestId }),
+    () => store.commit([setOf(KEY, VALUE)], { requestId }),
+    () => store.increment(key, 1n, { requestId }),
+    () => store.increment(long, 1n),
     () => store.delete(key, { returnPrevious: true }),
     () => store.set(bytesOf(`${KEY}-3`), huge, never),
     () => store.set(bytesOf(`${KEY}-4`), huge, never),

@@ -71,7 +71,7 @@ class World {
       this.map.set(key, { value, expiresAtMs: 0 });
       return { kind: "set", key: bytes(key), value: bytes(value) };
     });
-    await this.rig.store.batch(mutations, buffered);
+    await this.rig.store.commit(mutations, buffered);
   }
 
   begin(): void {
@@ -193,7 +193,7 @@ test("B2 V14: a snapshot sees all of a batch or nothing of it, and nothing that 
   const mutations = ["a", "b"].map((key) => {
     return { kind: "set", key: bytes(key), value: bytes("2") } as const;
   });
-  const batch = rig.store.batch(mutations);
+  const batch = rig.store.commit(mutations);
   await rig.settle();
   const before = rig.store.snapshots.open();
   gate.open();

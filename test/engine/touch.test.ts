@@ -157,7 +157,7 @@ test("I5 I6: keys and values of every length are touched byte for byte", async (
 
 test("a record that lies in a batch is touched like any other", async () => {
   const rig = await Rig.open();
-  await rig.store.batch([
+  await rig.store.commit([
     { kind: "set", key: bytes("a"), value: bytes("1") },
     { kind: "set", key: bytes("b"), value: bytes("2"), expiry: { kind: "ttl", ttlMs: 500 } },
   ]);

@@ -4,7 +4,15 @@ import { test } from "node:test";
 import { EXPIRES_AT_MS_MAX } from "../../src/base/limits.js";
 import { Keydir } from "../../src/engine/keydir/keydir.js";
 import type { Expiry } from "../../src/engine/store.js";
-import { bytes, Gate, Rig, rejects, segmentFiles, watch } from "../support/store-rig.js";
+import {
+  bytes,
+  Gate,
+  Rig,
+  rejects,
+  segmentFiles,
+  versionsOf,
+  watch,
+} from "../support/store-rig.js";
 
 const ttl = (ttlMs: number): { expiry: Expiry } => ({ expiry: { kind: "ttl", ttlMs } });
 const at = (atMs: number): { expiry: Expiry } => ({ expiry: { kind: "at", atMs } });
@@ -63,7 +71,7 @@ test("T2 T3: an overwrite clears the expiry, keep keeps it, and a deleted key ha
   const [set, kept] = await Promise.all([rig.set("c", "1", ttl(9000)), rig.set("c", "2", keep)]);
   assert.equal(kept.expiresAtMs, set.expiresAtMs);
   const batch = [{ kind: "set", key: bytes("c"), value: bytes("3"), ...keep } as const];
-  await rig.store.batch(batch);
+  await rig.store.commit(batch);
   assert.equal(rig.store.exists(bytes("c"))?.expiresAtMs, set.expiresAtMs);
   await rig.sim.clock.advance(8000);
   const next = await rig.reopened();
@@ -88,7 +96,7 @@ test("T4: a ttl or an instant that no record can have is refused, and names its 
     assert.equal(error.metadata["field"], field);
     const { expiry } = options;
     const batch = [{ kind: "set", key: bytes("a"), value: bytes("1"), expiry } as const];
-    await rejects(rig.store.batch(batch), "FIELD_INVALID", "not-applied");
+    await rejects(rig.store.commit(batch), "FIELD_INVALID", "not-applied");
   }
   assert.equal(rig.store.version, 0);
   const last = await rig.set("a", "1", at(EXPIRES_AT_MS_MAX));
@@ -215,8 +223,8 @@ test("T1: a delete of an expired, unswept key answers deleted = false and append
   rig.sim.clock.stepWall(2000);
   const { applied, deleted, version, previous } = await rig.delete("a", { returnPrevious: true });
   assert.deepEqual([applied, deleted, version, previous], [true, false, 0, undefined]);
-  const { versions } = await rig.store.batch([{ kind: "delete", key: bytes("b") }]);
-  assert.deepEqual(versions, [0]);
+  const { results } = await rig.store.commit([{ kind: "delete", key: bytes("b") }]);
+  assert.deepEqual(versionsOf(results), [0]);
   assert.equal((await rig.delete("a")).deleted, false);
   const records = (await rig.frames()).flatMap((frame) => frame.records);
   const tombstones = records.filter(({ isTombstone }) => isTombstone);

@@ -1,8 +1,17 @@
 /** Who sees a write, and when: readers, answers and conditions while a sync is under way. */
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
-import type { SetResult, StoredRecord } from "../../src/engine/store.js";
-import { bytes, Gate, Rig, segmentFiles, text, type Watched, watch } from "../support/store-rig.js";
+import type { CommitResult, SetResult, StoredRecord } from "../../src/engine/store.js";
+import {
+  bytes,
+  Gate,
+  Rig,
+  segmentFiles,
+  text,
+  versionsOf,
+  type Watched,
+  watch,
+} from "../support/store-rig.js";
 
 /** A rig whose syncs of segments are held from now on. */
 async function held(options = {}): Promise<{ rig: Rig; gate: Gate }> {
@@ -107,7 +116,7 @@ test("V14 B2: a batch is visible all at once", async () => {
   const { rig, gate } = await held();
   const keys = Array.from({ length: 50 }, (_, index) => `member-${index}`);
   const batch = watch(
-    rig.store.batch([
+    rig.store.commit([
       ...keys.map((key) => ({ kind: "set", key: bytes(key), value: bytes("1") }) as const),
       { kind: "delete", key: bytes("a") },
     ]),
@@ -133,7 +142,7 @@ test("V14 B2: a batch is visible all at once", async () => {
   assert.deepEqual([...counts], [], "no reader sees a part of it");
   assert.equal(visible(), keys.length);
   assert.equal(await rig.get("a"), undefined);
-  const [set, gone] = [0, 50].map((index) => batch.value?.versions[index] ?? 0);
+  const [set, gone] = [0, 50].map((index) => batch.value?.results[index]?.version ?? 0);
   assert.equal(gone, (set ?? 0) + 50);
   await rig.store.close();
 });
@@ -172,8 +181,8 @@ const observations: readonly {
     name: "a batch of deletes that finds nothing",
     pending: (rig, durability) => rig.delete("a", { durability }),
     observe: (rig, durability) =>
-      rig.store.batch([{ kind: "delete", key: bytes("a") }], durability && { durability }),
-    expect: ({ versions }: { versions: number[] }) => assert.deepEqual(versions, [0]),
+      rig.store.commit([{ kind: "delete", key: bytes("a") }], durability && { durability }),
+    expect: ({ results }: CommitResult) => assert.deepEqual(versionsOf(results), [0]),
   },
 ];
 

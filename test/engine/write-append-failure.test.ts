@@ -48,7 +48,7 @@ function both(one: string, other: string, value: string): Step {
     const sets = [one, other].map((key) => {
       return { kind: "set", key: bytes(key), value: bytes(value) } as const;
     });
-    if (!(await accepted(rig.store.batch(sets)))) return;
+    if (!(await accepted(rig.store.commit(sets)))) return;
     for (const key of [one, other]) state.set(key, value);
   };
 }

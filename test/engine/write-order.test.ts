@@ -3,7 +3,7 @@ import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import type { Durability } from "../../src/engine/store.js";
 import type { Injector } from "../support/faulty-file-system.js";
-import { bytes, Gate, Rig, segmentFiles, watch } from "../support/store-rig.js";
+import { bytes, Gate, Rig, segmentFiles, versionsOf, watch } from "../support/store-rig.js";
 
 /** Holds every sync of a segment. */
 function holdSyncs(gate: Gate): Injector {
@@ -15,7 +15,7 @@ test("V1 D1: a SYNC write is acknowledged only after fdatasync of its segment ha
   const writes: readonly (() => Promise<unknown>)[] = [
     () => rig.set("a", "1"),
     () => rig.delete("a"),
-    () => rig.store.batch([{ kind: "set", key: bytes("b"), value: bytes("2") }]),
+    () => rig.store.commit([{ kind: "set", key: bytes("b"), value: bytes("2") }]),
   ];
   for (const write of writes) {
     const held = new Gate();
@@ -167,11 +167,11 @@ test("R2: BARRIER stands on the first frame after each sync, and on no other", a
     written([first.version], false);
     const second = await rig.set("e", "1", { durability: "buffered" });
     written([second.version], false);
-    const batch = await rig.store.batch([
+    const batch = await rig.store.commit([
       { kind: "set", key: bytes("f"), value: bytes("1") },
       { kind: "set", key: bytes("g"), value: bytes("1") },
     ]);
-    written(batch.versions, true);
+    written(versionsOf(batch.results), true);
   }
   const frames = await rig.frames();
   const segments = new Set(frames.map(({ segment }) => segment));

@@ -2,7 +2,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
+  CHECKPOINT_DESCRIPTION_BYTES_MAX,
   CHECKPOINT_HEAD_BYTES,
+  CHECKPOINT_MAGIC,
   type CheckpointDescription,
   type CheckpointHead,
   CheckpointHeadAt,
@@ -30,6 +32,7 @@ const description: CheckpointDescription = {
     },
   ],
   index: { anything: [1, 2, 3] },
+  requests: { anything: [4] },
 };
 const pageBytes = 2 ** 33;
 const front = encodeCheckpointFront(storeId, description, pageBytes);
@@ -101,4 +104,43 @@ test("R6 no length in a checkpoint's head is believed that the file does not hav
     view.setBigUint64(CheckpointHeadAt.PAGE_BYTES, 2n ** 60n, true),
   );
   assert.equal(decodeCheckpointHead(many, fileBytes).kind, "damaged");
+});
+
+test("R7 a head is told from its 56 bytes alone, and from none less", () => {
+  for (let length = 0; length < CHECKPOINT_HEAD_BYTES; length++) {
+    // Memory of its own: nothing lies behind it that could be taken for the rest.
+    const cut = decodeCheckpointHead(front.slice(0, length), fileBytes);
+    assert.deepEqual(cut, { kind: "damaged", why: "no head" }, `cut at ${length}`);
+  }
+  assert.equal(headOf(front.slice(0, CHECKPOINT_HEAD_BYTES)).pageBytes, pageBytes);
+});
+
+test("R7 another magic is no checkpoint, though the head's checksum is right", () => {
+  for (const at of CHECKPOINT_MAGIC.keys()) {
+    const other = changed((bytes) => {
+      bytes[at]! ^= 1;
+    });
+    const verdict = decodeCheckpointHead(other, fileBytes);
+    assert.deepEqual(verdict, { kind: "damaged", why: "another magic" }, `byte ${at}`);
+  }
+});
+
+test("V11 a description is as long as 256 MiB, and not one byte longer", () => {
+  const claiming = (descriptionBytes: number): string => {
+    const bytes = changed((_, view) =>
+      view.setUint32(CheckpointHeadAt.DESCRIPTION_BYTES, descriptionBytes, true),
+    );
+    const length = CHECKPOINT_HEAD_BYTES + descriptionBytes + pageBytes;
+    return decodeCheckpointHead(bytes, length).kind;
+  };
+  assert.equal(claiming(CHECKPOINT_DESCRIPTION_BYTES_MAX), "head");
+  assert.equal(claiming(CHECKPOINT_DESCRIPTION_BYTES_MAX + 1), "damaged");
+});
+
+test("R7 a description of another length than the head says is refused, its checksum apart", () => {
+  const head = headOf(front);
+  const text = front.subarray(CHECKPOINT_HEAD_BYTES);
+  for (const descriptionBytes of [text.length - 1, text.length + 1]) {
+    assert.ok("kind" in decodeCheckpointDescription(text, { ...head, descriptionBytes }));
+  }
 });

@@ -263,7 +263,7 @@ test("a frame whose middle lies elsewhere is sealed as if it were all there", ()
       sealFrame(whole, viewOf(whole), 0, whole.length, salt, isBarrier);
       const headBytes = FRAME_HEADER_BYTES + head.length;
       const split = concat(whole.subarray(0, headBytes), tail);
-      const elsewhere = { bytes: middle.length, checksum: crc32(middle) };
+      const elsewhere = { length: middle.length, checksum: crc32(middle) };
       sealSplitFrame(split, viewOf(split), headBytes, elsewhere, salt, isBarrier);
       const parts = [split.subarray(0, headBytes), middle, split.subarray(headBytes)];
       assert.ok(Buffer.concat(parts).equals(whole));

@@ -75,7 +75,7 @@ test("R7 a hint cut at any length, or with anything behind it, is not accepted",
 test("R7 a block dropped, repeated, moved or taken from another hint is noticed", () => {
   // Blocks of one length, so that no length gives them away.
   const even = ["a", "b", "c", "d"].map((name) => entryOf(name));
-  const file = hintOf(even, sampleFacts, sampleBinding, 1);
+  const file = hintOf(even, sampleFacts, sampleBinding, { entriesMax: 1 });
   const blockBytes = (entriesEndOf(file) - HINT_HEAD_BYTES) / 4;
   const head = file.subarray(0, HINT_HEAD_BYTES);
   const tail = file.subarray(entriesEndOf(file));
@@ -92,7 +92,7 @@ test("R7 a block dropped, repeated, moved or taken from another hint is noticed"
   ];
   assert.deepEqual(readHint(assemble(a, b, c, d))?.entries, even);
   const otherBinding = { ...sampleBinding, segmentId: sampleBinding.segmentId + 1 };
-  const stranger = hintOf(even, sampleFacts, otherBinding, 1);
+  const stranger = hintOf(even, sampleFacts, otherBinding, { entriesMax: 1 });
   const wrong: Record<string, Uint8Array> = {
     dropped: assemble(a, b, c),
     repeated: assemble(a, b, c, d, d),

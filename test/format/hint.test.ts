@@ -12,6 +12,7 @@ import {
   HINT_HEAD_BYTES,
   HINT_TRAILER_BYTES,
   HintFlag,
+  hintBlockBytes,
 } from "../../src/format/hint-layout.js";
 import { decodeHintBlock, decodeHintSummary } from "../../src/format/hint-reader.js";
 import { HintWriter } from "../../src/format/hint-writer.js";
@@ -58,7 +59,8 @@ test("a hint is read back entry by entry, in blocks of any size", () => {
       fc.constantFrom(undefined, 1, 2, 7),
       (entries, entriesMax) => {
         const fitting = entries.filter(({ offset, length }) => offset + length <= 2 ** 32 + 200);
-        const found = readHint(hintOf(fitting, sampleFacts, sampleBinding, entriesMax));
+        const options = entriesMax === undefined ? {} : { entriesMax };
+        const found = readHint(hintOf(fitting, sampleFacts, sampleBinding, options));
         assert.ok(found !== undefined);
         assert.deepEqual(found.entries, fitting);
         assert.deepEqual(found.binding, sampleBinding);
@@ -69,6 +71,33 @@ test("a hint is read back entry by entry, in blocks of any size", () => {
     ),
     { numRuns: 200 },
   );
+});
+
+test("a writer that knows how short its segment is writes the same hint", () => {
+  const frameBytes = 24;
+  const entries = Array.from({ length: 40 }, (_, index) =>
+    entryOf("k".repeat(1 + (index % 3)), { offset: index * frameBytes, length: frameBytes }),
+  );
+  const segmentBytes = entries.length * frameBytes;
+  const short = hintOf(entries, sampleFacts, sampleBinding, { segmentBytes });
+  assert.deepEqual(short, hintOf(entries));
+  const longKey = [entryOf("k".repeat(KEY_BYTES_MAX))];
+  const tooShort = hintOf(longKey, sampleFacts, sampleBinding, { segmentBytes: 1 });
+  assert.deepEqual(tooShort, hintOf(longKey));
+});
+
+test("every block of a hint ends at a multiple of 4, with 3 bytes of zeros at most", () => {
+  for (const count of [1, 2, 3, 4, 5]) {
+    for (const keyBytes of [1, 2, 3, 4, 5, 6, 7, 8]) {
+      const bytes = hintBlockBytes(count, keyBytes);
+      const filled = 20 + 23 * count + keyBytes;
+      assert.equal(bytes % 4, 0);
+      assert.ok(
+        bytes >= filled && bytes < filled + 4,
+        `${count} entries, ${keyBytes} bytes of keys`,
+      );
+    }
+  }
 });
 
 test("a hint without entries is sound, and says what it was told of its segment", () => {

@@ -8,7 +8,11 @@ import {
   decodeHintSummary,
   HintCheck,
 } from "../../src/format/hint-reader.js";
-import { type HintSegmentFacts, HintWriter } from "../../src/format/hint-writer.js";
+import {
+  type HintSegmentFacts,
+  HintWriter,
+  type HintWriterOptions,
+} from "../../src/format/hint-writer.js";
 import { concat, sampleSegmentId, sampleStoreId, sampleTimestampNs, text } from "./frames.js";
 
 /** One entry, as a test speaks of it. */
@@ -42,9 +46,9 @@ export function hintOf(
   entries: readonly HintEntry[],
   facts: HintSegmentFacts = sampleFacts,
   binding: HintBinding = sampleBinding,
-  entriesMax?: number,
+  options?: HintWriterOptions,
 ): Uint8Array {
-  const writer = new HintWriter(binding, entriesMax);
+  const writer = new HintWriter(binding, options);
   const pieces: Uint8Array[] = [];
   for (const { key, offset, length, version, expiresAtMs, flags } of entries) {
     const source = concat(Uint8Array.of(1, 2), key, Uint8Array.of(3));
@@ -116,7 +120,7 @@ export const few = ["a", "bb", "ccc", "dddd", "e", "ff", "g"].map((name, index) 
 );
 
 /** The file of those. */
-export const fewFile = hintOf(few, sampleFacts, sampleBinding, 3);
+export const fewFile = hintOf(few, sampleFacts, sampleBinding, { entriesMax: 3 });
 
 /** Where the blocks of a sound hint end. */
 export function entriesEndOf(file: Uint8Array): number {

@@ -2,10 +2,11 @@
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import type { Condition, Durability } from "../../src/engine/store.js";
-import type { Answer, Ask, Seen } from "./simulate/call.js";
+import { type Answer, type Ask, type Seen, unreadable } from "./simulate/call.js";
 import { type Found, History } from "./simulate/history.js";
 import { KeyStates } from "./simulate/key-states.js";
 import { RecoveryJudge } from "./simulate/recovery-judge.js";
+import type { RottenRecord } from "./simulate/rot.js";
 import { WallLog } from "./simulate/wall-log.js";
 
 const never = { kind: "never" } as const;
@@ -47,12 +48,12 @@ class Told {
     this.history.looked({ ...look, found: new Map<string, Found>([["k", found]]) });
   }
 
-  recover(found: Seen | undefined): void {
+  recover(found: Found, rotten: readonly RottenRecord[] = []): KeyStates {
     this.history.finish();
     const recovered = new Map<string, Found>(found === undefined ? [] : [["k", found]]);
     const circumstances = { where: "opened", hasAll: false, couldRefuse: false };
-    const sound = { isDamaged: false, hasUnknownKeys: false };
-    new RecoveryJudge(this.history, this.wall).judge(recovered, { ...circumstances, ...sound });
+    const judge = new RecoveryJudge(this.history, this.wall);
+    return judge.judge(recovered, { ...circumstances, rotten, hasUnknownKeys: false });
   }
 }
 
@@ -124,6 +125,62 @@ test("V1 D4: a recovered state is a prefix that has all that was durable", () =>
   const synced = told();
   synced.history.durableUpTo(2);
   assert.throws(() => synced.recover(seen("1", 1)), /none that the store may be in/);
+});
+
+/** A damaged record of the key. */
+function rotten(version: number, value?: string): RottenRecord {
+  const isTombstone = value === undefined;
+  return { key: "k", value: value ?? "", version, expiresAtMs: 0, isTombstone };
+}
+
+test("V13: a damaged record may be unreadable, and no other version of its key", () => {
+  const written = (): Told => {
+    const told = new Told();
+    told.write("1", 1);
+    told.write("2", 2);
+    return told;
+  };
+  const states = written().recover(unreadable, [rotten(2, "2")]);
+  assert.equal(states.newest("k")?.isDamaged, true);
+  const wrong = /none that the store may be in/;
+  assert.throws(() => written().recover(unreadable), wrong);
+  assert.throws(() => written().recover(unreadable, [rotten(1, "1")]), wrong);
+  assert.throws(() => written().recover(unreadable, [rotten(2, "1")]), wrong);
+  assert.throws(() => written().recover(unreadable, [{ ...rotten(2, "2"), key: "j" }]), wrong);
+  assert.throws(() => written().recover(unreadable, [rotten(2)]), wrong);
+  assert.throws(() => written().recover(undefined, [rotten(2, "2")]), wrong);
+  assert.throws(() => written().recover(seen("1", 1), [rotten(2, "2")]), wrong);
+});
+
+test("V13 M1: a damaged tombstone makes its key unreadable, and what it deleted stays away", () => {
+  const deleted = (): Told => {
+    const told = new Told();
+    told.write("1", 1);
+    told.write(undefined, 2);
+    return told;
+  };
+  const states = deleted().recover(unreadable, [rotten(2)]);
+  const lost = states.newest("k");
+  assert.deepEqual([lost?.version, lost?.isDamaged, lost?.wasTombstone], [2, true, true]);
+  deleted().recover(undefined, [rotten(2)]);
+  const wrong = /none that the store may be in/;
+  assert.throws(() => deleted().recover(unreadable, [rotten(1, "1")]), wrong);
+  assert.throws(() => deleted().recover(unreadable, [rotten(3)]), wrong);
+  assert.throws(() => deleted().recover(seen("1", 1), [rotten(2)]), wrong);
+  assert.throws(() => deleted().recover(seen("", 2), [rotten(2)]), wrong);
+});
+
+test("V13: the tombstone of a life before is known by what was damaged", () => {
+  const nothing = (): Told => new Told();
+  assert.equal(
+    nothing()
+      .recover(unreadable, [rotten(2)])
+      .newest("k")?.wasTombstone,
+    true,
+  );
+  const unknown = /k was not there, and nobody wrote it since/;
+  assert.throws(() => nothing().recover(unreadable, [rotten(2, "2")]), unknown);
+  assert.throws(() => nothing().recover(seen("2", 2), [rotten(2)]), unknown);
 });
 
 test("T1: a record is to be seen before its time is up and not after, and may be swept from then on", () => {

@@ -45,8 +45,8 @@ function install(): void {
   writeFileSync(stampFile, stamp);
 }
 
-function mutate(room: string, { source, tests }: Subject): boolean {
-  const report = join(reportFolder, room, `${nameOf(source, room)}.json`);
+function mutate(room: string, subject: Subject): boolean {
+  const report = join(reportFolder, room, `${nameOf(subject.source, room)}.json`);
   mkdirSync(join(repositoryRoot, reportFolder, room), { recursive: true });
   const program = join(folder, "node_modules", "@stryker-mutator", "core", "bin", "stryker.js");
   const { status } = spawnSync(
@@ -55,7 +55,7 @@ function mutate(room: string, { source, tests }: Subject): boolean {
     {
       cwd: repositoryRoot,
       stdio: ["ignore", 2, 2],
-      env: { ...process.env, KVIX_MUTANTS: JSON.stringify({ source, tests, report }) },
+      env: { ...process.env, KVIX_MUTANTS: JSON.stringify({ ...subject, report }) },
     },
   );
   return status === 0;

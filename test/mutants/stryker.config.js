@@ -2,12 +2,13 @@
  * How a file is mutated; main.ts says which, and which tests are asked.
  *
  * All mutants of a file are compiled at once, each behind a switch, by the compiler of this
- * repository; types do not hold there. A file of tests is one process. Only those run for a
- * mutant that reach it, and the first failure ends it.
+ * repository; types do not hold there. runner.js runs the tests.
  *
  * Not mutated: what strings say. The kind of a verdict is held by the compiler, and messages
  * are no promise.
  */
+
+import { fileURLToPath } from "node:url";
 
 /** @type {{ source: string, tests: string[], report: string }} */
 const subject = JSON.parse(process.env.KVIX_MUTANTS ?? "{}");
@@ -19,14 +20,13 @@ export default {
   buildCommand: "npx tsc -p tsconfig.json --noCheck",
   // The tool would read it with the compiler's own interface, which this compiler lacks.
   tsconfigFile: "tsconfig.none.json",
-  testRunner: "tap",
-  tap: {
-    testFiles: subject.tests.map((path) => `dist/${path.replace(/\.ts$/, ".js")}`),
-    nodeArgs: ["--test-reporter=tap", "-r", "{{hookFile}}", "{{testFile}}"],
-  },
+  plugins: [fileURLToPath(new URL("./runner.js", import.meta.url))],
+  testRunner: "kvix",
   coverageAnalysis: "perTest",
   concurrency: 1,
-  timeoutMS: 10_000,
+  // A mutant that is only slow, because others use the machine, is not to count as noticed.
+  timeoutMS: 60_000,
+  timeoutFactor: 5,
   dryRunTimeoutMinutes: 10,
   reporters: ["json", "progress-append-only"],
   jsonReporter: { fileName: subject.report },

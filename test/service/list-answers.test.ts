@@ -129,7 +129,7 @@ test("V11: a page of small records is never larger than it may be", async () => 
   const keys = Array.from({ length: 6000 }, (_, index) => Buffer.from(String(index)));
   for (const expiry of [latest, { kind: "never" } as const]) {
     const sets = keys.map((key) => ({ kind: "set", key, value: Buffer.of(0xff), expiry }) as const);
-    await rig.store.batch(sets);
+    await rig.store.commit(sets);
     const left = await assertWithin(rig, keys.length, 100_000);
     assert.ok(left < 60_000, `a page is filled but for ${left} bytes`);
   }

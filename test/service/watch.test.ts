@@ -148,7 +148,7 @@ test("a commit larger than a message comes in several, all but the last of which
   const mutations = Array.from({ length: 10 }, (_, index) => {
     return { kind: "set", key: bytes(`k${index}`), value } as const;
   });
-  await rig.store.batch(mutations);
+  await rig.store.commit(mutations);
   await rig.set("last", "1");
   const answers = begin(client.stream(watch, { afterVersion: 0n }));
   const told = await next(answers, 6);

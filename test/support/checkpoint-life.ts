@@ -11,6 +11,7 @@ import type { LocalStore } from "../../src/engine/local-store.js";
 import { openStore } from "../../src/engine/open-store.js";
 import { resolveStoreOptions, type StoreOptionsInput } from "../../src/engine/options.js";
 import { recover } from "../../src/engine/recovery.js";
+import { RequestMemory } from "../../src/engine/requests/request-memory.js";
 import type { StoreStats } from "../../src/engine/store-stats.js";
 import { FilePool } from "../../src/storage/file-pool.js";
 import { SegmentSet } from "../../src/storage/segment-set.js";
@@ -56,7 +57,7 @@ export async function randomLife(
         await store.delete(key);
         break;
       case 7:
-        await store.batch([
+        await store.commit([
           setOf(`key${random.below(6)}`, "b"),
           deleteOf(`key${6 + random.below(6)}`),
         ]);
@@ -105,7 +106,13 @@ export async function recoveredFrom(image: StoreImage, clock: SimClock) {
   const segments = new SegmentSet();
   const damage = new DamageRegister();
   const pool = new FilePool(host.files, options.openFilesMax);
-  const context = { host, directories, manifest, keydir, damage, options, pool, segments };
+  const requests = new RequestMemory({
+    seed: new Uint8Array(16),
+    monotonicMs: () => clock.monotonicMs(),
+    retentionMs: options.watchRetentionMs,
+  });
+  const files = { host, directories, manifest, options, pool };
+  const context = { ...files, keydir, damage, segments, requests };
   const found = await recover(context);
   const { fromCheckpoint } = found.progress.toStats([]);
   const index = rowsOf(found.keydir);

@@ -241,8 +241,8 @@ export class CrashRun {
         : ({ kind: "set", key: bytes(key), value: bytes(value) } as const),
     );
     return this.#settle(apply, durability, async () => {
-      const result = await this.store.batch(mutations, { durability });
-      return result.versions;
+      const result = await this.store.commit(mutations, { durability });
+      return result.results.map(({ version }) => version);
     });
   }
 

@@ -70,9 +70,9 @@ export class HistoryWriter {
       if (value === undefined) return { kind: "delete", key: bytes(key) };
       return { kind: "set", key: bytes(key), value: bytes(value) };
     });
-    const { versions } = await rig.store.batch(mutations, { durability });
+    const { results } = await rig.store.commit(mutations, { durability });
     const told = keys.flatMap((key, index) => {
-      const [version, value] = [versions[index] ?? 0, values[index]];
+      const [version, value] = [results[index]?.version ?? 0, values[index]];
       if (version === 0) return [];
       return value === undefined ? `${version} delete ${key}` : `${version} set ${key} ${value}`;
     });

@@ -1,6 +1,6 @@
 /**
- * A Store in a Map: the semantics of set, get, delete, touch, list, watch, exists,
- * batch, expiry and conditions, without a disk. The services are tested over it, and an
+ * A Store in a Map: the semantics of the whole contract, expiry, conditions and
+ * request ids included, without a disk. The services are tested over it, and an
  * engine can be held against it. It forgets everything when it goes.
  *
  * Like the engine it copies what it keeps and gives what the caller owns, it
@@ -21,22 +21,32 @@ import {
   requireVersion,
   requireWhole,
 } from "../../src/engine/request-rules.js";
+import {
+  commitDigest,
+  expiryOf,
+  incrementDigest,
+} from "../../src/engine/requests/request-digest.js";
 import type {
-  BatchResult,
+  CommitOptions,
+  CommitResult,
   Condition,
   DeleteResult,
   Download,
   Expiry,
+  IncrementOptions,
+  IncrementResult,
   KeyFacts,
   ListedRecord,
   ListOptions,
   ListPage,
   Mutation,
+  MutationResult,
   SetResult,
   Store,
   StoredRecord,
   TouchExpiry,
   TouchResult,
+  UnmetCondition,
   UploadStart,
   WriteOptions,
 } from "../../src/engine/store.js";
@@ -68,6 +78,11 @@ interface Entry {
 export class MemoryStore implements Store {
   /** Keys by their bytes, one character a byte. */
   readonly #entries = new Map<string, Entry>();
+  /** Requests by their ids. */
+  readonly #requests = new Map<
+    string,
+    { readonly digest: Uint8Array; readonly results: readonly MutationResult[] }
+  >();
   readonly #wallMs: () => number;
   readonly settings = { durability: "sync", flushIntervalMs: 100 } as const;
   readonly #history = new MemoryHistory();
@@ -238,29 +253,98 @@ export class MemoryStore implements Store {
     return [];
   }
 
-  async batch(
-    mutations: readonly Mutation[],
-    options: Pick<WriteOptions, "durability" | "signal"> = {},
-  ): Promise<BatchResult> {
+  async increment(
+    key: Uint8Array,
+    delta: bigint,
+    options: IncrementOptions = {},
+  ): Promise<IncrementResult> {
+    const { initial = 0n, expiry = { kind: "keep" } } = options;
+    const mutation = { kind: "increment", key, delta, initial, expiry } as const;
+    const digest = incrementDigest(key, expiry, delta, initial);
+    const { results, repeated } = this.#once(options, digest, () => this.#mutate([mutation], ""));
+    const [result] = results;
+    if (result === undefined) throw new Error("an increment without a result");
+    return {
+      value: result.value,
+      version: result.version,
+      expiresAtMs: result.expiresAtMs,
+      repeated,
+    };
+  }
+
+  async commit(mutations: readonly Mutation[], options: CommitOptions = {}): Promise<CommitResult> {
+    const { conditions = [] } = options;
+    const digest = commitDigest(conditions, mutations);
+    requireDistinct("mutations", mutations);
+    requireDistinct("conditions", conditions);
+    const unmet: UnmetCondition[] = [];
+    const { results, repeated } = this.#once(options, digest, () => {
+      for (const [index, { key, condition }] of conditions.entries()) {
+        const standing = this.#visible(key);
+        if (holds(condition, standing)) continue;
+        const record = recordOf(key, standing);
+        if (record === undefined) {
+          unmet.push({ index, current: undefined });
+          continue;
+        }
+        const { version, expiresAtMs, payload } = record;
+        const facts = { key, version, expiresAtMs, recordBytes: payload.byteLength };
+        unmet.push({ index, current: { ...facts, record } });
+      }
+      return unmet.length > 0 ? undefined : this.#mutate(mutations, "mutations");
+    });
+    return { applied: unmet.length === 0, results, unmet, repeated };
+  }
+
+  /** Applies it, unless it was applied under this id before; undefined is remembered by nobody. */
+  #once(
+    options: Pick<CommitOptions, "durability" | "signal" | "requestId">,
+    digest: Uint8Array,
+    apply: () => MutationResult[] | undefined,
+  ): { readonly results: readonly MutationResult[]; readonly repeated: boolean } {
     this.#requireWritable(options);
-    const names = new Set(mutations.map(({ key }) => nameOf(key)));
-    if (names.size < mutations.length) {
-      throw new KvixError("FIELD_INVALID", "mutations must name each key once");
+    const id = options.requestId && nameOf(options.requestId);
+    const known = id === undefined ? undefined : this.#requests.get(id);
+    if (known !== undefined) {
+      if (Buffer.compare(known.digest, digest) === 0)
+        return { results: known.results, repeated: true };
+      throw new KvixError("REQUEST_ID_REUSED");
     }
+    const results = apply();
+    if (id !== undefined && results !== undefined) this.#requests.set(id, { digest, results });
+    return { results: results ?? [], repeated: false };
+  }
+
+  #mutate(mutations: readonly Mutation[], name: string): MutationResult[] {
+    const nowMs = this.#wallMs();
+    const plans = mutations.map((mutation, index) => {
+      const standing = this.#visible(mutation.key);
+      const field = name === "" ? "key" : `${name}[${index}].increment.key`;
+      const number = mutation.kind === "increment" ? added(mutation, standing, field) : 0n;
+      return { mutation, standing, number };
+    });
     const changed: WatchEvent[] = [];
     this.#batch = changed;
-    const versions = mutations.map((mutation) => {
-      const standing = this.#visible(mutation.key);
-      if (mutation.kind === "delete") {
-        const version = this.#remove(mutation.key);
-        return standing === undefined ? 0 : version;
+    const results = plans.map(({ mutation, standing, number }) => {
+      const { key, kind } = mutation;
+      const found = standing !== undefined && (kind === "delete" || kind === "touch");
+      if (kind === "delete") {
+        const version = this.#remove(key);
+        return { version: found ? version : 0, expiresAtMs: 0, found, value: 0n };
       }
-      const expiry = mutation.expiry ?? { kind: "never" };
-      return this.#put(mutation.key, mutation.value, expiry, standing).version;
+      if (kind === "touch" && standing === undefined) {
+        return { version: 0, expiresAtMs: 0, found, value: 0n };
+      }
+      const value =
+        kind === "set" ? mutation.value : kind === "touch" ? standing?.value : undefined;
+      const written = value ?? Buffer.from(number.toString());
+      expiresAt(expiryOf(mutation), nowMs, standing);
+      const entry = this.#put(key, written, expiryOf(mutation), standing);
+      return { version: entry.version, expiresAtMs: entry.expiresAtMs, found, value: number };
     });
     this.#batch = undefined;
     this.#history.add(changed);
-    return { versions };
+    return results;
   }
 
   watch(options: WatchOptions): WatchSteps {
@@ -340,6 +424,31 @@ export class MemoryStore implements Store {
     this.#requireOpen();
     if (signal?.aborted === true) throw new KvixError("CANCELLED");
   }
+}
+
+function requireDistinct(field: string, entries: readonly { readonly key: Uint8Array }[]): void {
+  const names = new Set(entries.map(({ key }) => nameOf(key)));
+  if (names.size < entries.length) {
+    throw new KvixError("FIELD_INVALID", `${field} must name each key once`);
+  }
+}
+
+/** The sum, by the text of the number: not by the engine's code. */
+function added(
+  { initial, delta }: Extract<Mutation, { kind: "increment" }>,
+  standing: Entry | undefined,
+  field: string,
+): bigint {
+  const text = standing && Buffer.from(standing.value).toString("latin1");
+  const isBad = text !== undefined && !/^-?[0-9]{1,19}$/.test(text);
+  const before = isBad ? undefined : text === undefined ? initial : BigInt(text);
+  const isNumber = text === undefined || before?.toString() === text;
+  if (before === undefined || !isNumber || BigInt.asIntN(64, before) !== before) {
+    throw new KvixError("NOT_A_NUMBER", "", { metadata: { field } });
+  }
+  const sum = before + delta;
+  if (BigInt.asIntN(64, sum) === sum) return sum;
+  throw new KvixError("NUMBER_OVERFLOW", "", { metadata: { field } });
 }
 
 function nameOf(key: Uint8Array): string {

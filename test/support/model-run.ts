@@ -267,10 +267,11 @@ export class ModelRun {
     const ticket = this.#oracle.ask((state) => {
       for (const { effect } of plans) effect(state);
     });
-    const { versions } = await this.store.batch(
+    const { results } = await this.store.commit(
       plans.map(({ mutation }) => mutation),
       { durability },
     );
+    const versions = results.map(({ version }) => version);
     for (const [index, { expected }] of plans.entries()) {
       const version = versions[index] ?? -1;
       assert.equal(version > 0, expected.written !== undefined || expected.deleted);

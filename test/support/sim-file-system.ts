@@ -277,12 +277,12 @@ export class SimFileSystem implements FileSystem {
     directory.change({ kind: "put", name, node: new SimDirectory() });
   }
 
-  #node(path: string): SimNode {
-    const names = partsOf(path);
+  /** What the first `depth` names of a path lead to. */
+  #node(path: string, names = partsOf(path), depth = names.length): SimNode {
     let node: SimNode = this.disk.root;
-    for (const name of names) {
+    for (let index = 0; index < depth; index += 1) {
       if (node.kind === "file") throw systemError("ENOTDIR", path, "it is not a directory");
-      const child = node.current.get(name);
+      const child = node.current.get(names[index] as string);
       if (child === undefined) throw systemError("ENOENT", path, "there is no such entry");
       node = child;
     }
@@ -290,18 +290,21 @@ export class SimFileSystem implements FileSystem {
   }
 
   #directory(path: string): SimDirectory {
-    const node = this.#node(path);
-    if (node.kind === "file") throw systemError("ENOTDIR", path, "it is not a directory");
-    return node;
+    return requireDirectory(this.#node(path), path);
   }
 
   #place(path: string): { directory: SimDirectory; name: string; node: SimNode | undefined } {
     const names = partsOf(path);
-    const name = names.pop();
+    const name = names.at(-1);
     if (name === undefined) throw systemError("EISDIR", path, "it is the root");
-    const directory = this.#directory(pathOf(names));
+    const directory = requireDirectory(this.#node(path, names, names.length - 1), path);
     return { directory, name, node: directory.current.get(name) };
   }
+}
+
+function requireDirectory(node: SimNode, path: string): SimDirectory {
+  if (node.kind === "file") throw systemError("ENOTDIR", path, "it is not a directory");
+  return node;
 }
 
 function requireFile(node: SimNode | undefined, path: string): SimInode {

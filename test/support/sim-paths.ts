@@ -4,16 +4,16 @@
 const partsByPath = new Map<string, readonly string[]>();
 const pathsMax = 10_000;
 
-/** The names in a path, from the root on; the caller's own. */
-export function partsOf(path: string): string[] {
+/** The names in a path, from the root on. */
+export function partsOf(path: string): readonly string[] {
   const known = partsByPath.get(path);
-  if (known !== undefined) return [...known];
+  if (known !== undefined) return known;
   const names = path.split("/");
   if (names.shift() !== "" || names.includes("..")) throw new TypeError(`not absolute: ${path}`);
   const parts = names.filter((name) => name !== "" && name !== ".");
   if (partsByPath.size >= pathsMax) partsByPath.clear();
   partsByPath.set(path, parts);
-  return [...parts];
+  return parts;
 }
 
 /** And together again. */

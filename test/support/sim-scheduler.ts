@@ -21,10 +21,13 @@ export interface SimScheduler {
 /** Runs a task when all promises that can settle have. */
 export type Turn = (task: () => void) => void;
 
+/** What is done with it comes with the next microtasks; `queueMicrotask` costs three times as much. */
+const settled = Promise.resolve();
+
 /** The next turn within this turn of the event loop, which has no end as long as it is used. */
 export const tick: Turn = (task) => {
   // Ticks come before microtasks when both wait; asked for by a microtask it comes after all of them.
-  queueMicrotask(() => process.nextTick(task));
+  void settled.then(() => process.nextTick(task));
 };
 
 /** What a seeded order may be told. */

@@ -150,12 +150,32 @@ export function framesOf(image: StoreImage, listed: ListedSegment): PlacedFrame[
   return readFrames(bytes, 0, bytes.length, saltOf(image, listed));
 }
 
+/** The frames of a segment's file up to the first that is none: what is behind, a crash has left. */
+export function soundFramesIn(
+  bytes: Uint8Array,
+  { storeId, id, timestamp }: Pick<Manifest, "storeId"> & Pick<ListedSegment, "id" | "timestamp">,
+): PlacedFrame[] {
+  return soundFrames(bytes, 0, bytes.length, segmentSalt(storeId, id, timestamp)).frames;
+}
+
 function readFrames(bytes: Uint8Array, from: number, to: number, salt: number): PlacedFrame[] {
+  const { frames, end } = soundFrames(bytes, from, to, salt);
+  assert.equal(end, to, `a sound frame at ${end}`);
+  return frames;
+}
+
+function soundFrames(
+  bytes: Uint8Array,
+  from: number,
+  to: number,
+  salt: number,
+): { frames: PlacedFrame[]; end: number } {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const frames: PlacedFrame[] = [];
-  for (let offset = from; offset < to; ) {
+  let offset = from;
+  while (offset < to) {
     const frame = readFrame(bytes, view, offset, to, salt);
-    assert.ok(frame.kind === "frame", `a sound frame at ${offset}`);
+    if (frame.kind !== "frame") break;
     const { flags, payloadStart, payloadEnd, frameBytes: length } = frame;
     const isBatch = (flags & FrameFlag.BATCH) !== 0;
     const isBarrier = (flags & FrameFlag.BARRIER) !== 0;
@@ -167,7 +187,7 @@ function readFrames(bytes: Uint8Array, from: number, to: number, salt: number): 
     frames.push({ ...place, isBarrier, isBatch, records });
     offset += length;
   }
-  return frames;
+  return { frames, end: offset };
 }
 
 function membersOf(bytes: Uint8Array, start: number, end: number, salt: number): PlacedRecord[] {

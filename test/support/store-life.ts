@@ -188,15 +188,15 @@ export async function richLife(store: LocalStore, host: SimHost): Promise<void> 
   await store.set(bytesOf("x"), bytesOf("1"), { kind: "ttl", ttlMs: 10 });
   await put(store, "gone", "1");
   await host.clock.advance(50);
-  await store.batch([setOf("a", "2"), setOf("c", "1"), deleteOf("gone")]);
+  await store.commit([setOf("a", "2"), setOf("c", "1"), deleteOf("gone")]);
   await store.delete(bytesOf("x"));
   await Promise.all([put(store, "d", "1"), put(store, "e", "1")]);
-  await store.batch([setOf("f", "1")]);
+  await store.commit([setOf("f", "1")]);
   await store.delete(bytesOf("b"));
   const farOff = { kind: "at", atMs: host.clock.wallMs() + 1e10 } as const;
   await store.set(bytesOf("g"), bytesOf("1"), farOff);
   await put(store, "h", "1");
-  await store.batch([setOf("c", "2"), deleteOf("e")]);
+  await store.commit([setOf("c", "2"), deleteOf("e")]);
   await put(store, "a", "3");
   await Promise.all([put(store, "i", "1"), put(store, "d", "2")]);
 }
@@ -209,11 +209,11 @@ export async function bitLife(store: LocalStore, host: SimHost): Promise<void> {
   await put(store, "gone", "1");
   await store.set(bytesOf("x"), bytesOf("1"), { kind: "ttl", ttlMs: 10 });
   await host.clock.advance(20);
-  await store.batch([setOf("a", "2"), deleteOf("gone")]);
+  await store.commit([setOf("a", "2"), deleteOf("gone")]);
   await store.delete(bytesOf("x"));
   await store.delete(bytesOf("b"));
-  await store.batch([setOf("d", "1")]);
-  await store.batch([setOf("c", "3"), deleteOf("d")]);
+  await store.commit([setOf("d", "1")]);
+  await store.commit([setOf("c", "3"), deleteOf("d")]);
   await put(store, "a", "3");
   await Promise.all([put(store, "e", "1"), put(store, "b", "2")]);
 }

@@ -37,6 +37,10 @@ export const bytes = (text: string): Uint8Array => encoder.encode(text);
 /** Bytes as text. */
 export const text = (value: Uint8Array): string => decoder.decode(value);
 
+/** The versions of a commit, mutation by mutation. */
+export const versionsOf = (results: readonly { readonly version: number }[]): number[] =>
+  results.map(({ version }) => version);
+
 /** Holds operations back until it is opened; then lets everything through. */
 export class Gate {
   /** Operations that it holds. */

@@ -54,7 +54,7 @@ export async function writeWideStore(
       requests: [],
     };
     const binding = { storeId, segmentId: index, timestampNs };
-    writeFileSync(name.hintPath, hintOf([entry], facts, binding, 1));
+    writeFileSync(name.hintPath, hintOf([entry], facts, binding, { entriesMax: 1 }));
     manifest.segments.push(
       create(SegmentSchema, {
         id: index,

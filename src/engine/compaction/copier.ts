@@ -41,7 +41,11 @@ async function obey(
     return { kind: "examined", droppableBytes: await check.droppableBytes(order.subject) };
   }
   await check.learn(order.victims);
-  const output = await OutputWriter.create(files, segmentOf(order.output, order), order.storeId);
+  const output = await OutputWriter.create(files, segmentOf(order.output, order), {
+    storeId: order.storeId,
+    // What lives is copied as it is.
+    bytesMax: order.victims.reduce((sum, { length }) => sum + length, 0),
+  });
   const inputs: File[] = [];
   try {
     const readers: VictimReader[] = [];

@@ -21,43 +21,63 @@ const SYNC_BYTES = 1024 * 1024;
 /** An offset has 32 bits in the index and in hints. */
 const OFFSETS = 2 ** 32;
 
+/** What a writer has to know beside the segment. */
+export interface OutputFacts {
+  readonly storeId: Uint8Array;
+  /** The most that the output can come to: so little memory for small victims. */
+  readonly bytesMax: number;
+}
+
 /** Writes one output. */
 export class OutputWriter {
   readonly #segment: Segment;
   readonly #file: File;
   readonly #hint: HintFile;
   readonly #hintWriter: HintWriter;
-  #piece = newPiece(PIECE_BYTES);
+  readonly #pieceBytes: number;
+  #piece: ReturnType<typeof newPiece>;
   #used = 0;
   #unsyncedBytes = 0;
   #hintBytes = 0;
   #newestTimestampMs = 0;
 
-  private constructor(segment: Segment, file: File, hint: HintFile, storeId: Uint8Array) {
+  private constructor(
+    segment: Segment,
+    file: File,
+    hint: HintFile,
+    { storeId, bytesMax }: OutputFacts,
+  ) {
     this.#segment = segment;
     this.#file = file;
     this.#hint = hint;
+    this.#pieceBytes = Math.min(bytesMax, PIECE_BYTES);
+    this.#piece = newPiece(this.#pieceBytes);
     const { id: segmentId, timestampNs } = segment.name;
-    this.#hintWriter = new HintWriter({ storeId, segmentId, timestampNs });
+    this.#hintWriter = new HintWriter(
+      { storeId, segmentId, timestampNs },
+      { segmentBytes: bytesMax },
+    );
   }
 
   /** Makes the files of a segment that the manifest calls pending. */
   static async create(
     files: FileSystem,
     segment: Segment,
-    storeId: Uint8Array,
+    facts: OutputFacts,
   ): Promise<OutputWriter> {
     const file = await files.open(segment.name.path, "create");
     try {
-      return new OutputWriter(segment, file, await HintFile.create(files, segment), storeId);
+      return new OutputWriter(segment, file, await HintFile.create(files, segment), facts);
     } catch (error) {
       await file.close();
       throw error;
     }
   }
 
-  /** Throws if the record would start where 32 bits cannot say it. */
-  /** Adds a record, whose whole frame is `frame`. */
+  /**
+   * Adds a record, whose whole frame is `frame`. Throws if it would start where 32 bits
+   * cannot say it.
+   */
   async add(record: SurvivingRecord, frame: Uint8Array): Promise<void> {
     const { length, version, flags, timestampMs } = record;
     if (this.#segment.length + this.#used >= OFFSETS) throw new Error("an output is too large");
@@ -126,7 +146,7 @@ export class OutputWriter {
     segment.checksum = crc32(bytes, segment.checksum);
     this.#unsyncedBytes += bytes.length;
     this.#used = 0;
-    const capacity = Math.max(PIECE_BYTES, nextBytes);
+    const capacity = Math.max(this.#pieceBytes, nextBytes);
     if (this.#piece.bytes.length !== capacity) this.#piece = newPiece(capacity);
     if (this.#unsyncedBytes < SYNC_BYTES) return;
     await this.#file.syncData();

@@ -243,10 +243,10 @@ test("B1 B2: a compaction that takes a part of a batch's members leaves the batc
   const rig = await Rig.open(small, sim, undefined, { chooseVictims: choosing([0], [2]) });
   const set = (key: string, value: string) =>
     ({ kind: "set", key: bytes(key), value: bytes(value) }) as const;
-  await rig.store.batch([set("a", filler), set("b", filler), set("c", filler)]);
+  await rig.store.commit([set("a", filler), set("b", filler), set("c", filler)]);
   await rig.set("b", `2${filler}`);
   await rig.set("d", filler);
-  await rig.store.batch([set("d", "2"), { kind: "delete", key: bytes("c") }, set("e", filler)]);
+  await rig.store.commit([set("d", "2"), { kind: "delete", key: bytes("c") }, set("e", filler)]);
   for (const key of ["f", "g", "h", "i", "j"]) await rig.set(key, filler);
   await rig.store.hintsWritten();
   await compacted(rig);
@@ -313,7 +313,7 @@ test("V11 M4: large values and large batches are copied without being held all a
     ({ kind: "set", key: bytes(key), value: bytes(value) }) as const;
   await rig.set("a", large("a"));
   await rig.set("b", large("b"));
-  await rig.store.batch([set("c", large("c")), set("d", "small"), set("e", large("e"))]);
+  await rig.store.commit([set("c", large("c")), set("d", "small"), set("e", large("e"))]);
   await rig.set("a", "gone");
   await rig.set("f", large("f"));
   await rig.set("g", large("g"));

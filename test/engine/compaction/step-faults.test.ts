@@ -159,7 +159,10 @@ test("I4: an output that would pass 4 GiB is given up, and no offset wraps", asy
   );
   const segment = new Segment(name, undefined, true, false);
   segment.length = 2 ** 32 - 50;
-  const output = await OutputWriter.create(files, segment, new Uint8Array(16));
+  const output = await OutputWriter.create(files, segment, {
+    storeId: new Uint8Array(16),
+    bytesMax: 120,
+  });
   const bytes = new Uint8Array(60);
   const place = { bytes, keyStart: 40, keyEnd: 41 };
   const facts = { flags: 0, length: 60, expiresAtMs: 0, timestampMs: 1 };

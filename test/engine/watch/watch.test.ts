@@ -96,7 +96,7 @@ test("the changes of a commit are told at once (G-WATCH-3)", async () => {
   const rig = await Rig.open();
   const [all, some] = [watching(rig), watching(rig, { prefix: bytes("x") })];
   await rig.settle();
-  await rig.store.batch([mutation("x1", "1"), mutation("y", "2"), mutation("x2", "3")]);
+  await rig.store.commit([mutation("x1", "1"), mutation("y", "2"), mutation("x2", "3")]);
   await rig.settle();
   assert.deepEqual(all.steps.map(short), ["0", "3|1 set x1 1|2 set y 2|3 set x2 3"]);
   assert.deepEqual(some.steps.map(short), ["0", "3|1 set x1 1|3 set x2 3"]);
@@ -108,7 +108,7 @@ test("a commit that does not fit a step is continued in the next, and version st
   await rig.set("before", "0");
   const value = "v".repeat(100);
   const keys = Array.from({ length: 10 }, (_, index) => `k${index}`);
-  await rig.store.batch(keys.map((key) => mutation(key, value)));
+  await rig.store.commit(keys.map((key) => mutation(key, value)));
   await rig.set("after", "1");
   const steps: WatchStep[] = [];
   for await (const step of rig.store.watch({ afterVersion: 0, bytesMax: 500 })) {

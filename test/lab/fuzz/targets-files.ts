@@ -138,7 +138,11 @@ function checkpointFront(): Uint8Array {
     ...{ liveBytes: 300, tombstoneBytes: 40, highestTombstone: 8 },
     ...{ lowestVersion: 1, highestVersion: 9, newestTimestampMs: 1_700_000_000_123 },
   };
-  return encodeCheckpointFront(sampleStoreId, { segments: [segment], index: { seed: [1] } }, 0);
+  return encodeCheckpointFront(
+    sampleStoreId,
+    { segments: [segment], index: { seed: [1] }, requests: {} },
+    0,
+  );
 }
 
 /** The mark of a segment directory. */

@@ -6,7 +6,7 @@
 import { KvixError } from "../../../src/base/kvix-error.js";
 import { DamagedVictim, VictimReader } from "../../../src/engine/compaction/victim-reader.js";
 import { DamageRegister } from "../../../src/engine/damage.js";
-import type { LoadedEntry } from "../../../src/engine/index-loader.js";
+import type { LoadedEntry, LoadedRequest } from "../../../src/engine/index-loader.js";
 import { SegmentReader } from "../../../src/engine/segment-recovery.js";
 import { walkSegment } from "../../../src/engine/segment-walk.js";
 import type { File } from "../../../src/host/file-system.js";
@@ -97,10 +97,14 @@ async function load(
     requireThat(offset + length <= fileLength, "an entry lies outside the file");
     if (!isLost) sound.push(nameOf(offset, length, version));
   };
+  const loadRequest = (_: Segment, { requestId, offset, length }: LoadedRequest): void => {
+    requireThat(offset + length <= fileLength, "a request lies outside the file");
+    requireThat(requestId.length > 0, "a request has no id");
+  };
   const versionCeiling = Number.POSITIVE_INFINITY;
   const reading = { segment, fileLength, syncedLength: fileLength, versionCeiling };
   try {
-    const { length } = await new SegmentReader(reading, { load }, damage).read();
+    const { length } = await new SegmentReader(reading, { load, loadRequest }, damage).read();
     requireThat(length === fileLength, "a tail is torn where all was synced");
   } catch (error) {
     if (error instanceof KvixError && error.reason === "FORMAT_TOO_NEW") return "too new";

@@ -1,12 +1,13 @@
 /**
  * Records beside the history: written or deleted now and then, seldom again, and all of
- * them read after every start.
+ * them read after every start, and after every compaction.
  *
  * The keys of a history are few and hot, so alone they leave segments that are all but
  * dead, and a compaction has nothing to copy and nothing to leave out. With ballast
  * between them live and dead lie side by side: segments differ in how much of them lives,
  * some are taken and some are not, and a tombstone that is forgotten by a hint, or goes too
- * early in a compaction, has something to bring back.
+ * early in a compaction, has something to bring back; and a record that is written while
+ * it is moved has an older one to lose against.
  *
  * Its own check is that of a key with one writer: what shows is the last acknowledged
  * value, or one of unknown outcome, which may come at any time.
@@ -17,7 +18,7 @@ import type { RpcClient } from "../../../src/rpc/client.js";
 import type { SimRandom } from "../../support/sim-random.js";
 
 const { get, set, delete: remove } = KvService.method;
-const keysMax = 60;
+const keysMax = 120;
 const deleteShare = 0.35;
 
 /** Cold records, with one writer. */
@@ -56,14 +57,15 @@ export class Ballast {
     }
   }
 
-  /** Reads all of it; what shows and may not. */
+  /** Reads all of it, while nobody writes it; what shows and may not. */
   async faults(rpc: RpcClient): Promise<string[]> {
     const faults: string[] = [];
-    for (const [key, possible] of this.#possible) {
+    const read = async ([key, possible]: readonly [string, readonly string[]]): Promise<void> => {
       const { record } = await rpc.call(get, { key: Buffer.from(key) });
       const shown = Buffer.from(record?.value ?? []).toString();
       if (!possible.includes(shown)) faults.push(`${key} shows ${shown.slice(0, 20) || "nothing"}`);
-    }
+    };
+    await Promise.all(Array.from(this.#possible, read));
     return faults;
   }
 }

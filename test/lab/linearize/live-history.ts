@@ -34,7 +34,7 @@ const channelOptions = { "grpc.use_local_subchannel_pool": 1, "grpc.enable_retri
 const callMsAtFirst = 10;
 const pauseMsMax = 120;
 const placesBetweenCompactions = 100;
-const placesBetweenBallast = 25;
+const placesBetweenBallast = 8;
 
 /** Carries out `plan` on the servers that `start` starts. */
 export async function makeHistory(
@@ -112,6 +112,8 @@ class LifeLoad {
   pauses = 0;
   cuts = 0;
   segmentsCompacted = 0;
+  /** A compaction has moved something since the ballast was read. */
+  #hasMoved = false;
   readonly whenDone: Promise<void>;
   readonly #server: LiveServer;
   readonly #life: Life;
@@ -197,14 +199,24 @@ class LifeLoad {
     }
   }
 
-  /** Ballast, a record now and then. */
+  /** Ballast, a record now and then, and a look at all of it after a compaction. */
   async #load(): Promise<void> {
     const rpc = this.#connect();
     while (!this.#isOver && this.#begun < this.#life.operations) {
       await this.#ballast.write(rpc);
+      if (this.#hasMoved) await this.#lookAtBallast(rpc);
       await this.#moved(placesBetweenBallast);
     }
     rpc.close();
+  }
+
+  async #lookAtBallast(rpc: RpcClient): Promise<void> {
+    this.#hasMoved = false;
+    try {
+      for (const fault of await this.#ballast.faults(rpc)) this.#environment.find(fault);
+    } catch {
+      // The server is going, or the connection was cut.
+    }
   }
 
   /** Compaction after compaction, on connections of their own. */
@@ -226,6 +238,7 @@ class LifeLoad {
     for await (const { progress } of rpc.stream(AdminService.method.compact, {})) {
       if (progress?.phase !== CompactionPhase.DONE) continue;
       this.segmentsCompacted += progress.segmentsDone;
+      this.#hasMoved ||= progress.segmentsDone > 0;
       const hasFailed = progress.outcome === CompactionOutcome.FAILED;
       if (hasFailed) this.#environment.find(`a compaction failed: ${progress.why}`);
     }

@@ -87,6 +87,7 @@ function flagsOf(random: SimRandom): string[] {
     "--flush-interval": random.pick(["1ms", "20ms", "100ms"]),
     "--max-cache-bytes": random.pick(["0", "16MiB"]),
     "--compaction": "manual",
+    "--compaction-dead-percent": random.pick(["10", "31", "70"]),
     // A slow one is overtaken by many writes.
     "--max-compaction-rate": random.pick(["16KiB", "256KiB", "64MiB"]),
     "--watch-retention": "0ms",

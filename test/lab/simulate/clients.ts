@@ -171,7 +171,8 @@ class Client {
       return { kind: "set", key, value: bytesOf(change.value), expiry: change.expiry };
     });
     await this.#make({ changes, durability }, async (store, signal) => {
-      const { versions } = await store.batch(mutations, { durability, signal });
+      const { results } = await store.commit(mutations, { durability, signal });
+      const versions = results.map(({ version }) => version);
       return { applied: true, found: undefined, versions, expiresAtMs: undefined, ...records() };
     });
   }

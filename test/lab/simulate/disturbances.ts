@@ -1,6 +1,7 @@
 /** What goes on beside the clients of a life: compactions, and a clock and a disk that misbehave. */
 import { strict as assert } from "node:assert";
 import type { Life } from "./life.js";
+import { spoilHint } from "./losses.js";
 import { SweepWatch } from "./sweep-watch.js";
 
 const dayMs = 86_400_000;
@@ -30,6 +31,7 @@ export async function compactOnce(life: Life): Promise<void> {
   const { random } = world;
   if (random.chance(0.5)) await store.hintsWritten();
   await life.unlessDead();
+  if (life.spoilsHints && random.chance(0.3)) spoilHint(world, life.segmentDir);
   const stop = new AbortController();
   if (random.chance(0.2)) void giveUp(life, stop, random.below(100));
   const before = store.stats().compaction.segmentsRemoved;

@@ -21,6 +21,8 @@ export interface Entry {
   readonly call?: WriteCall;
   /** Its bytes were damaged on the disk: who reads it may be told so. */
   readonly isDamaged?: boolean;
+  /** It was a tombstone then: with a hint that still has it, it may be one again. */
+  readonly wasTombstone?: boolean;
 }
 
 /** "maybe": it depends on when in an interval one looks, or on whether it was swept. */

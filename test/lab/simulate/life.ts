@@ -4,7 +4,11 @@
  */
 import { strict as assert } from "node:assert";
 import { KvixError } from "../../../src/base/kvix-error.js";
-import type { Choice, PolicyInput } from "../../../src/engine/compaction/policy.js";
+import {
+  type Choice,
+  chooseVictims,
+  type PolicyInput,
+} from "../../../src/engine/compaction/policy.js";
 import type { LocalStore } from "../../../src/engine/local-store.js";
 import { openStore, type StoreSeams } from "../../../src/engine/open-store.js";
 import type { StoreOptionsInput } from "../../../src/engine/options.js";
@@ -20,7 +24,6 @@ import type { DiskFault, LifePlan } from "./plan.js";
 import type { Counts, Seed } from "./seed.js";
 import type { World } from "./world.js";
 
-const never = new Promise<never>(() => undefined);
 /** Openings that a failing disk may cost. */
 const openingsMax = 40;
 
@@ -48,6 +51,8 @@ export class Life {
   isClosing = false;
   /** Clients are at work. */
   isBusy = false;
+  /** From now on a compaction takes all that it may. */
+  takesAll = false;
 
   constructor(seed: Seed, plan: LifePlan, options: StoreOptionsInput) {
     this.#seed = seed;
@@ -71,6 +76,14 @@ export class Life {
 
   get isClockTrusted(): boolean {
     return this.#options.trustClock === true;
+  }
+
+  get segmentDir(): string {
+    return this.#seed.plan.segmentDir;
+  }
+
+  get spoilsHints(): boolean {
+    return this.plan.spoilsHints && !this.#seed.plan.hasRot;
   }
 
   get hasRot(): boolean {
@@ -178,9 +191,12 @@ export class Life {
     return mayBeCut ? undefined : { keys, liveBytes };
   }
 
-  /** A dead process goes no further. */
-  unlessDead(): Promise<void> | undefined {
-    return this.world.era === this.#era ? undefined : never;
+  /**
+   * A dead process goes no further. What waits for it is forgotten with its promise, which
+   * therefore is one of its own: a single one for all would keep every life in memory.
+   */
+  unlessDead(): Promise<never> | undefined {
+    return this.world.era === this.#era ? undefined : new Promise(() => undefined);
   }
 
   /** A client has an answer. */
@@ -262,12 +278,14 @@ export class Life {
     return {
       checkpointKeysMin: plan.checkpointKeysMin,
       ...(plan.hasPacer ? {} : { pacer: unpaced(world.clock) }),
-      ...(plan.hasPolicy ? {} : { chooseVictims: (input) => this.#choose(input) }),
+      chooseVictims: (input) => this.#choose(input),
     };
   }
 
   #choose(input: PolicyInput): Choice {
-    return takingSome(this.world.random)(input);
+    const ids = input.candidates.map(({ id }) => id);
+    if (this.takesAll && ids.length > 0) return { kind: "victims", ids };
+    return this.plan.hasPolicy ? chooseVictims(input) : takingSome(this.world.random)(input);
   }
 }
 

@@ -62,12 +62,12 @@ export function planOptions(random: SimRandom, { segmentDir }: SeedPlan): StoreO
     dataDir,
     segmentDir,
     liftFloors: true,
-    segmentBytesMax: random.pick([130, 300, 700, 700, 2 * KiB, 8 * KiB]),
+    segmentBytesMax: segmentBytesMax(random),
     durability: random.pick(["sync", "buffered"]),
     flushIntervalMs: random.pick([1, 10, 100, 1000]),
     inFlightBytesMax: random.pick([1, 400, 2 * KiB, 64 * KiB * KiB]),
     cacheBytesMax: random.pick([0, 300, 4 * KiB, 4 * KiB * KiB]),
-    openFilesMax: random.pick([1, 2, 3, 512]),
+    openFilesMax: random.pick([1, 3, 512, 512]),
     diskReserveBytes: random.chance(0.15) ? 64 * KiB : 0,
     recovery: random.chance(0.2) ? "strict" : "degraded",
     compaction: isScheduled ? "scheduled" : "manual",
@@ -77,6 +77,21 @@ export function planOptions(random: SimRandom, { segmentDir }: SeedPlan): StoreO
     compactionBytesPerSecondMax: random.pick([64 * KiB, 64 * KiB * KiB]),
     watchRetentionMs: random.pick([0, 0, 100, 600_000]),
     trustClock: random.chance(0.3),
+  };
+}
+
+/** A segment for every record costs ten times as much as one for twenty, and finds little more. */
+function segmentBytesMax(random: SimRandom): number {
+  return random.chance(0.05) ? 130 : random.pick([300, 700, 700, 2 * KiB, 2 * KiB, 8 * KiB]);
+}
+
+/** The options of the last life, in which all goes well, and something can be compacted. */
+export function planLastOptions(random: SimRandom, plan: SeedPlan): StoreOptionsInput {
+  return {
+    ...planOptions(random, plan),
+    segmentBytesMax: random.pick([300, 700, 2 * KiB]),
+    diskReserveBytes: 0,
+    watchRetentionMs: random.pick([0, 100]),
   };
 }
 
@@ -96,6 +111,8 @@ export interface LifePlan {
   readonly slowReadMs: number;
   readonly hasPolicy: boolean;
   readonly hasPacer: boolean;
+  /** Hints go bad while the store is open: a second fault, so not where a bit is flipped. */
+  readonly spoilsHints: boolean;
   readonly checkpointKeysMin: number;
 }
 
@@ -141,6 +158,7 @@ export function planLife(random: SimRandom, isLast: boolean): LifePlan {
     slowReadMs: random.chance(0.2) ? 3 : 0,
     hasPolicy: random.chance(0.5),
     hasPacer: random.chance(0.3),
+    spoilsHints: random.chance(0.3),
     checkpointKeysMin: random.chance(0.7) ? 0 : 4096,
   };
 }

@@ -15,6 +15,7 @@ import { type Seen, unreadable, type WriteCall } from "./call.js";
 import type { Found, History } from "./history.js";
 import type { Entry } from "./key-states.js";
 import { KeyStates } from "./key-states.js";
+import type { RottenRecord } from "./rot.js";
 import type { WallLog } from "./wall-log.js";
 import { shown } from "./write-model.js";
 
@@ -30,7 +31,8 @@ interface Supposed {
   readonly since: number;
   /** It may be that the call changed nothing. */
   readonly isDoubtful: boolean;
-  readonly isDamaged: boolean;
+  /** It could not be read in an earlier life, and was a tombstone. */
+  readonly wasTombstone: boolean;
 }
 
 /** What else is known of the store that is judged. */
@@ -40,8 +42,8 @@ export interface Circumstances {
   readonly hasAll: boolean;
   /** The store could refuse a call: the disk failed, or something was full. */
   readonly couldRefuse: boolean;
-  /** Bytes on the disk were damaged: records may be unreadable. */
-  readonly isDamaged: boolean;
+  /** Records whose bytes were damaged on the disk: these may be unreadable, and no others. */
+  readonly rotten: readonly RottenRecord[];
   /** And the store says that it does not know which. */
   readonly hasUnknownKeys: boolean;
 }
@@ -75,9 +77,11 @@ export class RecoveryJudge {
   /** Asserts that `recovered` may be; answers the states that the next life begins with. */
   judge(recovered: ReadonlyMap<string, Found>, circumstances: Circumstances): KeyStates {
     const { calls } = this.#history;
-    for (const key of recovered.keys()) {
-      const isKnown = this.#supposed.has(key);
-      assert.ok(isKnown, `${circumstances.where}: ${key} was not there, and nobody wrote it since`);
+    for (const [key, found] of recovered) {
+      if (this.#supposed.has(key)) continue;
+      const isLost = found === unreadable && lostTombstone(key, circumstances) !== undefined;
+      assert.ok(isLost, `${circumstances.where}: ${key} was not there, and nobody wrote it since`);
+      this.#supposed.set(key, []);
     }
     const from = circumstances.hasAll ? this.#lastAnswered() : this.#history.durableOrder;
     for (const leftOut of this.#leavings(circumstances)) {
@@ -116,41 +120,51 @@ export class RecoveryJudge {
     const next = new KeyStates(this.#wall);
     for (const [key, entries] of this.#supposed) {
       const found = recovered.get(key);
-      const match = this.#match(entries, found, to, leftOut, circumstances);
-      if (match === "none") return undefined;
-      if (found === undefined || match === "absent") continue;
-      const { value, since } = match;
-      const isRotten = found === unreadable;
-      next.put(key, {
-        value: isRotten ? value : found.value,
-        version: isRotten ? (match.version ?? 1) : found.version,
-        expiresAtMs: isRotten ? match.highMs : found.expiresAtMs,
-        since,
-        isDamaged: isRotten,
-      });
+      const match = this.#match(key, entries, found, to, leftOut, circumstances);
+      if (match === undefined) return undefined;
+      if (match !== "absent") next.put(key, match);
     }
     return next;
   }
 
+  /** What a key has if that was found of it; undefined: that cannot be. */
   #match(
+    key: string,
     entries: readonly Supposed[],
     found: Found,
     to: number,
     leftOut: ReadonlySet<number>,
-    { isDamaged, hasUnknownKeys }: Circumstances,
-  ): Supposed | "absent" | "none" {
+    circumstances: Circumstances,
+  ): Entry | "absent" | undefined {
     for (let index = entries.length - 1; index >= 0; index -= 1) {
       const entry = entries[index] as Supposed;
       if (entry.order > to || leftOut.has(entry.order)) continue;
+      const { since } = entry;
       if (found === undefined) {
-        if (entry.value === undefined || this.#mayBeSwept(entry)) return "absent";
-        if (hasUnknownKeys) return "absent";
+        if (this.#mayBeGone(entry) || circumstances.hasUnknownKeys) return "absent";
       } else if (found === unreadable) {
-        if (isDamaged && entry.value !== undefined) return entry;
-      } else if (isSame(entry, found)) return entry;
-      if (!entry.isDoubtful) return "none";
+        const record = circumstances.rotten.find((one) => this.#isLost(key, entry, one));
+        if (record !== undefined) return unreadableEntry(record, since);
+      } else if (isSame(entry, found)) return { ...found, since };
+      if (!entry.isDoubtful) return undefined;
     }
-    return found === undefined ? "absent" : "none";
+    if (found === undefined) return "absent";
+    const record = found === unreadable ? lostTombstone(key, circumstances) : undefined;
+    return record && unreadableEntry(record, this.#wall.now);
+  }
+
+  #mayBeGone(entry: Supposed): boolean {
+    return entry.value === undefined || entry.wasTombstone || this.#mayBeSwept(entry);
+  }
+
+  /** Whether a damaged record is that of an entry, or the tombstone of its sweep. */
+  #isLost(key: string, entry: Supposed, record: RottenRecord): boolean {
+    if (record.key !== key) return false;
+    const { value, version = record.version, wasTombstone } = entry;
+    if (record.isTombstone && value !== undefined && !wasTombstone) {
+      return record.version > version && this.#mayBeSwept(entry);
+    }
+    return record.version === version && record.value === (value ?? "");
   }
 
   #mayBeSwept({ lowMs, highMs, since }: Supposed): boolean {
@@ -185,7 +199,7 @@ export class RecoveryJudge {
         (ask.condition !== undefined || change.kind === "touch" || change.kind === "delete");
       if (change.kind === "touch" && value === undefined) continue;
       entries.push({
-        ...{ order, value, version, since: call.from, isDamaged: false, isDoubtful },
+        ...{ order, value, version, since: call.from, wasTombstone: false, isDoubtful },
         ...(answer?.expiresAtMs === undefined || change.kind === "delete"
           ? range
           : { lowMs: answer.expiresAtMs, highMs: answer.expiresAtMs }),
@@ -211,7 +225,7 @@ export class RecoveryJudge {
 }
 
 function supposedOf(entry: Entry): Supposed {
-  const { value, version, expiresAtMs, since, call, isDamaged = false } = entry;
+  const { value, version, expiresAtMs, since, call, wasTombstone = false } = entry;
   const range = { lowMs: expiresAtMs, highMs: expiresAtMs };
   return {
     order: call?.order ?? -1,
@@ -220,8 +234,19 @@ function supposedOf(entry: Entry): Supposed {
     ...range,
     since,
     isDoubtful: false,
-    isDamaged,
+    wasTombstone,
   };
+}
+
+/** The tombstone of a key that was damaged: of a delete long ago, that no history has any more. */
+function lostTombstone(key: string, { rotten }: Circumstances): RottenRecord | undefined {
+  return rotten.find((record) => record.key === key && record.isTombstone);
+}
+
+/** What cannot be read counts as a record, also where it was a tombstone. */
+function unreadableEntry(record: RottenRecord, since: number): Entry {
+  const { value, version, expiresAtMs, isTombstone } = record;
+  return { value, version, expiresAtMs, since, isDamaged: true, wasTombstone: isTombstone };
 }
 
 function isSame({ value, version, lowMs, highMs }: Supposed, found: Seen): boolean {

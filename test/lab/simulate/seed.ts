@@ -1,4 +1,6 @@
 /** What the lives of one seed have in common, and what is counted of them. */
+import type { SeedPlan } from "./plan.js";
+import type { RottenRecord } from "./rot.js";
 import type { World } from "./world.js";
 
 /** What a seed counts. */
@@ -14,12 +16,15 @@ export interface Counts {
   diskFaults: number;
   clockJumps: number;
   bitFlips: number;
+  /** Tombstones whose bytes were hit. */
+  tombstonesRotten: number;
   latches: number;
 }
 
 /** What a life has in common with the others of its seed. */
 export interface Seed {
   readonly world: World;
+  readonly plan: SeedPlan;
   readonly counts: Counts;
   readonly keys: readonly string[];
   /** Keys that are written once, in few batches; see plan.ts. */
@@ -29,6 +34,8 @@ export interface Seed {
   readonly values: Map<string, string>;
   /** A bit was flipped on the disk. */
   hasRot: boolean;
+  /** Records that it damaged. */
+  rotten: readonly RottenRecord[];
   /** The disk refused to read: the store may call damaged what is not. */
   hasRefusedReads: boolean;
 }
@@ -47,6 +54,7 @@ export function noCounts(): Counts {
     diskFaults: 0,
     clockJumps: 0,
     bitFlips: 0,
+    tombstonesRotten: 0,
     latches: 0,
   };
 }

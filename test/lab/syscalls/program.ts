@@ -205,7 +205,8 @@ class Program {
             ? { kind: "delete", key: bytes(key) }
             : { kind: "set", key: bytes(key), value: bytes(value) },
       );
-      return (await store.batch(mutations, { durability })).versions;
+      const { results } = await store.commit(mutations, { durability });
+      return results.map(({ version }) => version);
     }
     const key = bytes(step.key);
     if (step.kind === "delete") return [(await store.delete(key, { durability })).version];

@@ -1,0 +1,205 @@
+/**
+ * A runner of tests for StrykerJS, in one process: it loads the tests of a file once, and
+ * for a mutant runs only those tests that reach it, the quickest first, until one fails.
+ *
+ *     dry run    every test, one after the other: does it pass, what does it reach, what
+ *                does it cost? One that costs more than TEST_MS_MAX is asked of no mutant
+ *     mutant     switched on -> tests -> switched off; what noticed it must pass again
+ *
+ * A process of its own for each file of tests and each mutant would cost ten times as much.
+ * What one process costs is that a mutant may leave something behind: then the test that
+ * noticed it fails without it too, and the next mutant begins in a new process.
+ *
+ * A test fails by what it throws, by a rejection that nobody handles, and if it waits while
+ * nothing is under way that could wake it. A loop that takes a hundred times the rounds of
+ * the dry run is an endless one: StrykerJS counts them. How long something takes decides
+ * nothing but at the tool's own limit of a minute.
+ */
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { register } from "node:module";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { declareFactoryPlugin, PluginKind } from "@stryker-mutator/api/plugin";
+import {
+  DryRunStatus,
+  determineHitLimitReached,
+  TestStatus,
+  toMutantRunResult,
+} from "@stryker-mutator/api/test-runner";
+import { beginFile, leaveOut, listedTests, newContext } from "./node-test.js";
+
+/** How much of a core a test may take, in milliseconds. */
+const TEST_MS_MAX = 1500;
+/** What tests cost, for the processes that come after the dry run. In the sandbox. */
+const costsFile = "kvix-test-costs.json";
+/** How often a test that waits is looked at, and how often it must have been idle. */
+const LOOK_MS = 20;
+const IDLE_LOOKS = 10;
+
+/** What holds the state of the mutants' switches, by the tool's own name. */
+const switches = () => {
+  globalThis.__stryker__ ??= {};
+  return globalThis.__stryker__;
+};
+
+/** Lets a test that is under way fail; set while one is. */
+let failCurrent;
+
+/**
+ * What the tests reached. Code that runs while files are loaded needs a new process for
+ * each of its mutants, unless tests reach it as well: then they are asked.
+ */
+function coverage() {
+  const { static: onLoad = {}, perTest = {} } = switches().mutantCoverage ?? {};
+  for (const reached of Object.values(perTest)) for (const id in reached) delete onLoad[id];
+  return { static: onLoad, perTest };
+}
+
+class Runner {
+  #isLoaded = false;
+  #isSpoilt = false;
+  #costs = {};
+  #idleKinds = new Set();
+
+  capabilities() {
+    return { reloadEnvironment: false };
+  }
+
+  async init() {
+    register(`data:text/javascript,${encodeURIComponent(hooks)}`);
+    for (const event of ["unhandledRejection", "uncaughtException"]) {
+      process.on(event, (error) => failCurrent?.(error));
+    }
+    if (existsSync(costsFile)) this.#costs = JSON.parse(readFileSync(costsFile, "utf8"));
+  }
+
+  async dryRun() {
+    await this.#load();
+    const tests = [];
+    for (const test of listedTests) {
+      const before = process.cpuUsage();
+      const result = await this.#outcomeOf(test);
+      const { user, system } = process.cpuUsage(before);
+      const costMs = (user + system) / 1000;
+      if (result.status === TestStatus.Success && costMs > TEST_MS_MAX) {
+        delete switches().mutantCoverage?.perTest[test.id];
+        continue;
+      }
+      this.#costs[test.id] = costMs;
+      tests.push({ ...result, timeSpentMs: costMs });
+    }
+    writeFileSync(costsFile, JSON.stringify(this.#costs));
+    return { status: DryRunStatus.Complete, tests, mutantCoverage: coverage() };
+  }
+
+  async mutantRun({ activeMutant, testFilter, hitLimit, mutantActivation }) {
+    // The tool begins a new process, and tries the mutant there.
+    if (this.#isSpoilt) process.exit(1);
+    const space = switches();
+    const turn = (id) => {
+      space.activeMutant = id;
+      space.hitCount = hitLimit === undefined ? undefined : 0;
+      space.hitLimit = hitLimit;
+      // For threads, which have switches of their own.
+      if (id === undefined) delete process.env.__STRYKER_ACTIVE_MUTANT__;
+      else process.env.__STRYKER_ACTIVE_MUTANT__ = id;
+    };
+    if (mutantActivation === "static") turn(activeMutant.id);
+    await this.#load();
+    turn(activeMutant.id);
+    const results = [];
+    let noticedBy;
+    let endless;
+    for (const test of this.#chosen(testFilter)) {
+      const result = await this.#outcomeOf(test);
+      results.push(result);
+      endless = determineHitLimitReached(space.hitCount, space.hitLimit);
+      if (result.status === TestStatus.Failed) noticedBy = test;
+      if (endless !== undefined || noticedBy !== undefined) break;
+    }
+    turn(undefined);
+    if (noticedBy !== undefined || endless !== undefined) await this.#control(noticedBy);
+    return toMutantRunResult(endless ?? { status: DryRunStatus.Complete, tests: results });
+  }
+
+  async dispose() {}
+
+  /** Whether a test passes again without the mutant that it noticed. */
+  async #control(test) {
+    for (let turn = 0; turn < 10; turn += 1) await new Promise((next) => setImmediate(next));
+    if (test === undefined) return;
+    const { status } = await this.#outcomeOf(test);
+    this.#isSpoilt = status !== TestStatus.Success;
+  }
+
+  #chosen(filter) {
+    const asked = filter === undefined ? undefined : new Set(filter);
+    const cost = ({ id }) => this.#costs[id] ?? Number.POSITIVE_INFINITY;
+    return listedTests
+      .filter((test) => cost(test) <= TEST_MS_MAX && asked?.has(test.id) !== false)
+      .sort((one, other) => cost(one) - cost(other));
+  }
+
+  async #load() {
+    if (this.#isLoaded) return;
+    this.#isLoaded = true;
+    const { tests, except } = JSON.parse(process.env.KVIX_MUTANTS ?? "{}");
+    for (const path of tests) {
+      beginFile(path);
+      const output = join(process.cwd(), "dist", path.replace(/\.ts$/, ".js"));
+      await import(pathToFileURL(output).href);
+    }
+    if (except !== undefined) leaveOut(new RegExp(except));
+    this.#idleKinds = new Set(process.getActiveResourcesInfo());
+  }
+
+  async #outcomeOf({ id, run }) {
+    const space = switches();
+    space.currentTestId = id;
+    const { context, undo } = newContext();
+    let looks;
+    const ended = new Promise((_, reject) => {
+      failCurrent = reject;
+      let idle = 0;
+      looks = setInterval(() => {
+        const kinds = process.getActiveResourcesInfo();
+        idle = kinds.every((kind) => this.#idleKinds.has(kind)) ? idle + 1 : 0;
+        if (idle === IDLE_LOOKS) reject(new Error("it waits for what never comes"));
+      }, LOOK_MS);
+      looks.unref();
+    });
+    ended.catch(() => undefined);
+    const name = { id, name: id, timeSpentMs: 0 };
+    try {
+      await Promise.race([(async () => await run(context))(), ended]);
+      // A rejection that nobody handles is told of only now.
+      await Promise.race([new Promise((next) => setImmediate(next)), ended]);
+      return { ...name, status: TestStatus.Success };
+    } catch (error) {
+      const failureMessage = String(error?.message ?? error).slice(0, 400);
+      return { ...name, status: TestStatus.Failed, failureMessage };
+    } finally {
+      clearInterval(looks);
+      await undo();
+      failCurrent = undefined;
+      space.currentTestId = undefined;
+    }
+  }
+}
+
+/** Lets tests have node-test.js. */
+const hooks = `
+  export const resolve = (specifier, context, next) =>
+    specifier === "node:test" && !context.parentURL?.includes("/node_modules/")
+      ? { url: ${JSON.stringify(new URL("./node-test.js", import.meta.url).href)}, shortCircuit: true }
+      : next(specifier, context);
+`;
+
+/** For the tool. */
+export const strykerPlugins = [
+  declareFactoryPlugin(
+    PluginKind.TestRunner,
+    "kvix",
+    Object.assign(() => new Runner(), { inject: [] }),
+  ),
+];
