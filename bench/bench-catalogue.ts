@@ -42,6 +42,13 @@ export const benches: readonly Bench[] = [
     run: async () => (await import("./engine-load.js")).run("engine-load-once", "end"),
   },
   {
+    name: "watch-writers",
+    sentence:
+      "Durable puts per second with 128 in flight while 1,000 watch other keys, against the same without watchers.",
+    goal: { atLeast: 0.8 },
+    run: async () => (await import("./watch-writers.js")).run(),
+  },
+  {
     name: "index-memory",
     sentence:
       "Bytes of index a key beyond the key itself, averaged over a doubling, order included.",
@@ -164,6 +171,13 @@ export const benches: readonly Bench[] = [
       "128 concurrent gets through the TypeScript client with automatic batching, against the same client without.",
     goal: { atLeast: 4 },
     run: async () => (await import("./client-batch.js")).run(),
+  },
+  {
+    name: "scan",
+    sentence:
+      "Keys per second of an ordered scan of a prefix over gRPC, at one point in time, against etcd's Range in pages.",
+    goal: { atLeast: 5 },
+    run: async () => (await import("./scan.js")).run(),
   },
 ];
 

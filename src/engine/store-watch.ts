@@ -1,9 +1,14 @@
 /** What the floors above ask of a watch: which changes to tell, and what telling them looks like. */
 import type { ResumePoint } from "../base/kvix-error.js";
-import type { KeyRange, Omission } from "./store.js";
 
 /** What to watch, and from where on. */
-export interface WatchOptions extends KeyRange {
+export interface WatchOptions {
+  /** Keys that begin with these bytes; not together with bounds. Empty: no prefix. */
+  readonly prefix?: Uint8Array | undefined;
+  /** Keys at or above this one; empty: from the first. */
+  readonly start?: Uint8Array | undefined;
+  /** Keys below this one; empty: to the last. */
+  readonly end?: Uint8Array | undefined;
   /** Only this key; not together with a prefix or bounds. Empty: left out. */
   readonly key?: Uint8Array | undefined;
   /** Without values and update times. */
@@ -37,9 +42,10 @@ export interface WatchEvent {
   readonly recordBytes: number;
   /**
    * The encoding of the record as it lies on disk (of one that is gone: of its key, and
-   * the version and time of that), or why it is not there.
+   * the version and time of that), or why it is not there: it was not asked for; a step has
+   * no room for it; of the current state, its bytes are damaged or cannot be read.
    */
-  readonly record: Uint8Array | Omission;
+  readonly record: Uint8Array | "keys-only" | "too-large" | "unreadable";
 }
 
 /** What one step of a watch tells. Its bytes are the caller's own, as part of what was read at once. */

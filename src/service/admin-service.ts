@@ -44,7 +44,22 @@ export interface AdminServiceContext {
 }
 
 /** What this build can do that version 0.1 could not. */
-const FEATURES = ["admin", "compact", "download", "list", "touch", "upload", "watch"];
+const FEATURES = [
+  "admin",
+  "batch-get",
+  "commit",
+  "compact",
+  "delete-range",
+  "download",
+  "increment",
+  "list",
+  "pipeline",
+  "request-id",
+  "scan",
+  "touch",
+  "upload",
+  "watch",
+];
 /** How many damaged ranges and stray files are named. */
 const DAMAGE_NAMED_MAX = 1_000;
 const STRAY_FILES_NAMED_MAX = 100;

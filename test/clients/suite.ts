@@ -17,9 +17,11 @@ import { ServerProcess } from "../support/server-process.js";
 import { adminScenario } from "./admin-scenario.js";
 import { lifeScenario } from "./life-scenario.js";
 import { listScenario } from "./list-scenario.js";
+import { rangeScenario } from "./range-scenario.js";
 import { refusalScenario } from "./refusal-scenario.js";
 import { textScenario } from "./text-scenario.js";
 import { transferScenario } from "./transfer-scenario.js";
+import { watchScenario } from "./watch-scenario.js";
 import { writeScenario } from "./write-scenario.js";
 
 /** What a scenario works with: calls by the names of service and method, and the server. */
@@ -78,9 +80,11 @@ export function clientSuite(
       },
     };
     writeScenario(world);
+    watchScenario(world);
     textScenario(world);
     listScenario(world);
     transferScenario(world);
+    rangeScenario(world);
     adminScenario(world);
     refusalScenario(world);
     lifeScenario(world);

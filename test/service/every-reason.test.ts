@@ -34,7 +34,6 @@ const value = bytes("v");
 const neverSent: Readonly<Partial<Record<Reason, string>>> = {
   BATCH_TOO_LARGE: "no rpc takes a batch yet",
   CANCELLED: "who has given up does not listen: its own end of the wire tells it",
-  HISTORY_LOST: "no rpc reads the history yet",
   OPTION_INVALID: "refused at opening, before anything is served",
   STORE_LOCKED: "refused at opening, before anything is served",
   LOCK_UNAVAILABLE: "refused at opening, before anything is served",
@@ -271,9 +270,15 @@ const scenes: Readonly<Partial<Record<Reason, Scene>>> = {
     return [call.answer];
   },
 
+  HISTORY_LOST: async (t) => {
+    const { client } = await startMemoryServer(t);
+    return [client.stream(KvService.method.watch, { afterVersion: 1n }).next()];
+  },
+
   SNAPSHOT_ENDED: async (t) => {
     const rig = await Rig.open({ segmentBytesMax: 64 * MiB });
-    for (let at = 0; at < 16; at += 1) await rig.set(`k${at}`, "x".repeat(MiB));
+    // Each is a message of its own; a client takes some twenty before it is asked for them.
+    for (let at = 0; at < 100; at += 1) await rig.set(`k${at}`, "x".repeat(70_000));
     const client = await serve(t, rig);
     const answers = client.stream(KvService.method.scan, {});
     await answers.next();

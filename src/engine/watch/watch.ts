@@ -38,8 +38,10 @@ export class Watch implements WatchSteps, Waiter {
   /** All up to it was handed out in steps; 0: nothing was, and nobody said so. */
   #toldVersion: number;
   #current: CurrentState | undefined;
-  /** The next step says how far it is, whatever there is: at the beginning, and when it is time. */
-  #isDue: boolean;
+  /** It has said where the changes begin. */
+  #hasBegun = false;
+  /** It is time to say how far it is. */
+  #isDue = false;
   #reader: LogReader | undefined;
   /** Bytes that it holds of the budget for large frames. */
   #frameBytes = 0;
@@ -49,6 +51,7 @@ export class Watch implements WatchSteps, Waiter {
   #lease: Lease | undefined;
   #wakeUp: (() => void) | undefined;
   #isReading = false;
+  #isLeft = false;
   #isOver = false;
   #endedBecause: unknown;
   readonly #abort = (): void => this.end(cancelled(this.#ask.signal));
@@ -68,7 +71,6 @@ export class Watch implements WatchSteps, Waiter {
     this.#toldVersion = ask.afterVersion ?? 0;
     this.#current =
       snapshot && new CurrentState(snapshot, ask, world.soon, (bytes) => this.#takeStep(bytes));
-    this.#isDue = snapshot === undefined;
     this.#rearm();
     ask.signal?.addEventListener("abort", this.#abort);
     if (ask.signal?.aborted === true) this.#abort();
@@ -102,6 +104,7 @@ export class Watch implements WatchSteps, Waiter {
       return { done: false, value: step };
     } catch (error) {
       this.#close();
+      if (this.#isLeft) return { done: true, value: undefined };
       const why = this.#endedBecause ?? error;
       throw why instanceof KvixError ? why.resumingAt(this.resume) : why;
     } finally {
@@ -110,8 +113,9 @@ export class Watch implements WatchSteps, Waiter {
     }
   }
 
-  /** Leaves it. */
+  /** Leaves it; a step that is waited for is the end. */
   async return(): Promise<IteratorReturnResult<undefined>> {
+    this.#isLeft = true;
     this.end(new KvixError("CANCELLED", "", { outcome: "none" }));
     this.#close();
     return { done: true, value: undefined };
@@ -156,18 +160,15 @@ export class Watch implements WatchSteps, Waiter {
     const step = await current.next();
     if (step !== undefined) return step;
     this.#current = undefined;
-    this.#isDue = true;
     return undefined;
   }
 
   /** The next step of changes; undefined: none yet. */
   async #follow(): Promise<WatchStep | undefined> {
     const { version, before } = this.#cursor;
-    if (this.#isDue && before === undefined) {
-      this.#isDue = false;
-      return { events: [], version, isCurrent: false, continues: false };
-    }
-    if (before === undefined && this.#world.readers.readableVersion <= version) {
+    const isAtEnd = before === undefined && this.#world.readers.readableVersion <= version;
+    if (!this.#hasBegun || (isAtEnd && this.#isDue)) return this.#progress();
+    if (isAtEnd) {
       this.#closeReader();
       await this.#untilWoken();
       return undefined;
@@ -180,7 +181,17 @@ export class Watch implements WatchSteps, Waiter {
     this.#cursor = cursor;
     // The reader is further than what is told.
     if (cursor.version < run.version) this.#closeReader();
+    // Who asks less often than he wants to hear of it must not hear of nothing else.
+    if (step === undefined && this.#isDue) return this.#progress();
+    if (step !== undefined) this.#isDue = false;
     return step;
+  }
+
+  /** A step without events. */
+  #progress(): WatchStep {
+    this.#hasBegun = true;
+    this.#isDue = false;
+    return { events: [], version: this.#cursor.version, isCurrent: false, continues: false };
   }
 
   async #readLog(after: number): Promise<Run> {

@@ -5,6 +5,7 @@
  */
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
+import type { KvixError } from "../../../src/base/kvix-error.js";
 import type { WatchOptions, WatchStep } from "../../../src/engine/store-watch.js";
 import { compacted, onDemand, takingSome } from "../../support/compaction-rig.js";
 import { HistoryWriter, keyOf, type Told, versionOf } from "../../support/history-writer.js";
@@ -199,7 +200,8 @@ test("M10 V7: beside compactions a watch is told every change, or that history i
       readonly steps: WatchStep[];
     }
     const slow: Slow[] = [];
-    const quick = new Watcher(rig.store.watch({ afterVersion: 0 }));
+    // Who is quick keeps the end of the log in memory, also for those who are slow.
+    const quick = seed % 2 === 0 ? new Watcher(rig.store.watch({ afterVersion: 0 })) : undefined;
     let run: Promise<unknown> = Promise.resolve();
     for (let step = 0; step < 200; step += 1) {
       const choice = random.below(100);
@@ -210,16 +212,14 @@ test("M10 V7: beside compactions a watch is told every change, or that history i
         run = Promise.all([run, compacted(rig)]);
         await rig.settle();
       } else if (choice < 73) await rig.sim.clock.advance(random.below(400_000));
-      else if (choice < 80 && slow.length < 5) {
+      else if (choice < 90 && slow.length < 5) {
         const from = Math.min(logReaders.floor + random.below(5), rig.store.version);
         const { range, matches } = rangeAtRandom(random);
         const bytesMax = random.chance(0.5) ? 200 : undefined;
         const watch = rig.store.watch({ ...range, ...often, bytesMax, afterVersion: from });
         slow.push({ watch, from, matches, steps: [] });
-      } else if (one !== undefined) {
-        const next = one.watch.next();
-        await rig.sim.clock.advance(101);
-        const isOver = await next.then(
+      } else if (one !== undefined && choice > 84) {
+        const ended = one.watch.next().then(
           ({ value }) => void one.steps.push(value as WatchStep),
           (error: { reason: string; resume: { afterVersion: number; historyFloor: number } }) => {
             assert.equal(error.reason, "HISTORY_LOST", String(error));
@@ -231,6 +231,8 @@ test("M10 V7: beside compactions a watch is told every change, or that history i
             return true;
           },
         );
+        await rig.sim.clock.advance(101);
+        const isOver = await ended;
         if (isOver !== true && random.chance(0.9)) continue;
         await one.watch.return?.();
         slow.splice(slow.indexOf(one), 1);
@@ -239,10 +241,12 @@ test("M10 V7: beside compactions a watch is told every change, or that history i
       }
     }
     await rig.sim.clock.advance(20_000);
-    assert.equal(quick.error, undefined, "who is at the end loses nothing");
-    requireTold(quick.steps, writer.changes, { after: 0, matches: () => true });
-    assert.equal(quick.version, rig.store.version);
-    await quick.stop();
+    if (quick !== undefined) {
+      assert.equal(quick.error, undefined, "who is at the end loses nothing");
+      requireTold(quick.steps, writer.changes, { after: 0, matches: () => true });
+      assert.equal(quick.version, rig.store.version);
+      await quick.stop();
+    }
     for (const one of slow) {
       await one.watch.return?.();
       requireTold(one.steps, writer.changes, { after: one.from, matches: one.matches });
@@ -296,9 +300,16 @@ test("the current state and the changes after it have no gap and no double, besi
       } else {
         const one = watched[random.below(Math.max(watched.length, 1))];
         if (one === undefined) continue;
-        const next = one.watch.next();
+        const next = one.watch.next().then(
+          ({ value }) => void one.steps.push(value as WatchStep),
+          // Nothing is kept for watchers here: who is slow may lose the rest.
+          ({ reason }: KvixError) => {
+            assert.equal(reason, "HISTORY_LOST");
+            watched.splice(watched.indexOf(one), 1);
+          },
+        );
         await rig.sim.clock.advance(101);
-        one.steps.push((await next).value as WatchStep);
+        await next;
       }
     }
     for (const { watch, steps } of watched) {

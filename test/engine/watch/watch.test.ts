@@ -177,6 +177,21 @@ test("a watch that has nothing to tell says how far it is, as often as it was as
   await rig.store.close();
 });
 
+test("who asks less often than the progress interval is told of changes all the same (G-WATCH-6)", async () => {
+  const rig = await Rig.open();
+  const slow = rig.store.watch({ progressIntervalMs: 100 });
+  await slow.next();
+  for (let index = 1; index < 4; index += 1) {
+    await rig.set("k", String(index));
+    await rig.sim.clock.advance(1000);
+    assert.deepEqual(
+      short((await slow.next()).value as WatchStep),
+      `${index}|${index} set k ${index}`,
+    );
+  }
+  await rig.store.close();
+});
+
 test("M10: before the floor rises a watch hears how far it is, if that is news (G-WATCH-7)", async () => {
   const options = { ...onDemand, segmentBytesMax: 600, flushIntervalMs: 1 };
   const rig = await Rig.open(options, simHost({ seed: 1 }), undefined, {
@@ -302,7 +317,9 @@ test("a watch ends when its signal is aborted or it is left, and lets go of all 
   const first = two.next();
   await assert.rejects(two.next(), /two reads/);
   await first;
+  const last = two.next();
   await two.return?.();
+  assert.deepEqual(await last, { done: true, value: undefined });
   assert.equal(rig.store.stats().pins, 0);
   await rig.store.close();
 });
