@@ -21,6 +21,7 @@ import { listScenario } from "./list-scenario.js";
 import { rangeScenario } from "./range-scenario.js";
 import { refusalScenario } from "./refusal-scenario.js";
 import { textScenario } from "./text-scenario.js";
+import { transferScenario } from "./transfer-scenario.js";
 import { watchScenario } from "./watch-scenario.js";
 import { writeScenario } from "./write-scenario.js";
 
@@ -84,6 +85,7 @@ export function clientSuite(
     commitScenario(world);
     textScenario(world);
     listScenario(world);
+    transferScenario(world);
     rangeScenario(world);
     adminScenario(world);
     refusalScenario(world);
