@@ -137,6 +137,13 @@ export const benches: readonly Bench[] = [
     goal: { atLeast: 10 },
     run: async () => (await import("./upload-rtt.js")).run(),
   },
+  {
+    name: "scan",
+    sentence:
+      "Keys per second of an ordered scan of a prefix over gRPC, at one point in time, against etcd's Range in pages.",
+    goal: { atLeast: 5 },
+    run: async () => (await import("./scan.js")).run(),
+  },
 ];
 
 /** Whether a ratio reaches the goal. */

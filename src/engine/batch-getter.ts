@@ -20,7 +20,7 @@ import { FRAME_HEADER_BYTES } from "../format/frame.js";
 import { hasExpired } from "./accepted-state.js";
 import { NO_ENTRY } from "./keydir/keydir.js";
 import type { PageListerContext } from "./page-lister.js";
-import { costOf, LISTED_OVERHEAD_BYTES, type Place } from "./place-reader.js";
+import { costOf, LISTED_OVERHEAD_BYTES, type Place } from "./place.js";
 import { requireKey, requireWhole } from "./request-rules.js";
 import type { BatchGetEntry, BatchGetOptions, BatchGetResult } from "./store-ranges.js";
 

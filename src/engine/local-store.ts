@@ -12,8 +12,6 @@ import type { Host } from "../host/host.js";
 import type { FilePool } from "../storage/file-pool.js";
 import type { SegmentSet } from "../storage/segment-set.js";
 import { hasExpired } from "./accepted-state.js";
-import { BatchGetter } from "./batch-getter.js";
-import { ByteBudget } from "./byte-budget.js";
 import type { CheckpointSaver } from "./checkpoint.js";
 import { CommitRequests, OP_OVERHEAD_BYTES } from "./commit-requests.js";
 import type { Compactor } from "./compaction/compactor.js";
@@ -26,16 +24,13 @@ import type { Latch } from "./latch.js";
 import { letGo } from "./let-go.js";
 import type { Log } from "./log.js";
 import type { LogReaders } from "./log-readers.js";
+import { ManyRecords } from "./many-records.js";
 import type { StoreOptions } from "./options.js";
-import { PageLister } from "./page-lister.js";
 import type { Pins } from "./pins.js";
-import { PlaceReader } from "./place-reader.js";
 import type { Publisher } from "./publisher.js";
-import { RangeDeleter } from "./range-deleter.js";
 import type { RecordReader } from "./record-reader.js";
 import { requireExpiry, requireKey, requireValue, requireVersion } from "./request-rules.js";
 import type { RequestMemory } from "./requests/request-memory.js";
-import { Scanner } from "./scanner.js";
 import { segmentFacts } from "./segment-facts.js";
 import { Snapshots } from "./snapshots/snapshots.js";
 import type {
@@ -80,9 +75,6 @@ import { Watches } from "./watch/watches.js";
 import { WriteOp, type WriteRequest, type WriteResult } from "./write-op.js";
 import type { WriteQueue } from "./write-queue.js";
 
-/** What the answers of many records that are under way may take, but for scans. */
-const PAGES_BYTES_MAX = 64 * 1024 * 1024;
-
 /** The parts of an open store. */
 export interface StoreParts {
   readonly host: Host;
@@ -119,12 +111,7 @@ export class LocalStore implements Store {
   readonly #parts: StoreParts;
   readonly #sweep: Sweep;
   readonly #commits: CommitRequests;
-  readonly #pages = new ByteBudget(PAGES_BYTES_MAX);
-  readonly #places: PlaceReader;
-  readonly #lister: PageLister;
-  readonly #batchGetter: BatchGetter;
-  readonly #scanner: Scanner;
-  readonly #rangeDeleter: RangeDeleter;
+  readonly #many: ManyRecords;
   /** Opens snapshots. */
   readonly snapshots: Snapshots;
   readonly #watches: Watches;
@@ -134,16 +121,12 @@ export class LocalStore implements Store {
     this.#parts = parts;
     this.#commits = new CommitRequests(parts.host.entropy);
     const { clock } = parts.host;
-    this.#places = new PlaceReader({ ...parts, clock });
-    const paging = { ...parts, clock, places: this.#places, budget: this.#pages };
-    this.#lister = new PageLister(paging);
-    this.#batchGetter = new BatchGetter(paging);
     this.snapshots = new Snapshots({ ...parts, clock });
     this.#watches = new Watches(parts, this.snapshots);
-    this.#scanner = new Scanner({ snapshots: this.snapshots, places: this.#places, clock });
-    this.#rangeDeleter = new RangeDeleter({
-      keydir: parts.keydir,
+    this.#many = new ManyRecords({
+      ...parts,
       clock,
+      snapshots: this.snapshots,
       remove: (key, options) => this.delete(key, options),
       settle: (options) => this.#submit({ kind: "flush" }, 0, options),
     });
@@ -245,7 +228,7 @@ export class LocalStore implements Store {
 
   async list(options: ListOptions): Promise<ListPage> {
     this.#requireOpen();
-    return await this.#lister.list(options);
+    return await this.#many.lister.list(options);
   }
 
   async batchGet(
@@ -253,17 +236,17 @@ export class LocalStore implements Store {
     options: BatchGetOptions = {},
   ): Promise<BatchGetResult> {
     this.#requireOpen();
-    return await this.#batchGetter.get(keys, options);
+    return await this.#many.batches.get(keys, options);
   }
 
   scan(options: ScanOptions = {}): Scan {
     this.#requireOpen();
-    return this.#scanner.scan(options);
+    return this.#many.scanner.scan(options);
   }
 
   async deleteRange(options: DeleteRangeOptions): Promise<DeleteRangeResult> {
     this.#requireOpen();
-    return await this.#rangeDeleter.deleteRange(options);
+    return await this.#many.rangeDeleter.deleteRange(options);
   }
 
   compact(
@@ -309,7 +292,7 @@ export class LocalStore implements Store {
       freeBytes: space.freeBytes,
       inFlightBytes: queue.inFlightBytes,
       waitingCalls: queue.waitingCalls,
-      pageBytes: this.#pages.usedBytes,
+      pageBytes: this.#many.pageBytes,
       pins: this.#parts.pins.count,
       syncs: log.syncs,
       groups: queue.groups,
@@ -387,10 +370,7 @@ export class LocalStore implements Store {
       await step().catch((error: unknown) => failures.push(error));
     };
     this.#watches.close();
-    this.#places.close();
-    this.#pages.close();
-    this.#scanner.close();
-    this.#rangeDeleter.close();
+    this.#many.close();
     this.snapshots.close();
     this.#parts.logReaders.close();
     this.#parts.upkeep.stop();

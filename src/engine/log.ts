@@ -32,7 +32,6 @@ import type { DiskSpace } from "./disk-space.js";
 import type { Latch } from "./latch.js";
 import { addLostRange, addToManifest, sealInManifest } from "./manifest-edits.js";
 import { type ManifestKeeper, writeFailure } from "./manifest-keeper.js";
-import { SEGMENT_REQUESTS_MAX } from "./requests/request-memory.js";
 import type { SegmentNamer } from "./segment-namer.js";
 import type { Versions } from "./versions.js";
 
@@ -52,6 +51,8 @@ export interface LogContext {
   readonly damage: DamageRegister;
   readonly namer: SegmentNamer;
   readonly segmentBytesMax: number;
+  /** One that has so many requests takes no other group: its hint lists them all. */
+  readonly segmentRequestsMax: number;
   /**
    * Called once, when the session has begun: from here on the store may change what is
    * on disk. Does not throw.
@@ -136,8 +137,8 @@ export class Log {
   /** Whether the active segment may have `bytes` more, which an empty one always may. */
   #hasRoomFor({ length, requests }: Segment, bytes: number): boolean {
     if (length === 0) return true;
-    const { segmentBytesMax } = this.#context;
-    return length + bytes <= segmentBytesMax && requests < SEGMENT_REQUESTS_MAX;
+    const { segmentBytesMax, segmentRequestsMax } = this.#context;
+    return length + bytes <= segmentBytesMax && requests < segmentRequestsMax;
   }
 
   /** Whether the next frame written is to carry BARRIER. */

@@ -44,7 +44,7 @@ import { RecordCache } from "./record-cache.js";
 import { RecordReader } from "./record-reader.js";
 import { type Recovered, recover } from "./recovery.js";
 import { RepeatReader } from "./requests/repeat-reader.js";
-import { RequestMemory } from "./requests/request-memory.js";
+import { RequestMemory, SEGMENT_REQUESTS_MAX } from "./requests/request-memory.js";
 import { RETENTION_BYTES_MAX, retainedSegments } from "./retention.js";
 import { SegmentNamer } from "./segment-namer.js";
 import { Staging } from "./staging.js";
@@ -66,6 +66,8 @@ export interface StoreSeams extends CompactionSeams {
   readonly checkpointKeysMin?: number | undefined;
   /** How many requests are remembered at most. */
   readonly requestsMax?: number | undefined;
+  /** How many requests a segment has at most, but for those of one group. */
+  readonly segmentRequestsMax?: number | undefined;
 }
 
 /**
@@ -171,6 +173,7 @@ function assemble(
       damage,
       namer,
       segmentBytesMax: options.segmentBytesMax,
+      segmentRequestsMax: seams.segmentRequestsMax ?? SEGMENT_REQUESTS_MAX,
       onBegun: async () => {
         await dropCheckpoints({ host, directories }, checkpoints);
         void remover.clearLeftovers();

@@ -123,6 +123,37 @@ export class RecordReader {
     return this.#verify(frame, read, segment, offset, key, version);
   }
 
+  /**
+   * The bytes from `from` to `to` of a segment, read at once; undefined: not now, for the
+   * disk is slow, does not have all of them, or fails. The caller reads one by one then.
+   */
+  readRun(segment: Segment, from: number, to: number): Uint8Array | undefined {
+    const { file } = segment;
+    if (file === undefined || this.#poolReads > 0) return undefined;
+    // No Buffer: slicing one costs twice as much.
+    const run = new Uint8Array(Buffer.allocUnsafeSlow(to - from).buffer);
+    try {
+      return this.#timedRead(file, run, from) === run.length ? run : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /**
+   * The record whose frame, of `length` bytes at `offset` of the segment, is `frame`. It
+   * is not cached: who reads runs reads much, and once. Throws RECORD_CORRUPT.
+   */
+  recordOf(
+    frame: Uint8Array,
+    segment: Segment,
+    offset: number,
+    key: Uint8Array,
+    version: number,
+  ): StoredRecord {
+    this.#requireSound(frame, frame.length, segment, offset, key, version);
+    return recordIn(frame, version);
+  }
+
   #findCached(key: Uint8Array | undefined, version: number): StoredRecord | undefined {
     const frame = this.#cache.find(version);
     if (frame === undefined) return undefined;
@@ -174,6 +205,20 @@ export class RecordReader {
     key: Uint8Array | undefined,
     version: number,
   ): StoredRecord {
+    this.#requireSound(frame, read, segment, offset, key, version);
+    this.#cache.add(version, frame);
+    return recordIn(frame, version);
+  }
+
+  /** Leaves the fields of the frame parsed. */
+  #requireSound(
+    frame: Uint8Array,
+    read: number,
+    segment: Segment,
+    offset: number,
+    key: Uint8Array | undefined,
+    version: number,
+  ): void {
     const isSound =
       read === frame.length &&
       littleEndian(frame, 0) === crc32Between(frame, 4, frame.length, segment.name.salt) &&
@@ -182,8 +227,6 @@ export class RecordReader {
       parseRecord(frame, FRAME_HEADER_BYTES, frame.length, fields) &&
       isRecordOf(key, version, frame);
     if (!isSound) throw this.#corrupt(segment, offset, frame.length, version);
-    this.#cache.add(version, frame);
-    return recordIn(frame, version);
   }
 
   #corrupt(segment: Segment, offset: number, length: number, version: number): KvixError {

@@ -131,11 +131,14 @@ export function inField<Result>(prefix: string, check: () => Result): Result {
     return check();
   } catch (error) {
     if (!(error instanceof KvixError) || prefix === "") throw error;
-    const { reason, metadata, detail } = error;
+    const { reason, metadata, detail, outcome } = error;
     const { field: inner } = metadata;
     const field = inner === undefined ? prefix.replace(/\.$/, "") : `${prefix}${inner}`;
     // The detail of a wrong field begins with its name.
     const said = reason === "FIELD_INVALID" ? `${prefix}${detail}` : `${field}: ${detail}`;
-    throw new KvixError(reason, detail === "" ? field : said, { metadata: { ...metadata, field } });
+    throw new KvixError(reason, detail === "" ? field : said, {
+      metadata: { ...metadata, field },
+      outcome,
+    });
   }
 }

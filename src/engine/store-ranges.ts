@@ -1,5 +1,5 @@
 /** What the floors above ask of many records at once: batches of keys, scans, range deletes. */
-import type { Durability, KeyRange, ListedRecord } from "./store.js";
+import type { Durability, KeyRange, ListedRecord } from "./store-records.js";
 
 /** How a batch of keys is read. */
 export interface BatchGetOptions {
@@ -42,7 +42,10 @@ export interface ScanOptions extends KeyRange {
 
 /** The next records of a scan. */
 export interface ScanPart {
-  /** In key order; at least one. None was expired when the scan began. */
+  /**
+   * In key order; at least one. None was expired when the scan began. Records may share
+   * up to 64 KiB of memory: what outlives the part is better copied.
+   */
   readonly records: readonly ListedRecord[];
   /** The version that the whole scan shows: exactly what was published by then. */
   readonly version: number;

@@ -14,11 +14,17 @@ import type {
   Scan,
   ScanOptions,
 } from "./store-ranges.js";
+import type { Durability, KeyRange, ListedRecord, StoredRecord } from "./store-records.js";
 import type { CompactionProgress, SegmentFacts, StoreSettings, StoreStats } from "./store-stats.js";
 import type { WatchOptions, WatchSteps } from "./store-watch.js";
 
-/** When a write may be acknowledged; see the proto's Durability. */
-export type Durability = "sync" | "buffered";
+export type {
+  Durability,
+  KeyRange,
+  ListedRecord,
+  Omission,
+  StoredRecord,
+} from "./store-records.js";
 
 /** What must hold of the key when a write is accepted. */
 export type Condition =
@@ -45,18 +51,6 @@ export interface WriteOptions {
   readonly durability?: Durability | undefined;
   /** Gives up before the hand-off to the log (CANCELLED), never after. */
   readonly signal?: AbortSignal | undefined;
-}
-
-/** A record as it was read and verified. */
-export interface StoredRecord {
-  /** The canonical encoding of the proto's Record; the caller owns the bytes. */
-  readonly payload: Uint8Array;
-  /** A view into `payload`. */
-  readonly value: Uint8Array;
-  readonly version: number;
-  readonly updatedAtMs: number;
-  /** Unix milliseconds; 0: never. */
-  readonly expiresAtMs: number;
 }
 
 /** What the index knows of a visible key. */
@@ -194,16 +188,6 @@ export interface IncrementResult {
   readonly repeated: boolean;
 }
 
-/** Which keys: a prefix, or bounds, or all. */
-export interface KeyRange {
-  /** Keys that begin with these bytes; not together with bounds. Empty: no prefix. */
-  readonly prefix?: Uint8Array | undefined;
-  /** Keys at or above this one; empty: from the first. */
-  readonly start?: Uint8Array | undefined;
-  /** Keys below this one; empty: to the last. */
-  readonly end?: Uint8Array | undefined;
-}
-
 /** What a page is to hold. */
 export interface ListOptions extends KeyRange {
   /** From the last key down. */
@@ -221,24 +205,6 @@ export interface ListOptions extends KeyRange {
   readonly after?: Uint8Array | undefined;
   /** Gives up (CANCELLED). */
   readonly signal?: AbortSignal | undefined;
-}
-
-/**
- * Why a record of a page has no value: it was not asked for; the page has no
- * room for it; or its bytes are damaged, or the disk refused to read them.
- */
-export type Omission = "keys-only" | "too-large" | "unreadable";
-
-/** One record of a page, or of those that stood in the way of a commit. */
-export interface ListedRecord {
-  readonly key: Uint8Array;
-  readonly version: number;
-  /** Unix milliseconds; 0: never. */
-  readonly expiresAtMs: number;
-  /** The size of the encoded Record in bytes, value included. */
-  readonly recordBytes: number;
-  /** The record itself, or why it is not there. */
-  readonly record: StoredRecord | Omission;
 }
 
 /** One page. */

@@ -15,7 +15,7 @@ import { KvixError } from "../base/kvix-error.js";
 import { FRAME_HEADER_BYTES } from "../format/frame.js";
 import type { Clock } from "../host/host.js";
 import type { SegmentSet } from "../storage/segment-set.js";
-import { BARE_RECORD_BYTES, LISTED_OVERHEAD_BYTES } from "./place-reader.js";
+import { BARE_RECORD_BYTES, LISTED_OVERHEAD_BYTES } from "./place.js";
 import type { RecordReader } from "./record-reader.js";
 import type { ListedRecord, Omission, StoredRecord, UnmetCondition } from "./store.js";
 import type { UnmetKey } from "./write-op.js";

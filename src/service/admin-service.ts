@@ -44,7 +44,19 @@ export interface AdminServiceContext {
 }
 
 /** What this build can do that version 0.1 could not. */
-const FEATURES = ["admin", "compact", "list", "touch", "watch"];
+const FEATURES = [
+  "admin",
+  "batch-get",
+  "commit",
+  "compact",
+  "delete-range",
+  "increment",
+  "list",
+  "request-id",
+  "scan",
+  "touch",
+  "watch",
+];
 /** How many damaged ranges and stray files are named. */
 const DAMAGE_NAMED_MAX = 1_000;
 const STRAY_FILES_NAMED_MAX = 100;

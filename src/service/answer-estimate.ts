@@ -10,7 +10,7 @@
  */
 import { KvService, KvTextService } from "../../gen/kvix/v1/kvix_pb.js";
 import { PAGE_BYTES_MAX } from "../base/limits.js";
-import { BARE_RECORD_BYTES } from "../engine/place-reader.js";
+import { BARE_RECORD_BYTES } from "../engine/place.js";
 import type { Store } from "../engine/store.js";
 import { UNMET_MARK_BYTES } from "../engine/unmet-reader.js";
 import { Malformed } from "../rpc/definition.js";

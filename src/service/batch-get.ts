@@ -5,7 +5,7 @@
  */
 import type { BatchGetRequest } from "../../gen/kvix/v1/kvix_pb.js";
 import { BATCH_KEYS_MAX, PAGE_BYTES_MAX } from "../base/limits.js";
-import { LISTED_OVERHEAD_BYTES } from "../engine/place-reader.js";
+import { LISTED_OVERHEAD_BYTES } from "../engine/place.js";
 import type { Store } from "../engine/store.js";
 import type { BatchGetResult } from "../engine/store-ranges.js";
 import { AnswerWriter } from "../rpc/answer-writer.js";

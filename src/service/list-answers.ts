@@ -3,7 +3,7 @@
  * decoded. In KvTextService what is no text is moved from its field to one of
  * bytes beside the record; both take the same room.
  */
-import { LISTED_OVERHEAD_BYTES } from "../engine/place-reader.js";
+import { LISTED_OVERHEAD_BYTES } from "../engine/place.js";
 import type { ListedRecord, ListPage, StoredRecord } from "../engine/store.js";
 import { varintBytes } from "../format/varint.js";
 import { AnswerWriter } from "../rpc/answer-writer.js";

@@ -17,6 +17,7 @@ import { ServerProcess } from "../support/server-process.js";
 import { adminScenario } from "./admin-scenario.js";
 import { lifeScenario } from "./life-scenario.js";
 import { listScenario } from "./list-scenario.js";
+import { rangeScenario } from "./range-scenario.js";
 import { refusalScenario } from "./refusal-scenario.js";
 import { textScenario } from "./text-scenario.js";
 import { watchScenario } from "./watch-scenario.js";
@@ -81,6 +82,7 @@ export function clientSuite(
     watchScenario(world);
     textScenario(world);
     listScenario(world);
+    rangeScenario(world);
     adminScenario(world);
     refusalScenario(world);
     lifeScenario(world);

@@ -11,11 +11,13 @@
 export interface Subject {
   readonly source: string;
   readonly tests: readonly string[];
+  /** How much of a core a single test may take, in milliseconds; a longer one is not asked. */
+  readonly testMsMax: number;
   /** Tests that are not even tried, by a pattern of their names: their loops would take minutes. */
   readonly except?: string;
 }
 
-const hint = ["format/golden", "format/hint-damage", "format/hint"];
+const hint = ["format/golden", "format/hint-bounds", "format/hint-damage", "format/hint"];
 
 const format: Readonly<Record<string, readonly string[]>> = {
   batch: ["format/batch", "format/golden"],
@@ -43,7 +45,7 @@ const compaction = ["engine/compaction/resurrection", "engine/compaction/compact
 const checkpoint = ["engine/checkpoint-doubt", "crash/checkpoint-crash"];
 
 const storage: Readonly<Record<string, readonly string[]>> = {
-  "byte-window": [...tail, ...hints, "engine/segment-walk"],
+  "byte-window": ["storage/byte-window", ...tail, ...hints],
   "checkpoint-file": checkpoint,
   descriptors: pool,
   "file-pool": pool,
@@ -53,7 +55,7 @@ const storage: Readonly<Record<string, readonly string[]>> = {
   "manifest-file": ["engine/write-sync-failure", "engine/directories", "engine/recovery-versions"],
   "recency-list": ["storage/file-pool", "storage/file-pool-random"],
   segment: [...compaction, "engine/recovery-tail", "engine/checkpoint-doubt"],
-  "segment-scan": [...loss, "engine/segment-walk"],
+  "segment-scan": ["storage/segment-scan", ...tail],
   "segment-set": [...compaction, "engine/recovery-versions", "engine/directories"],
   "store-mark": ["engine/directories", "engine/repair"],
   "watched-file": ["engine/verify"],
@@ -63,9 +65,9 @@ const order = ["engine/write-order", "engine/visibility", "engine/write-overlap"
 
 const engine: Readonly<Record<string, readonly string[]>> = {
   "acceptance-rules": ["engine/ttl", "engine/write-order", "engine/touch"],
-  "accepted-state": [...order, "engine/ttl", "engine/touch-order", "engine/bounds"],
+  "accepted-state": ["engine/accepted-state", ...order, "engine/ttl", "engine/touch-order"],
   checkpoint: [...checkpoint, "engine/checkpoint"],
-  "compaction/judge": [...compaction, "engine/compaction/safety"],
+  "compaction/judge": [...compaction, "engine/compaction/judge"],
   "compaction/remover": [
     "engine/compaction/compactor",
     "engine/compaction/removal-readers",
@@ -75,15 +77,20 @@ const engine: Readonly<Record<string, readonly string[]>> = {
   "compaction/tombstones": [
     "engine/compaction/resurrection",
     "engine/compaction/tombstone-bytes",
-    "engine/compaction/safety",
+    "engine/compaction/tombstones",
   ],
-  evaluator: [...order, "engine/ttl", "engine/touch", "engine/callers-bytes", "engine/bounds"],
+  evaluator: [...order, "engine/ttl", "engine/touch", "engine/callers-bytes"],
   "group-publisher": [...order, ...failures, "engine/group-publisher", "engine/snapshot-index"],
   "group-writer": [...order, ...failures, "engine/group-writer", "engine/recovery-versions"],
   "hint-keeper": [...hints, ...compaction, "engine/hint-doubt", "engine/damage-displaced"],
   "key-range": ["engine/list", "engine/list-model"],
   latch: failures,
-  "manifest-edits": [...compaction, "engine/recovery-versions", "engine/damage-remembered"],
+  "manifest-edits": [
+    "engine/manifest-edits",
+    ...compaction,
+    "engine/recovery-versions",
+    "engine/damage-remembered",
+  ],
   "manifest-keeper": [...failures, "engine/damage-remembered"],
   pins: ["engine/pins", "engine/pins-tickets"],
   publisher: [
@@ -108,17 +115,22 @@ const except: Readonly<Record<string, string>> = {
 
 /** The rooms by name. */
 export const rooms: Readonly<Record<string, readonly Subject[]>> = {
-  format: subjectsOf("format", format),
-  storage: subjectsOf("storage", storage),
-  engine: subjectsOf("engine", engine),
+  format: subjectsOf("format", format, 6000),
+  storage: subjectsOf("storage", storage, 1500),
+  engine: subjectsOf("engine", engine, 1500),
 };
 
-function subjectsOf(room: string, table: Readonly<Record<string, readonly string[]>>): Subject[] {
+function subjectsOf(
+  room: string,
+  table: Readonly<Record<string, readonly string[]>>,
+  testMsMax: number,
+): Subject[] {
   return Object.entries(table).map(([name, tests]) => {
     const source = `src/${room}/${name}.ts`;
     const pattern = except[source];
     return {
       source,
+      testMsMax,
       tests: [...new Set(tests)].map((test) => `test/${test}.test.ts`),
       ...(pattern === undefined ? {} : { except: pattern }),
     };

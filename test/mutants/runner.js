@@ -3,7 +3,7 @@
  * for a mutant runs only those tests that reach it, the quickest first, until one fails.
  *
  *     dry run    every test, one after the other: does it pass, what does it reach, what
- *                does it cost? One that costs more than TEST_MS_MAX is asked of no mutant
+ *                does it cost? One that costs more than testMsMax is asked of no mutant
  *     mutant     switched on -> tests -> switched off; what noticed it must pass again
  *
  * A process of its own for each file of tests and each mutant would cost ten times as much.
@@ -11,8 +11,8 @@
  * noticed it fails without it too, and the next mutant begins in a new process.
  *
  * A test fails by what it throws, by a rejection that nobody handles, and if it waits while
- * nothing is under way that could wake it. A loop that takes a hundred times the rounds of
- * the dry run is an endless one: StrykerJS counts them. How long something takes decides
+ * nothing is under way that could wake it. A loop that takes a hundred times the rounds that
+ * the test took in the dry run is an endless one. How long something takes decides
  * nothing but at the tool's own limit of a minute.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
@@ -28,13 +28,17 @@ import {
 } from "@stryker-mutator/api/test-runner";
 import { beginFile, leaveOut, listedTests, newContext } from "./node-test.js";
 
-/** How much of a core a test may take, in milliseconds. */
-const TEST_MS_MAX = 1500;
-/** What tests cost, for the processes that come after the dry run. In the sandbox. */
-const costsFile = "kvix-test-costs.json";
+/** What tests cost and reach, for the processes that come after the dry run. In the sandbox. */
+const factsFile = "kvix-test-facts.json";
+/** A place that a test passes this many times as often as without the mutant is in an endless loop. */
+const ROUNDS_FACTOR = 100;
+const ROUNDS_MIN = 1000;
 /** How often a test that waits is looked at, and how often it must have been idle. */
 const LOOK_MS = 20;
 const IDLE_LOOKS = 10;
+
+/** What main.ts asks for: see rooms.ts. */
+const { tests, except, testMsMax } = JSON.parse(process.env.KVIX_MUTANTS ?? "{}");
 
 /** What holds the state of the mutants' switches, by the tool's own name. */
 const switches = () => {
@@ -59,6 +63,8 @@ class Runner {
   #isLoaded = false;
   #isSpoilt = false;
   #costs = {};
+  /** How often a test passes the place of a mutant. */
+  #rounds = {};
   #idleKinds = new Set();
 
   capabilities() {
@@ -70,26 +76,31 @@ class Runner {
     for (const event of ["unhandledRejection", "uncaughtException"]) {
       process.on(event, (error) => failCurrent?.(error));
     }
-    if (existsSync(costsFile)) this.#costs = JSON.parse(readFileSync(costsFile, "utf8"));
+    if (!existsSync(factsFile)) return;
+    const { costs, rounds } = JSON.parse(readFileSync(factsFile, "utf8"));
+    this.#costs = costs;
+    this.#rounds = rounds;
   }
 
   async dryRun() {
     await this.#load();
-    const tests = [];
+    const results = [];
     for (const test of listedTests) {
       const before = process.cpuUsage();
       const result = await this.#outcomeOf(test);
       const { user, system } = process.cpuUsage(before);
       const costMs = (user + system) / 1000;
-      if (result.status === TestStatus.Success && costMs > TEST_MS_MAX) {
+      if (result.status === TestStatus.Success && costMs > testMsMax) {
         delete switches().mutantCoverage?.perTest[test.id];
         continue;
       }
       this.#costs[test.id] = costMs;
-      tests.push({ ...result, timeSpentMs: costMs });
+      results.push({ ...result, timeSpentMs: costMs });
     }
-    writeFileSync(costsFile, JSON.stringify(this.#costs));
-    return { status: DryRunStatus.Complete, tests, mutantCoverage: coverage() };
+    const mutantCoverage = coverage();
+    this.#rounds = mutantCoverage.perTest;
+    writeFileSync(factsFile, JSON.stringify({ costs: this.#costs, rounds: this.#rounds }));
+    return { status: DryRunStatus.Complete, tests: results, mutantCoverage };
   }
 
   async mutantRun({ activeMutant, testFilter, hitLimit, mutantActivation }) {
@@ -98,8 +109,6 @@ class Runner {
     const space = switches();
     const turn = (id) => {
       space.activeMutant = id;
-      space.hitCount = hitLimit === undefined ? undefined : 0;
-      space.hitLimit = hitLimit;
       // For threads, which have switches of their own.
       if (id === undefined) delete process.env.__STRYKER_ACTIVE_MUTANT__;
       else process.env.__STRYKER_ACTIVE_MUTANT__ = id;
@@ -107,10 +116,14 @@ class Runner {
     if (mutantActivation === "static") turn(activeMutant.id);
     await this.#load();
     turn(activeMutant.id);
+    const chosen = this.#chosen(testFilter);
+    if (chosen.length === 0) throw new Error("no test is left for a mutant that tests reach");
     const results = [];
     let noticedBy;
     let endless;
-    for (const test of this.#chosen(testFilter)) {
+    for (const test of chosen) {
+      space.hitCount = 0;
+      space.hitLimit = this.#roundsMax(test, activeMutant) ?? hitLimit;
       const result = await this.#outcomeOf(test);
       results.push(result);
       endless = determineHitLimitReached(space.hitCount, space.hitLimit);
@@ -124,6 +137,12 @@ class Runner {
 
   async dispose() {}
 
+  /** The tool's own limit is that of all tests together: a loop of millions of rounds takes minutes. */
+  #roundsMax({ id }, mutant) {
+    const rounds = this.#rounds[id]?.[mutant.id];
+    return rounds === undefined ? undefined : Math.max(ROUNDS_MIN, ROUNDS_FACTOR * rounds);
+  }
+
   /** Whether a test passes again without the mutant that it noticed. */
   async #control(test) {
     for (let turn = 0; turn < 10; turn += 1) await new Promise((next) => setImmediate(next));
@@ -136,20 +155,19 @@ class Runner {
     const asked = filter === undefined ? undefined : new Set(filter);
     const cost = ({ id }) => this.#costs[id] ?? Number.POSITIVE_INFINITY;
     return listedTests
-      .filter((test) => cost(test) <= TEST_MS_MAX && asked?.has(test.id) !== false)
+      .filter((test) => cost(test) <= testMsMax && asked?.has(test.id) !== false)
       .sort((one, other) => cost(one) - cost(other));
   }
 
   async #load() {
     if (this.#isLoaded) return;
     this.#isLoaded = true;
-    const { tests, except } = JSON.parse(process.env.KVIX_MUTANTS ?? "{}");
     for (const path of tests) {
       beginFile(path);
       const output = join(process.cwd(), "dist", path.replace(/\.ts$/, ".js"));
       await import(pathToFileURL(output).href);
     }
-    if (except !== undefined) leaveOut(new RegExp(except));
+    for (const pattern of except) leaveOut(new RegExp(pattern));
     this.#idleKinds = new Set(process.getActiveResourcesInfo());
   }
 

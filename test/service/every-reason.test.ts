@@ -263,7 +263,8 @@ const scenes: Readonly<Partial<Record<Reason, Scene>>> = {
 
   SNAPSHOT_ENDED: async (t) => {
     const rig = await Rig.open({ segmentBytesMax: 64 * MiB });
-    for (let at = 0; at < 16; at += 1) await rig.set(`k${at}`, "x".repeat(MiB));
+    // Each is a message of its own; a client takes some twenty before it is asked for them.
+    for (let at = 0; at < 100; at += 1) await rig.set(`k${at}`, "x".repeat(70_000));
     const client = await serve(t, rig);
     const answers = client.stream(KvService.method.scan, {});
     await answers.next();

@@ -140,8 +140,10 @@ test("a file comes with its imports once in a stream, and again when it is asked
     { case: "fileByFilename", value: "google/protobuf/timestamp.proto" },
   ]);
   assert.deepEqual(fileNames(replies[0]).sort(), [
+    "google/protobuf/any.proto",
     "google/protobuf/duration.proto",
     "google/protobuf/timestamp.proto",
+    "google/rpc/status.proto",
     "kvix/v1/kvix.proto",
   ]);
   assert.deepEqual(fileNames(replies[1]), ["kvix/v1/kvix.proto"]);

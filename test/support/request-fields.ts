@@ -18,6 +18,8 @@ export interface RequestField {
   readonly leftOut: string;
   /** Fields of a request in which this one is wrong. */
   readonly wrong?: object;
+  /** What an error calls it, if not as the table does: which of several it is in. */
+  readonly saidAs?: string;
 }
 
 const kv = (...names: readonly string[]): string[] => names.map((name) => `KvService.${name}`);
@@ -26,11 +28,113 @@ const instant = (seconds: bigint) => ({ expiry: { case: "expireTime", value: { s
 const condition = (of: object) => ({ precondition: { condition: of } });
 const tooLong = new Uint8Array(65_536);
 
+type Row = Pick<RequestField, "range" | "leftOut"> & { readonly wrong?: object | undefined };
+
+/** Rows of fields in the messages of a Commit; `wrap` puts a wrong field into a request. */
+function nested(
+  path: string,
+  rows: Readonly<Record<string, Row>>,
+  wrap: (wrong: object) => object,
+): RequestField[] {
+  const [list = "", ...inner] = path.split(".");
+  return Object.entries(rows).map(([name, { range, leftOut, wrong }]) => {
+    const row = { field: `${path}.${name}`, rpcs: kv("Commit"), range, leftOut };
+    if (wrong === undefined) return row;
+    const saidAs = [`${list}[0]`, ...inner, name].join(".");
+    return { ...row, wrong: wrap(wrong), saidAs };
+  });
+}
+
+const keyRow = { range: "1 to 65535 bytes", leftOut: "refused", wrong: { key: new Uint8Array(0) } };
+const ttlRows = {
+  ttl: {
+    range: "more than zero, and end by 9999-12-31T23:59:59.999Z",
+    leftOut: "see below",
+    wrong: { expiry: { case: "ttl", value: { seconds: -1n } } },
+  },
+  expire_time: {
+    range: "from 0001-01-01T00:00:00Z to 9999-12-31T23:59:59.999Z",
+    leftOut: "see below",
+    wrong: instant(2n ** 40n),
+  },
+};
+const persistRow = {
+  range: "true, or left out",
+  leftOut: "see below",
+  wrong: { expiry: { case: "persist", value: false } },
+};
+
+const mutationOf =
+  (kind: string, more: object = {}) =>
+  (wrong: object): object => ({
+    mutations: [{ mutation: { case: kind, value: { key: Uint8Array.of(1), ...more, ...wrong } } }],
+  });
+const conditionOf = (wrong: object): object => ({
+  conditions: [{ key: Uint8Array.of(1), ...condition({ case: "absent", value: true }), ...wrong }],
+});
+const isTrue = (name: string) => ({
+  range: "true, or left out",
+  leftOut: "refused, unless another is there",
+  wrong: condition({ case: name, value: false }),
+});
+
+const commitFields: readonly RequestField[] = [
+  ...nested("conditions", { key: keyRow }, conditionOf),
+  ...nested(
+    "conditions.precondition",
+    {
+      absent: isTrue("absent"),
+      present: isTrue("present"),
+      version: {
+        range: `from 1 to ${2 ** 48 - 1}`,
+        leftOut: "refused, unless another is there",
+        wrong: condition({ case: "version", value: 0n }),
+      },
+    },
+    conditionOf,
+  ),
+  ...nested(
+    "mutations.set",
+    {
+      key: keyRow,
+      value: {
+        range: "at most 104857600 bytes",
+        leftOut: "empty",
+        wrong: { value: new Uint8Array(104_857_601) },
+      },
+      ...ttlRows,
+      keep_ttl: {
+        range: "true, or left out",
+        leftOut: "a former expiry is cleared",
+        wrong: { expiry: { case: "keepTtl", value: false } },
+      },
+    },
+    mutationOf("set"),
+  ),
+  ...nested("mutations.delete", { key: keyRow }, mutationOf("delete")),
+  ...nested(
+    "mutations.touch",
+    { key: keyRow, ...ttlRows, persist: persistRow },
+    mutationOf("touch", { expiry: { case: "persist", value: true } }),
+  ),
+  ...nested(
+    "mutations.increment",
+    {
+      key: keyRow,
+      delta: { range: "", leftOut: "1" },
+      ...ttlRows,
+      persist: persistRow,
+      initial: { range: "", leftOut: "0" },
+    },
+    mutationOf("increment"),
+  ),
+];
+
 /** The rows, in the order of docs/api.md. */
 export const requestFields: readonly RequestField[] = [
   {
     field: "key",
-    rpcs: kv("Get", "Exists", "Set", "Delete", "Touch"),
+    rpcs: kv("Get", "Exists", "Set", "Delete", "Touch", "Increment"),
     range: "1 to 65535 bytes",
     leftOut: "refused",
     wrong: { key: new Uint8Array(0) },
@@ -51,14 +155,14 @@ export const requestFields: readonly RequestField[] = [
   },
   {
     field: "ttl",
-    rpcs: kv("Set", "Touch"),
+    rpcs: kv("Set", "Touch", "Increment"),
     range: "more than zero, and end by 9999-12-31T23:59:59.999Z",
     leftOut: "see below",
     wrong: { expiry: { case: "ttl", value: { seconds: -1n } } },
   },
   {
     field: "expire_time",
-    rpcs: kv("Set", "Touch"),
+    rpcs: kv("Set", "Touch", "Increment"),
     range: "from 0001-01-01T00:00:00Z to 9999-12-31T23:59:59.999Z",
     leftOut: "see below",
     wrong: instant(2n ** 40n),
@@ -72,7 +176,7 @@ export const requestFields: readonly RequestField[] = [
   },
   {
     field: "persist",
-    rpcs: kv("Touch"),
+    rpcs: kv("Touch", "Increment"),
     range: "true, or left out",
     leftOut: "see below",
     wrong: { expiry: { case: "persist", value: false } },
@@ -99,13 +203,23 @@ export const requestFields: readonly RequestField[] = [
     wrong: condition({ case: "version", value: 0n }),
   },
   { field: "return_previous", rpcs: kv("Set", "Delete"), range: "", leftOut: "false" },
+  { field: "delta", rpcs: kv("Increment"), range: "", leftOut: "1" },
+  { field: "initial", rpcs: kv("Increment"), range: "", leftOut: "0" },
+  {
+    field: "request_id",
+    rpcs: kv("Increment", "Commit"),
+    range: "16 to 64 bytes, or left out",
+    leftOut: "a repeat is another request",
+    wrong: { requestId: new Uint8Array(15) },
+  },
   {
     field: "durability",
-    rpcs: [...writes, ...kv("DeleteRange")],
+    rpcs: [...writes, ...kv("Increment", "Commit", "DeleteRange")],
     range: "DURABILITY_UNSPECIFIED, _SYNC or _BUFFERED",
     leftOut: "what the server was started with",
     wrong: { durability: 3 },
   },
+  ...commitFields,
   {
     field: "prefix",
     rpcs: kv("List", "Scan", "DeleteRange", "Watch"),

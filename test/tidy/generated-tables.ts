@@ -20,7 +20,12 @@ import { serverOptionTable } from "../../src/service/server-options.js";
 import { rotTable } from "../lab/rot/verdicts.js";
 import { repositoryRoot } from "../support/paths.js";
 import { requestFields } from "../support/request-fields.js";
-import { renderInstruments, renderInvariants, renderProperties } from "./property-tables.js";
+import {
+  renderInstruments,
+  renderInvariants,
+  renderPlants,
+  renderProperties,
+} from "./property-tables.js";
 
 /** A generated table and where it stands. */
 export interface GeneratedTable {
@@ -40,6 +45,8 @@ const limitRows: readonly (readonly [what: string, least: string, name: LimitNam
   ["frame of an atomic batch", "1 byte", "BATCH_BYTES_MAX"],
   ["records of a page", "1", "PAGE_RECORDS_MAX"],
   ["page", "1 byte", "PAGE_BYTES_MAX"],
+  ["keys of a BatchGet", "1", "BATCH_KEYS_MAX"],
+  ["records that a DeleteRange removes", "1", "RANGE_DELETES_MAX"],
 ];
 
 /** The name of a number in src/base/limits.ts. */
@@ -66,6 +73,7 @@ export function renderTables(): GeneratedTable[] {
     { page: "docs/architecture.md", section: "invariants", content: renderInvariants() },
     { page: "docs/testing.md", section: "instruments", content: renderInstruments() },
     { page: "docs/testing.md", section: "rot-verdicts", content: `${rotTable().join("\n")}\n` },
+    { page: "docs/testing.md", section: "plants", content: renderPlants() },
     { page: "docs/testing.md", section: "properties", content: renderProperties() },
   ];
 }

@@ -1691,8 +1691,9 @@ export const ScanRequestSchema: GenMessage<ScanRequest> = /*@__PURE__*/
  */
 export type ScanResponse = Message<"kvix.v1.ScanResponse"> & {
   /**
-   * Visible records, in key order. A record that does not fit a message comes
-   * without its value.
+   * Visible records, in key order. They take at most 64 KiB, or are one that
+   * alone takes more. One that does not fit 4 MiB, or what a message may have if
+   * that is less, comes without its value.
    *
    * @generated from field: repeated kvix.v1.ListedRecord records = 1;
    */
@@ -1904,7 +1905,8 @@ export const WatchEventSchema: GenMessage<WatchEvent> = /*@__PURE__*/
 export type ResumeInfo = Message<"kvix.v1.ResumeInfo"> & {
   /**
    * Of a scan: all up to this key (down to it, in reverse) was sent; empty:
-   * nothing was.
+   * nothing was. A scan has no ResumeInfo where the key has more than 1,024
+   * bytes: go on behind the last key that was received.
    *
    * @generated from field: bytes after_key = 1;
    */
