@@ -8,8 +8,7 @@
 import type { KvService } from "../../gen/kvix/v1/kvix_pb.js";
 import { KvixError } from "../base/kvix-error.js";
 import { PAGE_BYTES_MAX } from "../base/limits.js";
-import type { Store, StoredRecord } from "../engine/store.js";
-import type { Clock } from "../host/host.js";
+import type { StoredRecord } from "../engine/store.js";
 import type { HandlersOf } from "../rpc/calls.js";
 import { batchGet } from "./batch-get.js";
 import { commitHandlers } from "./commit-service.js";
@@ -22,6 +21,7 @@ import {
   encodeTouchAnswer,
   fitsMessage,
 } from "./kv-answers.js";
+import type { KvServiceContext } from "./kv-context.js";
 import { encodeListAnswer } from "./list-answers.js";
 import { pageToken, placeOfToken } from "./page-token.js";
 import { recordTooLarge, requireReadable } from "./record-size.js";
@@ -46,14 +46,6 @@ export interface Carrier {
 
 /** KvService carries any bytes. */
 export const bytesCarrier: Carrier = { check: () => undefined, carries: () => true };
-
-/** What the handlers need. */
-export interface KvServiceContext {
-  readonly store: Store;
-  readonly clock: Pick<Clock, "wallMs">;
-  /** The largest message, in bytes. */
-  readonly messageBytesMax: number;
-}
 
 /** The handlers of KvService or, with another carrier, of KvTextService. */
 export function kvHandlers(

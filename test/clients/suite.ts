@@ -15,6 +15,7 @@ import {
 } from "../support/foreign-client.js";
 import { ServerProcess } from "../support/server-process.js";
 import { adminScenario } from "./admin-scenario.js";
+import { commitScenario } from "./commit-scenario.js";
 import { lifeScenario } from "./life-scenario.js";
 import { listScenario } from "./list-scenario.js";
 import { rangeScenario } from "./range-scenario.js";
@@ -80,6 +81,7 @@ export function clientSuite(
     };
     writeScenario(world);
     watchScenario(world);
+    commitScenario(world);
     textScenario(world);
     listScenario(world);
     rangeScenario(world);
