@@ -275,6 +275,11 @@ export class MemoryStore implements Store {
   async commit(mutations: readonly Mutation[], options: CommitOptions = {}): Promise<CommitResult> {
     const { conditions = [] } = options;
     const digest = commitDigest(conditions, mutations);
+    if (mutations.length === 0 && conditions.length === 0) {
+      throw new KvixError("FIELD_INVALID", "a commit must have mutations or conditions", {
+        metadata: { field: "mutations" },
+      });
+    }
     requireDistinct("mutations", mutations);
     requireDistinct("conditions", conditions);
     const unmet: UnmetCondition[] = [];
