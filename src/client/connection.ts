@@ -49,7 +49,8 @@ export class Connection {
   readonly #pipeline: PipelineCalls;
   /** The newest store_version of any answer. */
   #version = 0;
-  #isClosed = false;
+  /** grpc-js lets calls under way go on when a client is closed: they are ended by this. */
+  readonly #closed = new AbortController();
 
   /** Throws OPTION_INVALID. The connection itself is made with the first call. */
   constructor(options: ConnectOptions) {
@@ -168,7 +169,7 @@ export class Connection {
   ): AsyncGenerator<MessageShape<Output>, void, undefined> {
     this.#requireOpen(signal);
     try {
-      yield* this.#client.stream(method, request, { signal });
+      yield* this.#client.stream(method, request, { signal: this.endOf(signal) });
     } catch (error) {
       throw asClientError(error, true);
     }
@@ -182,7 +183,7 @@ export class Connection {
 
   /** Ends the connection; calls under way fail as CANCELLED. Idempotent. */
   close(): void {
-    this.#isClosed = true;
+    this.#closed.abort();
     this.#pipeline.close();
     this.#client.close();
   }
@@ -203,6 +204,17 @@ export class Connection {
     return withRetries(attempt, repeatable, limits, this.host);
   }
 
+  get #isClosed(): boolean {
+    return this.#closed.signal.aborted;
+  }
+
+  /** Aborted by the caller, or by the end of this client. */
+  endOf(signal: AbortSignal | undefined): AbortSignal {
+    return signal === undefined
+      ? this.#closed.signal
+      : AbortSignal.any([signal, this.#closed.signal]);
+  }
+
   #requireOpen(signal: AbortSignal | undefined): void {
     if (this.#isClosed) throw new KvixError("CANCELLED", "the client is closed");
     if (signal?.aborted === true) throw new KvixError("CANCELLED");
@@ -216,7 +228,8 @@ export class Connection {
 
   #callOptions({ dueMs, signal }: Limits) {
     const { clock } = this.host;
-    return { deadlineMs: clock.wallMs() + Math.max(1, dueMs - clock.monotonicMs()), signal };
+    const deadlineMs = clock.wallMs() + Math.max(1, dueMs - clock.monotonicMs());
+    return { deadlineMs, signal: this.endOf(signal) };
   }
 }
 

@@ -1,5 +1,12 @@
 /** The client of a server: the interface of a store over one connection. */
 import { AdminService, KvService } from "../../gen/kvix/v1/kvix_pb.js";
+import type {
+  CommitOptions,
+  CommitResult,
+  IncrementOptions,
+  IncrementResult,
+  Mutation,
+} from "../kv/commits.js";
 import { bytesOf, type Data } from "../kv/data.js";
 import type { KeyValueStore } from "../kv/key-value-store.js";
 import {
@@ -27,6 +34,7 @@ import {
   type WriteOptions,
 } from "../kv/writes.js";
 import { deleteResultOf, listedOf, recordOf, setResultOf, touchResultOf } from "./answers.js";
+import { commit, increment } from "./commits.js";
 import { type ClientCallOptions, Connection } from "./connection.js";
 import type { ConnectOptions } from "./options.js";
 import { batchGet, deleteRange, rangeFields, scan } from "./ranges.js";
@@ -148,6 +156,23 @@ export class KvixClient implements KeyValueStore {
       after: token === "" ? undefined : Buffer.from(token, "latin1"),
       version: Number(answer.storeVersion),
     };
+  }
+
+  /** It bears a request id, so it is sent again where its outcome is unknown. */
+  async increment(
+    key: Data,
+    delta: number | bigint = 1,
+    options: IncrementOptions & ClientCallOptions = {},
+  ): Promise<IncrementResult> {
+    return await increment(this.#connection, bytesOf(key), delta, options);
+  }
+
+  /** It bears a request id, so it is sent again where its outcome is unknown. */
+  async commit(
+    mutations: readonly Mutation[],
+    options: CommitOptions & ClientCallOptions = {},
+  ): Promise<CommitResult> {
+    return await commit(this.#connection, mutations, options);
   }
 
   async batchGet(

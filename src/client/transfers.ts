@@ -45,7 +45,8 @@ export async function upload(
       async (deadlineMs) => {
         const call = connection.wire.intake(KvService.method.upload, deadlineMs);
         const cancel = (): void => call.cancel();
-        options.signal?.addEventListener("abort", cancel);
+        const ended = connection.endOf(options.signal);
+        ended.addEventListener("abort", cancel);
         try {
           await call.send({ part: { case: "header", value: header } });
           const checksum = await sendPieces(call, pieces);
@@ -58,7 +59,7 @@ export async function upload(
           call.cancel();
           throw error;
         } finally {
-          options.signal?.removeEventListener("abort", cancel);
+          ended.removeEventListener("abort", cancel);
         }
       },
     )

@@ -5,6 +5,13 @@ import type { Store } from "../engine/store.js";
 import type { CompactionProgress, SegmentFacts, StoreStats } from "../engine/store-stats.js";
 import type { Host, Log } from "../host/host.js";
 import { nodeHost } from "../host/node-host.js";
+import type {
+  CommitOptions,
+  CommitResult,
+  IncrementOptions,
+  IncrementResult,
+  Mutation,
+} from "../kv/commits.js";
 import { bytesOf, type Data, dateOf } from "../kv/data.js";
 import type { KeyValueStore } from "../kv/key-value-store.js";
 import {
@@ -34,6 +41,7 @@ import {
   type WriteOptions,
 } from "../kv/writes.js";
 import { deleteResultOf, setResultOf } from "./calls.js";
+import { commitTo, incrementIn } from "./commits.js";
 import { scanStore } from "./scan.js";
 import { downloadFrom, uploadTo } from "./transfers.js";
 import { watchStore } from "./watch.js";
@@ -146,6 +154,18 @@ export class Kvix implements KeyValueStore {
       signal,
     });
     return { ...page, records: page.records.map((listed) => new ListedRecord(listed)) };
+  }
+
+  async increment(
+    key: Data,
+    delta: number | bigint = 1,
+    options: IncrementOptions = {},
+  ): Promise<IncrementResult> {
+    return await incrementIn(this.#store, bytesOf(key), delta, options);
+  }
+
+  async commit(mutations: readonly Mutation[], options: CommitOptions = {}): Promise<CommitResult> {
+    return await commitTo(this.#store, mutations, options);
   }
 
   async batchGet(keys: readonly Data[], options: BatchGetOptions = {}): Promise<BatchGetResult> {

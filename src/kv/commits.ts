@@ -1,12 +1,15 @@
 /** Changes that are made together, and numbers that are added to. */
+import { KvixError } from "../base/kvix-error.js";
 import type { Data } from "./data.js";
 import type { ListedRecord } from "./records.js";
-import type {
-  CallOptions,
-  ConditionOptions,
-  Durability,
-  SetExpiryOptions,
-  TouchExpiryOptions,
+import {
+  type CallOptions,
+  type Condition,
+  type ConditionOptions,
+  conditionOf,
+  type Durability,
+  type SetExpiryOptions,
+  type TouchExpiryOptions,
 } from "./writes.js";
 
 /** One change of a commit; each of another key. */
@@ -91,4 +94,24 @@ export interface IncrementResult {
   readonly expireTime: Date | undefined;
   /** The request was known: this is what the first one was answered. */
   readonly repeated: boolean;
+}
+
+const INT64_MIN = -(2n ** 63n);
+const INT64_MAX = 2n ** 63n - 1n;
+
+/** A number of 64 bits, signed. Throws FIELD_INVALID for any other. */
+export function int64Of(value: number | bigint, field: string): bigint {
+  const isWhole = typeof value === "bigint" || Number.isSafeInteger(value);
+  const whole = isWhole ? BigInt(value) : INT64_MAX + 1n;
+  if (whole >= INT64_MIN && whole <= INT64_MAX) return whole;
+  const range = "a whole number of 64 bits";
+  throw new KvixError("FIELD_INVALID", `${field} must be ${range}`, { metadata: { field, range } });
+}
+
+/** The condition of one key. Throws FIELD_INVALID unless there is exactly one. */
+export function commitConditionOf(condition: CommitCondition): Condition {
+  const found = conditionOf(condition);
+  if (found !== undefined) return found;
+  const message = "exactly one of ifAbsent, ifPresent and ifVersion must be given";
+  throw new KvixError("FIELD_INVALID", message, { metadata: { field: "conditions" } });
 }

@@ -1,4 +1,15 @@
 /** All that a program sees of a store, whether it is embedded or a server. */
+export type {
+  CommitCondition,
+  CommitOptions,
+  CommitResult,
+  IncrementOptions,
+  IncrementResult,
+  Mutation,
+  MutationResult,
+  RequestIdOptions,
+  UnmetCondition,
+} from "./commits.js";
 export type { Data } from "./data.js";
 export type { KeyValueStore } from "./key-value-store.js";
 export type {

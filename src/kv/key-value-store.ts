@@ -7,6 +7,13 @@
  * not be changed until the call's promise settles. Errors are KvixErrors: match on
  * `reason`. Absence is a value, and so is a condition that was not met.
  */
+import type {
+  CommitOptions,
+  CommitResult,
+  IncrementOptions,
+  IncrementResult,
+  Mutation,
+} from "./commits.js";
 import type { Data } from "./data.js";
 import type {
   BatchGetOptions,
@@ -48,6 +55,20 @@ export interface KeyValueStore extends AsyncDisposable {
    * so it costs what setting the same value costs.
    */
   touch(key: Data, options: TouchOptions): Promise<TouchResult>;
+  /**
+   * Adds to a number, which is a value of decimal text. Throws NOT_A_NUMBER and
+   * NUMBER_OVERFLOW.
+   */
+  increment(
+    key: Data,
+    delta?: number | bigint,
+    options?: IncrementOptions,
+  ): Promise<IncrementResult>;
+  /**
+   * Makes up to 10,000 changes, each of another key, if all conditions hold: all of them
+   * or none, across any crash. Without changes it tells whether the conditions hold.
+   */
+  commit(mutations: readonly Mutation[], options?: CommitOptions): Promise<CommitResult>;
   /**
    * The records of a range in key order. They are fetched page by page, and each
    * page is a point in time of its own.

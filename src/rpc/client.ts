@@ -127,7 +127,7 @@ export class RpcClient {
     return new ClientExchange(this.#client, method, events);
   }
 
-  /** Ends the connection; calls under way fail. Idempotent. */
+  /** Begins no further call, and ends the connection when those under way are over. Idempotent. */
   close(): void {
     this.#client.close();
   }

@@ -34,18 +34,9 @@ type Estimate = (request: KeyedRequest) => number;
 
 /** The estimate for the calls of a store; `store` throws while there is none. */
 export function answerEstimate(store: () => Store, messageBytesMax: number): AnswerEstimate {
-  const keyed = keyedEstimates(store);
+  const keyed = keyedEstimates(store, messageBytesMax);
   const recordBytes = keyed.get;
   const pageBytes = (): number => Math.min(PAGE_BYTES_MAX, messageBytesMax);
-  const commitBytes = ({ conditions = [], mutations = [] }: KeyedRequest): number => {
-    const results = mutations.length * MUTATION_RESULT_BYTES_MAX;
-    let unmet = 0;
-    for (const condition of conditions) {
-      unmet += recordBytes(condition) + UNMET_MARK_BYTES;
-      if (unmet >= pageBytes()) return Math.max(results, pageBytes());
-    }
-    return Math.max(results, unmet);
-  };
   const batchBytes = ({ keys = [], keysOnly = false }: KeyedRequest): number => {
     let bytes = 0;
     for (const key of keys) {
@@ -56,7 +47,6 @@ export function answerEstimate(store: () => Store, messageBytesMax: number): Ans
   };
   const byMethod: Readonly<Record<string, Estimate>> = {
     ...keyed,
-    commit: commitBytes,
     list: pageBytes,
     // A piece of it at a time.
     download: (request) => Math.min(recordBytes(request), DOWNLOAD_PIECE_BYTES),
@@ -83,8 +73,12 @@ export function answerEstimate(store: () => Store, messageBytesMax: number): Ans
 }
 
 /** The estimate for an operation of a pipeline, by the local name of its rpc. */
-export function operationEstimate(store: Store): (name: string, request: object) => number {
-  const byName: Readonly<Record<string, Estimate>> = keyedEstimates(() => store);
+export function operationEstimate(
+  store: Store,
+  messageBytesMax: number,
+): (name: string, request: object) => number {
+  const keyed = keyedEstimates(() => store, messageBytesMax);
+  const byName: Readonly<Record<string, Estimate>> = keyed;
   return (name, request) => {
     try {
       return byName[name]?.(request) ?? 0;
@@ -94,10 +88,12 @@ export function operationEstimate(store: Store): (name: string, request: object)
   };
 }
 
-/** Those that know the record by its key. */
+/** Those that know the records by their keys. */
 function keyedEstimates(
   store: () => Store,
-): Readonly<Record<"get" | "set" | "delete" | "touch", Estimate>> {
+  messageBytesMax: number,
+): Readonly<Record<"get" | "set" | "delete" | "touch" | "commit", Estimate>> {
+  const pageBytes = Math.min(PAGE_BYTES_MAX, messageBytesMax);
   const recordBytes = ({ key }: KeyedRequest): number =>
     key === undefined ? 0 : (store().exists(key)?.recordBytes ?? 0);
   // A write answers with a record only if it was asked for one, or if one stood in its way.
@@ -105,5 +101,20 @@ function keyedEstimates(
     request.returnPrevious === true || request.precondition !== undefined
       ? recordBytes(request)
       : 0;
-  return { get: recordBytes, set: writeBytes, delete: writeBytes, touch: writeBytes };
+  const commitBytes = ({ conditions = [], mutations = [] }: KeyedRequest): number => {
+    const results = mutations.length * MUTATION_RESULT_BYTES_MAX;
+    let unmet = 0;
+    for (const condition of conditions) {
+      unmet += recordBytes(condition) + UNMET_MARK_BYTES;
+      if (unmet >= pageBytes) return Math.max(results, pageBytes);
+    }
+    return Math.max(results, unmet);
+  };
+  return {
+    get: recordBytes,
+    set: writeBytes,
+    delete: writeBytes,
+    touch: writeBytes,
+    commit: commitBytes,
+  };
 }

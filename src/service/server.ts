@@ -214,7 +214,7 @@ function addServices(server: Server, context: ServicesContext): void {
         messageBytesMax: answerBytesMax(options.messageBytesMax),
       }),
       host,
-      estimate: operationEstimate(store),
+      estimate: operationEstimate(store, options.messageBytesMax),
       counts: counters.countsOf(KvService),
     });
   server.addService(

@@ -70,6 +70,33 @@ test("a read sees every write of its key that was sent before it, and none sent 
   assert.equal(valueIn(pipeline.resultOf(second[2] as bigint)), "4");
 });
 
+test("a commit is in order with every key that it names, and a read behind it sees it (G-PIPE-1)", {
+  timeout,
+}, async (t) => {
+  const { client, held } = await startHeld(t);
+  const pipeline = new TestPipeline(t, client);
+  const put = (key: string, value: string) =>
+    ({ mutation: { case: "set", value: { key: bytes(key), value: bytes(value) } } }) as const;
+  const ids = pipeline.send(
+    set("a", "1"),
+    get("a"),
+    { case: "commit", value: { mutations: [put("a", "2"), put("b", "2")] } },
+    get("b"),
+    get("c"),
+  );
+  // The read of a waits for its write, the commit for that read, the read of b for the commit.
+  await pipeline.until(1);
+  assert.equal(pipeline.results[0]?.id, ids[4]);
+  held.release();
+  await pipeline.until(5);
+  assert.deepEqual(
+    pipeline.results.map(({ id }) => id),
+    [ids[4], ids[0], ids[1], ids[2], ids[3]],
+  );
+  assert.equal(valueIn(pipeline.resultOf(ids[1] as bigint)), "1");
+  assert.equal(valueIn(pipeline.resultOf(ids[3] as bigint)), "2");
+});
+
 test("operations on other keys pass one that waits (G-PIPE-2)", { timeout }, async (t) => {
   const { client, held } = await startHeld(t);
   const pipeline = new TestPipeline(t, client);
@@ -115,6 +142,11 @@ test("every kind of operation is answered as a call of its own is", { timeout },
     { case: "touch", value: { key, expiry: { case: "persist", value: true } } },
     { case: "delete", value: { key, returnPrevious: true } },
     { case: "delete", value: { key } },
+    { case: "increment", value: { key: bytes("n"), delta: 4n } },
+    {
+      case: "commit",
+      value: { mutations: [{ mutation: { case: "increment", value: { key: bytes("n") } } }] },
+    },
   ];
   for (const operation of asked) {
     pipeline.send(operation);

@@ -68,6 +68,11 @@ export class MemoryCommits {
 
   commit(mutations: readonly Mutation[], options: CommitOptions): CommitResult {
     const { conditions = [], requestId } = options;
+    if (mutations.length === 0 && conditions.length === 0) {
+      throw new KvixError("FIELD_INVALID", "a commit must have mutations or conditions", {
+        metadata: { field: "mutations" },
+      });
+    }
     const digest = commitDigest(conditions, mutations);
     requireDistinct("mutations", mutations);
     requireDistinct("conditions", conditions);
