@@ -105,7 +105,7 @@ const engine: Readonly<Record<string, readonly string[]>> = {
   "segment-namer": ["engine/directories", "engine/recovery-versions"],
   "segment-recovery": [...tail, "engine/recovery-versions"],
   sweep: ["engine/ttl", "engine/ttl-clock"],
-  versions: [...failures, "engine/recovery-versions", "engine/group-writer"],
+  versions: ["engine/versions", "engine/group-writer"],
   "write-queue": [...order, ...failures, "engine/visibility-order", "engine/touch-order"],
 };
 
