@@ -81,16 +81,11 @@ const engine: Readonly<Record<string, readonly string[]>> = {
   ],
   evaluator: [...order, "engine/ttl", "engine/touch", "engine/callers-bytes"],
   "group-publisher": [...order, ...failures, "engine/group-publisher", "engine/snapshot-index"],
-  "group-writer": [...order, ...failures, "engine/group-writer", "engine/recovery-versions"],
+  "group-writer": ["engine/group-writer", ...order],
   "hint-keeper": [...hints, ...compaction, "engine/hint-doubt", "engine/damage-displaced"],
   "key-range": ["engine/list", "engine/list-model"],
   latch: ["engine/latch", "engine/write-sync-failure"],
-  "manifest-edits": [
-    "engine/manifest-edits",
-    ...compaction,
-    "engine/recovery-versions",
-    "engine/damage-remembered",
-  ],
+  "manifest-edits": ["engine/manifest-edits", "engine/compaction/compactor"],
   "manifest-keeper": ["engine/manifest-keeper", ...failures],
   pins: ["engine/pins", "engine/pins-tickets"],
   publisher: [
