@@ -27,6 +27,7 @@ const PREFIX_END = Buffer.from("bench0");
 const PAGES = [1_000, 10_000] as const;
 /** What etcd takes in one transaction by default is 128. */
 const PUTS_PER_TXN = 100;
+const TXNS_IN_FLIGHT = 32;
 const SETS_PER_BATCH = 1_000;
 const LARGE = { "grpc.max_receive_message_length": -1 };
 
@@ -39,7 +40,7 @@ interface Side {
 
 /** Scans by turns, KVIX_BENCH_ROUNDS turns a side, KVIX_BENCH_KEYS keys. */
 export async function run(): Promise<BenchResult> {
-  const count = sizeFrom("KVIX_BENCH_KEYS", 200_000);
+  const count = sizeFrom("KVIX_BENCH_KEYS", 500_000);
   const rounds = sizeFrom("KVIX_BENCH_ROUNDS", 5);
   const parent = process.env["KVIX_BENCH_DIR"] ?? join(repositoryRoot, "node_modules", ".cache");
   mkdirSync(parent, { recursive: true });
@@ -133,16 +134,23 @@ async function loadKvix(dataDir: string, records: Records): Promise<void> {
 }
 
 async function loadEtcd(client: Client, records: Records): Promise<void> {
-  for (const batch of batches(records, PUTS_PER_TXN)) {
-    const txn = new BinaryWriter();
-    for (const at of batch) {
-      // TxnRequest.success = 2, RequestOp.request_put = 2, PutRequest { key = 1, value = 2 }
-      txn.tag(2, 2).fork().tag(2, 2).fork();
-      txn.tag(1, 2).bytes(records.key(at)).tag(2, 2).bytes(records.value(at));
-      txn.join().join();
-    }
-    await unary(client, "/etcdserverpb.KV/Txn", txn.finish());
+  const all = batches(records, PUTS_PER_TXN);
+  const load = async (): Promise<void> => {
+    for (const batch of all) await unary(client, "/etcdserverpb.KV/Txn", txnOf(batch, records));
+  };
+  // Each waits for a sync: several at once share them.
+  await Promise.all(Array.from({ length: TXNS_IN_FLIGHT }, load));
+}
+
+/** TxnRequest.success = 2, RequestOp.request_put = 2, PutRequest { key = 1, value = 2 }. */
+function txnOf(batch: readonly number[], records: Records): Uint8Array {
+  const txn = new BinaryWriter();
+  for (const at of batch) {
+    txn.tag(2, 2).fork().tag(2, 2).fork();
+    txn.tag(1, 2).bytes(records.key(at)).tag(2, 2).bytes(records.value(at));
+    txn.join().join();
   }
+  return txn.finish();
 }
 
 /** The numbers of all records in random order, so many at a time. */

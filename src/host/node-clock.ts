@@ -1,7 +1,7 @@
 /**
  * The machine's clocks and the event loop's timers.
  *
- * A sleep does not keep the process alive: the loops that sleep (sync interval,
+ * A sleep does not keep the process alive unless that is asked for: the loops that sleep (sync interval,
  * sweep, compaction) must not hold up the end of a program that embeds the
  * store. Whoever has to be waited for holds something else: a socket, a file
  * operation under way.
@@ -11,8 +11,18 @@ import type { Clock } from "./host.js";
 /** Milliseconds that one timer can wait; a longer one would fire at once. */
 const timerMsMax = 2 ** 31 - 1;
 
-/** The real clock. It holds no state of its own. */
+/** The real clock. */
 export class NodeClock implements Clock {
+  readonly #holdsProcess: boolean;
+
+  /**
+   * `holdsProcess`: a sleep keeps the process alive, for a program that waits for what
+   * comes after it and has nothing else that would.
+   */
+  constructor({ holdsProcess = false }: { readonly holdsProcess?: boolean } = {}) {
+    this.#holdsProcess = holdsProcess;
+  }
+
   wallMs(): number {
     return Date.now();
   }
@@ -37,7 +47,7 @@ export class NodeClock implements Clock {
           if (remainingMs > partMs) wait(remainingMs - partMs);
           else wake();
         }, partMs);
-        timer.unref();
+        if (!this.#holdsProcess) timer.unref();
       };
       wait(ms);
       signal?.addEventListener("abort", wake, { once: true });

@@ -68,16 +68,19 @@ export class AnswerWriter {
       field,
       parts.reduce((sum, part) => sum + part.byteLength, 0),
     );
-    for (const part of parts) {
-      this.#bytes.set(part, this.#end);
-      this.#end += part.byteLength;
-    }
+    for (const part of parts) this.bytes(part);
   }
 
   /** Tag and length of a message whose fields, `lengthBytes` in all, are written next. */
   header(field: number, lengthBytes: number): void {
     this.#tag(field, WIRE_LENGTH_DELIMITED);
     this.#varint(lengthBytes);
+  }
+
+  /** Bytes of a field whose tag and length are written. */
+  bytes(content: Uint8Array): void {
+    this.#bytes.set(content, this.#end);
+    this.#end += content.byteLength;
   }
 
   /** The bytes written. */

@@ -6,6 +6,8 @@
 import {
   create,
   type DescMessage,
+  type DescMethodBiDiStreaming,
+  type DescMethodClientStreaming,
   type DescMethodServerStreaming,
   type DescMethodUnary,
   type MessageInitShape,
@@ -18,6 +20,8 @@ import {
   credentials,
   Metadata,
 } from "@grpc/grpc-js";
+import { ClientExchange, type ExchangeEvents } from "./client-exchange.js";
+import { ClientIntake } from "./client-intake.js";
 import { methodDefinition } from "./definition.js";
 import { type CallStatus, fromCallStatus } from "./status.js";
 
@@ -105,6 +109,22 @@ export class RpcClient {
       signal?.removeEventListener("abort", cancel);
       cancel();
     }
+  }
+
+  /** Begins a stream of requests with one answer. `deadlineMs`: Unix milliseconds. */
+  intake<Input extends DescMessage, Output extends DescMessage>(
+    method: DescMethodClientStreaming<Input, Output>,
+    deadlineMs: number | undefined,
+  ): ClientIntake<Input, Output> {
+    return new ClientIntake(this.#client, method, deadlineMs);
+  }
+
+  /** Begins a stream in both directions. */
+  exchange(
+    method: DescMethodBiDiStreaming<DescMessage, DescMessage>,
+    events: ExchangeEvents,
+  ): ClientExchange {
+    return new ClientExchange(this.#client, method, events);
   }
 
   /** Ends the connection; calls under way fail. Idempotent. */

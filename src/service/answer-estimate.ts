@@ -10,6 +10,7 @@
  */
 import { KvService, KvTextService } from "../../gen/kvix/v1/kvix_pb.js";
 import { PAGE_BYTES_MAX } from "../base/limits.js";
+import { DOWNLOAD_PIECE_BYTES } from "../engine/downloads.js";
 import { BARE_RECORD_BYTES } from "../engine/place.js";
 import type { Store } from "../engine/store.js";
 import { UNMET_MARK_BYTES } from "../engine/unmet-reader.js";
@@ -33,13 +34,8 @@ type Estimate = (request: KeyedRequest) => number;
 
 /** The estimate for the calls of a store; `store` throws while there is none. */
 export function answerEstimate(store: () => Store, messageBytesMax: number): AnswerEstimate {
-  const recordBytes = ({ key }: KeyedRequest): number =>
-    key === undefined ? 0 : (store().exists(key)?.recordBytes ?? 0);
-  // A write answers with a record only if it was asked for one, or if one stood in its way.
-  const writeBytes = (request: KeyedRequest): number =>
-    request.returnPrevious === true || request.precondition !== undefined
-      ? recordBytes(request)
-      : 0;
+  const keyed = keyedEstimates(store);
+  const recordBytes = keyed.get;
   const pageBytes = (): number => Math.min(PAGE_BYTES_MAX, messageBytesMax);
   const commitBytes = ({ conditions = [], mutations = [] }: KeyedRequest): number => {
     const results = mutations.length * MUTATION_RESULT_BYTES_MAX;
@@ -59,12 +55,11 @@ export function answerEstimate(store: () => Store, messageBytesMax: number): Ans
     return Math.min(bytes, pageBytes());
   };
   const byMethod: Readonly<Record<string, Estimate>> = {
-    get: recordBytes,
-    set: writeBytes,
-    delete: writeBytes,
-    touch: writeBytes,
+    ...keyed,
     commit: commitBytes,
     list: pageBytes,
+    // A piece of it at a time.
+    download: (request) => Math.min(recordBytes(request), DOWNLOAD_PIECE_BYTES),
     batchGet: batchBytes,
   };
   const byPath = new Map<string, Estimate>();
@@ -85,4 +80,30 @@ export function answerEstimate(store: () => Store, messageBytesMax: number): Ans
       return 0;
     }
   };
+}
+
+/** The estimate for an operation of a pipeline, by the local name of its rpc. */
+export function operationEstimate(store: Store): (name: string, request: object) => number {
+  const byName: Readonly<Record<string, Estimate>> = keyedEstimates(() => store);
+  return (name, request) => {
+    try {
+      return byName[name]?.(request) ?? 0;
+    } catch {
+      return 0;
+    }
+  };
+}
+
+/** Those that know the record by its key. */
+function keyedEstimates(
+  store: () => Store,
+): Readonly<Record<"get" | "set" | "delete" | "touch", Estimate>> {
+  const recordBytes = ({ key }: KeyedRequest): number =>
+    key === undefined ? 0 : (store().exists(key)?.recordBytes ?? 0);
+  // A write answers with a record only if it was asked for one, or if one stood in its way.
+  const writeBytes = (request: KeyedRequest): number =>
+    request.returnPrevious === true || request.precondition !== undefined
+      ? recordBytes(request)
+      : 0;
+  return { get: recordBytes, set: writeBytes, delete: writeBytes, touch: writeBytes };
 }

@@ -1,7 +1,6 @@
 /**
- * Scan: a stream of ScanResponse. A part of the engine's scan is a message, which is
- * ListResponse without a token: records pass from the disk to the wire without being
- * decoded.
+ * Scan: a stream of ScanResponse. A part of the engine's scan is a message, and its records
+ * pass from the disk to the wire without being decoded.
  *
  * Nothing of a part is kept when its message is made, so a client that does not read
  * costs one message and what the transport makes of it.
@@ -9,9 +8,13 @@
 import type { ScanRequest, ScanResponseSchema } from "../../gen/kvix/v1/kvix_pb.js";
 import type { ResumePoint } from "../base/kvix-error.js";
 import { PAGE_BYTES_MAX } from "../base/limits.js";
-import type { Store } from "../engine/store.js";
+import { LISTED_OVERHEAD_BYTES } from "../engine/place.js";
+import type { Store, StoredRecord } from "../engine/store.js";
 import type { Scan, ScanPart } from "../engine/store-ranges.js";
+import { varintBytes } from "../format/varint.js";
+import { AnswerWriter } from "../rpc/answer-writer.js";
 import type { CallContext, Report } from "../rpc/calls.js";
+import { STORE_VERSION } from "./kv-answers.js";
 import { encodeListAnswer } from "./list-answers.js";
 
 /** Begins a scan of `store`; throws FIELD_INVALID at once, all else comes with its answers. */
@@ -51,7 +54,9 @@ class ScanAnswers implements Report<typeof ScanResponseSchema> {
     return {
       next: async () => {
         const { done, value } = await this.#scan.next();
-        return done === true ? { done, value: undefined } : { done: false, value: answerOf(value) };
+        return done === true
+          ? { done, value: undefined }
+          : { done: false, value: encodeScanAnswer(value) };
       },
       return: async () => {
         await this.#scan.return?.();
@@ -61,6 +66,28 @@ class ScanAnswers implements Report<typeof ScanResponseSchema> {
   }
 }
 
-function answerOf({ records, version }: ScanPart): Uint8Array {
-  return encodeListAnswer({ records, after: undefined, version }, "", () => true);
+/**
+ * ScanResponse, which is ListResponse without a token. Where all records are whole, as
+ * mostly, nothing is made for each but its bytes.
+ */
+export function encodeScanAnswer({ records, version }: ScanPart): Uint8Array {
+  let room = 0;
+  for (const { record, recordBytes } of records) {
+    if (typeof record === "string") {
+      return encodeListAnswer({ records, after: undefined, version }, "", carriesAll);
+    }
+    room += recordBytes + LISTED_OVERHEAD_BYTES;
+  }
+  const writer = new AnswerWriter(room);
+  for (const { record, recordBytes } of records) {
+    const lengthBytes = varintBytes(recordBytes);
+    writer.header(1, 1 + lengthBytes + recordBytes + 1 + lengthBytes);
+    writer.header(1, recordBytes);
+    writer.bytes((record as StoredRecord).payload);
+    writer.uint(3, recordBytes);
+  }
+  writer.uint(STORE_VERSION, version);
+  return writer.finish();
 }
+
+const carriesAll = (): boolean => true;

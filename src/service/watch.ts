@@ -20,7 +20,7 @@ import { varintBytes } from "../format/varint.js";
 import { ANSWER_OVERHEAD_BYTES_MAX, AnswerWriter } from "../rpc/answer-writer.js";
 import type { CallContext, Report } from "../rpc/calls.js";
 import { STORE_VERSION } from "./kv-answers.js";
-import { fieldInvalid } from "./validation.js";
+import { fieldInvalid, requireKey } from "./validation.js";
 
 const MS_PER_SECOND = 1000n;
 const NANOS_PER_MS = 1_000_000;
@@ -53,6 +53,7 @@ function optionsOf(request: WatchRequest): WatchOptions {
   if (afterVersion !== undefined && afterVersion > BigInt(VERSION_MAX)) {
     throw fieldInvalid("after_version", `from 0 to ${VERSION_MAX}`);
   }
+  if (key.length > 0) requireKey(key);
   return {
     key,
     prefix,

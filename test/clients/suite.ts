@@ -21,6 +21,8 @@ import { listScenario } from "./list-scenario.js";
 import { rangeScenario } from "./range-scenario.js";
 import { refusalScenario } from "./refusal-scenario.js";
 import { textScenario } from "./text-scenario.js";
+import { transferScenario } from "./transfer-scenario.js";
+import { watchScenario } from "./watch-scenario.js";
 import { writeScenario } from "./write-scenario.js";
 
 /** What a scenario works with: calls by the names of service and method, and the server. */
@@ -79,9 +81,11 @@ export function clientSuite(
       },
     };
     writeScenario(world);
+    watchScenario(world);
     commitScenario(world);
     textScenario(world);
     listScenario(world);
+    transferScenario(world);
     rangeScenario(world);
     adminScenario(world);
     refusalScenario(world);

@@ -6,6 +6,7 @@ import type { Log } from "../../src/engine/log.js";
 import { Staging } from "../../src/engine/staging.js";
 import type { Versions } from "../../src/engine/versions.js";
 import type { WriteOp } from "../../src/engine/write-op.js";
+import { FrameFlag } from "../../src/format/frame.js";
 
 const segmentBytesMax = 1000;
 const frameBytes = 400;
@@ -107,4 +108,165 @@ test("I8 M3: one that was ready when it was looked at, and is not when it is wri
   assert.ok(!writer.isReady);
   await writer.write(() => log.did.push("answered"));
   assert.deepEqual(log.did, ["answered", "rotated", "appended", "answered"]);
+});
+
+/** A log with endless room that keeps what it is given. */
+function keepingLog(nextIsBarrier = true, startsAt = 1000) {
+  const timestamps: number[] = [];
+  const segment = {
+    length: startsAt,
+    name: { salt: 1 },
+    coverTimestamp: (timestampMs: number) => timestamps.push(timestampMs),
+  };
+  const pieces: Uint8Array[] = [];
+  const log = {
+    nextIsBarrier,
+    room: Number.POSITIVE_INFINITY,
+    isReadyFor: () => true,
+    prepare: async () => ({ segment, room: log.room }),
+    append: async (appended: readonly Uint8Array[]) => {
+      for (const piece of appended) pieces.push(piece.slice());
+    },
+  };
+  return { log, segment, pieces, timestamps };
+}
+
+/** A writer over that log; `reservedTo`: versions from here on are not reserved. */
+function setUpGroups(chunkBytes = 100, { log, ...kept } = keepingLog()) {
+  const staging = new Staging(chunkBytes);
+  let version = 0;
+  let reservedTo = Number.POSITIVE_INFINITY;
+  const versions = { isReserved: (asked: number) => asked < reservedTo } as unknown as Versions;
+  const writer = new GroupWriter(log as unknown as Log, staging, versions);
+  const stage = (length: number, timestampMs = 1) => {
+    version += 1;
+    const chunk = staging.chunkFor(length);
+    const op = { request: { kind: "set" } } as unknown as WriteOp;
+    const entry = { version, at: chunk.used, length, segment: undefined, offset: -1 };
+    chunk.add(op, [entry as unknown as WriteOp["entries"][number]], length, timestampMs);
+    return { op, entry };
+  };
+  const observe = (): WriteOp => {
+    const op = { request: { kind: "flush" }, frameBytes: 0, entries: [] } as unknown as WriteOp;
+    staging.chunkFor(0).ops.push(op);
+    return op;
+  };
+  const write = () => writer.write(() => undefined);
+  const reserve = (to: number): void => {
+    reservedTo = to;
+  };
+  return { ...kept, log, staging, writer, stage, observe, write, reserve };
+}
+
+const isBarrier = (piece: Uint8Array, at: number): boolean => {
+  return ((piece[at + 8] ?? 0) & FrameFlag.BARRIER) !== 0;
+};
+
+test("V2: every entry of a group of many chunks is told where it comes to lie in the segment", async () => {
+  const { segment, pieces, timestamps, stage, write } = setUpGroups();
+  const staged = [stage(60, 5), stage(40, 6), stage(70, 7), stage(90, 8)];
+  const group = await write();
+  assert.deepEqual(
+    staged.map(({ entry }) => entry.offset),
+    [1000, 1060, 1100, 1170],
+  );
+  for (const { entry } of staged) assert.equal(entry.segment, segment);
+  assert.deepEqual(
+    pieces.map(({ length }) => length),
+    [100, 70, 90],
+  );
+  assert.deepEqual(
+    group.ops,
+    staged.map(({ op }) => op),
+  );
+  assert.deepEqual([group.bytes, group.lastVersion], [260, 4]);
+  assert.deepEqual(timestamps, [6, 7, 8]);
+});
+
+// Else what was never synced would count as synced, and its damage as rot.
+test("V8: of a group that follows a sync the first frame alone is a BARRIER, and of another none", async () => {
+  for (const follows of [true, false]) {
+    const { pieces, stage, observe, write } = setUpGroups(100, keepingLog(follows));
+    observe();
+    stage(60);
+    stage(40);
+    stage(70);
+    await write();
+    const [first, second] = pieces;
+    assert.ok(first !== undefined && second !== undefined);
+    assert.deepEqual(
+      [isBarrier(first, 0), isBarrier(first, 60), isBarrier(second, 0)],
+      [follows, false, false],
+    );
+  }
+});
+
+test("I4: a group ends where the segment's room does, and takes what fits exactly", async () => {
+  const { log, stage, write, staging } = setUpGroups();
+  for (const length of [100, 100, 100]) stage(length);
+  log.room = 200;
+  assert.equal((await write()).bytes, 200);
+  log.room = 199;
+  assert.equal((await write()).bytes, 100);
+  assert.ok(staging.isEmpty);
+});
+
+test("V11: a group ends at 8 MiB, however much room there is", async () => {
+  const { stage, write } = setUpGroups(Number.POSITIVE_INFINITY);
+  const chunkBytes = 256 * 1024;
+  for (let chunk = 0; chunk < 40; chunk += 1) stage(chunkBytes);
+  assert.equal((await write()).bytes, 8 * 1024 * 1024);
+  assert.equal((await write()).bytes, 8 * chunkBytes);
+});
+
+test("V15: no frame is written whose version is not reserved, though there is room for it", async () => {
+  const { stage, write, writer, reserve, staging } = setUpGroups();
+  for (let version = 1; version <= 3; version += 1) stage(100);
+  reserve(3);
+  assert.ok(writer.isReady);
+  assert.deepEqual(await write().then(({ bytes, lastVersion }) => [bytes, lastVersion]), [200, 2]);
+  assert.ok(!writer.isReady);
+  assert.equal(staging.first?.lastVersion, 3);
+  reserve(4);
+  assert.equal((await write()).lastVersion, 3);
+});
+
+test("a group of mere observations asks nothing of the log, and is in its turn", async () => {
+  const { log, observe, write, writer, pieces } = setUpGroups();
+  log.prepare = () => assert.fail("the log was made ready");
+  assert.ok(!writer.isReady);
+  const ops = [observe(), observe()];
+  assert.ok(!writer.isReady);
+  const group = await write();
+  assert.deepEqual(group.ops, ops);
+  assert.deepEqual([group.bytes, group.lastVersion, pieces.length], [0, 0, 0]);
+  await assert.rejects(write(), /no group/);
+});
+
+test("what failed is the group that was taken, and none if nothing was", async () => {
+  const { log, stage, write, writer } = setUpGroups();
+  const { op } = stage(100);
+  const prepare = log.prepare;
+  log.prepare = () => Promise.reject(new Error("no space"));
+  await assert.rejects(write(), /no space/);
+  assert.deepEqual(writer.taken.ops, []);
+  log.prepare = prepare;
+  log.append = () => Promise.reject(new Error("EIO"));
+  await assert.rejects(write(), /EIO/);
+  assert.deepEqual(writer.taken.ops, [op]);
+});
+
+test("V8: an observation in front of a group takes the BARRIER from no frame, and no bytes to the log", async () => {
+  const { pieces, timestamps, stage, observe, write } = setUpGroups();
+  const first = observe();
+  const { op, entry } = stage(120, 9);
+  const group = await write();
+  assert.deepEqual(group.ops, [first, op]);
+  assert.deepEqual(
+    pieces.map((piece) => [piece.length, isBarrier(piece, 0)]),
+    [[120, true]],
+  );
+  assert.equal(entry.offset, 1000);
+  assert.deepEqual(timestamps, [9]);
+  assert.deepEqual([group.bytes, group.lastVersion], [120, 1]);
 });

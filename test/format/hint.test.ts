@@ -10,6 +10,7 @@ import {
   HINT_BLOCK_ENTRIES_MAX,
   HINT_BLOCK_KEY_BYTES_MAX,
   HINT_HEAD_BYTES,
+  HINT_SUMMARY_BYTES_MAX,
   HINT_TRAILER_BYTES,
   HintFlag,
   hintBlockBytes,
@@ -180,4 +181,34 @@ test("an entry or a summary that could not be read back is not written", () => {
   const writer = new HintWriter({ ...sampleBinding, storeId: sampleStoreId });
   writer.finish(sampleFacts);
   assert.throws(() => writer.add(text("k"), 0, 1, 0, 1, 1, 0, 0), { reason: "INTERNAL_BUG" });
+});
+
+test("the extremes of every field of an entry are written, and read back", () => {
+  const extremes: Partial<HintEntry>[] = [
+    { offset: 2 ** 32 - 1, length: 1 },
+    { offset: 0, length: 2 ** 32 - 1 },
+    { version: VERSION_MAX, expiresAtMs: EXPIRES_AT_MS_MAX },
+    { key: new Uint8Array(KEY_BYTES_MAX) },
+  ];
+  for (const extreme of extremes) {
+    const entry = entryOf("k", extreme);
+    const facts = { ...sampleFacts, segmentLength: BigInt(entry.offset + entry.length) };
+    assert.deepEqual(readHint(hintOf([entry], facts))?.entries, [entry]);
+  }
+});
+
+test("V11 a summary is as long as it may be to be read back, and never longer", () => {
+  const fileWith = (requestIdBytes: number): Uint8Array => {
+    const requestId = new Uint8Array(requestIdBytes);
+    const requests = [create(HintRequestSchema, { requestId, offset: 1n, length: 90n })];
+    return hintOf([], { ...sampleFacts, requests });
+  };
+  const summaryBytes = (file: Uint8Array): number =>
+    file.length - entriesEndOf(file) - HINT_TRAILER_BYTES;
+  const nearly = HINT_SUMMARY_BYTES_MAX - 1000;
+  const longest = nearly + HINT_SUMMARY_BYTES_MAX - summaryBytes(fileWith(nearly));
+  const file = fileWith(longest);
+  assert.equal(summaryBytes(file), HINT_SUMMARY_BYTES_MAX);
+  assert.equal(decodeHintSummary(file, file.length).kind, "summary");
+  assert.throws(() => fileWith(longest + 1), { reason: "INTERNAL_BUG" });
 });

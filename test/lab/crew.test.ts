@@ -63,16 +63,17 @@ test("an instrument that lacks a tool says so, and nothing counts as tested", as
 });
 
 test("a part that an instrument does not have is refused, and those that it has are named", async () => {
+  const ofPart = (only: string): CrewExtent => extent(8, 1, { only });
   for (const [instrument, why] of [
     [whim, /whim: no part is called whoel: it has whole, half$/],
     [lame, /lame: no part is called whoel: it has no parts$/],
   ] as const) {
     await assert.rejects(
-      runCrew(instrument, extent(8, 1, { only: "whoel" })),
+      runCrew(instrument, ofPart("whoel")),
       (error) => error instanceof CannotStart && why.test(error.message),
     );
   }
-  assert.equal((await runCrew(whim, extent(8, 1, { only: "half" }))).runs, 1);
+  assert.equal((await runCrew(whim, ofPart("half"))).runs, 1);
 });
 
 test("a finding is told with the call that shows it again", async () => {

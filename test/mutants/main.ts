@@ -45,9 +45,17 @@ function install(): void {
   writeFileSync(stampFile, stamp);
 }
 
-function mutate(room: string, subject: Subject): boolean {
-  const report = join(reportFolder, room, `${nameOf(subject.source, room)}.json`);
+/** Files that are mutated together: the tool builds them once, and tries the tests of all of them once. */
+function mutate(room: string, subjects: readonly Subject[]): boolean {
+  const report = join(reportFolder, `${room}.json`);
   mkdirSync(join(repositoryRoot, reportFolder, room), { recursive: true });
+  const order = {
+    sources: subjects.map(({ source }) => source),
+    tests: [...new Set(subjects.flatMap(({ tests }) => tests))],
+    except: subjects.flatMap(({ except }) => except ?? []),
+    effortMs: Math.max(...subjects.map(({ effortMs }) => effortMs)),
+    report,
+  };
   const program = join(folder, "node_modules", "@stryker-mutator", "core", "bin", "stryker.js");
   const { status } = spawnSync(
     process.execPath,
@@ -55,10 +63,16 @@ function mutate(room: string, subject: Subject): boolean {
     {
       cwd: repositoryRoot,
       stdio: ["ignore", 2, 2],
-      env: { ...process.env, KVIX_MUTANTS: JSON.stringify({ ...subject, report }) },
+      env: { ...process.env, KVIX_MUTANTS: JSON.stringify(order) },
     },
   );
-  return status === 0;
+  if (status !== 0) return false;
+  const { files } = JSON.parse(readFileSync(join(repositoryRoot, report), "utf8")) as Report;
+  for (const [source, facts] of Object.entries(files)) {
+    const path = join(repositoryRoot, reportFolder, room, `${nameOf(source, room)}.json`);
+    writeFileSync(path, JSON.stringify({ files: { [source]: facts } }));
+  }
+  return true;
 }
 
 /** "segment" of src/storage/segment.ts; a slash of a deeper folder becomes a point. */
@@ -118,10 +132,9 @@ function main([room = "", ...names]: readonly string[]): number {
     (name) => subjects.find((each) => nameOf(each.source, room) === name) ?? [],
   );
   const chosen = names.length === 0 ? subjects : named;
-  const failed = chosen.filter((subject) => !mutate(room, subject));
+  const isDone = mutate(room, chosen);
   tell(room);
-  for (const { source } of failed) console.error(`${source} could not be mutated`);
-  return failed.length === 0 ? 0 : 1;
+  return isDone ? 0 : 1;
 }
 
 process.exitCode = main(process.argv.slice(2));

@@ -9,10 +9,12 @@ import {
   KvTextServiceListResponseSchema,
   ListResponseSchema,
   RecordSchema,
+  ScanResponseSchema,
 } from "../../gen/kvix/v1/kvix_pb.js";
 import type { ListedRecord, Omission, StoredRecord } from "../../src/engine/store.js";
 import { encodeListAnswer } from "../../src/service/list-answers.js";
 import { pageToken } from "../../src/service/page-token.js";
+import { encodeScanAnswer } from "../../src/service/scan.js";
 import { SimRandom } from "../support/sim-random.js";
 import { Rig } from "../support/store-rig.js";
 import { expiries, records, versions } from "./stored-records.js";
@@ -65,6 +67,21 @@ test("a spliced ListResponse is what the generated encoder gives, byte for byte"
         storeVersion: BigInt(version),
       });
       assert.deepEqual(Buffer.from(answer), Buffer.from(toBinary(ListResponseSchema, expected)));
+    }),
+  );
+});
+
+test("a spliced ScanResponse is what the generated encoder gives, byte for byte", () => {
+  const wholeOnly = fc.array(records.map(wholeOf), { maxLength: 12 });
+  const parts = fc.oneof(wholeOnly, fc.array(listed, { maxLength: 12 }));
+  fc.assert(
+    fc.property(parts, versions, (part, version) => {
+      const answer = encodeScanAnswer({ records: part, version });
+      const expected = create(ScanResponseSchema, {
+        records: part.map((each) => ({ record: messageOf(each), ...marksOf(each) })),
+        storeVersion: BigInt(version),
+      });
+      assert.deepEqual(Buffer.from(answer), Buffer.from(toBinary(ScanResponseSchema, expected)));
     }),
   );
 });

@@ -14,6 +14,8 @@ export const emptyStats: StoreStats = {
   freeBytes: 0,
   inFlightBytes: 0,
   waitingCalls: 0,
+  uploads: 0,
+  stagedBytes: 0,
   pageBytes: 0,
   pins: 0,
   syncs: 0,

@@ -12,13 +12,21 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { RecordSchema } from "../../gen/kvix/v1/kvix_pb.js";
 import { KvixError } from "../../src/base/kvix-error.js";
-import { EXPIRES_AT_MS_MAX } from "../../src/base/limits.js";
+import { BATCH_KEYS_MAX, EXPIRES_AT_MS_MAX } from "../../src/base/limits.js";
 import { boundsOf } from "../../src/engine/key-range.js";
+import {
+  requireExpiry,
+  requireKey,
+  requireValue,
+  requireVersion,
+  requireWhole,
+} from "../../src/engine/request-rules.js";
 import type {
   CommitOptions,
   CommitResult,
   Condition,
   DeleteResult,
+  Download,
   Expiry,
   IncrementOptions,
   IncrementResult,
@@ -32,6 +40,7 @@ import type {
   StoredRecord,
   TouchExpiry,
   TouchResult,
+  UploadStart,
   WriteOptions,
 } from "../../src/engine/store.js";
 import type {
@@ -44,9 +53,11 @@ import type {
 } from "../../src/engine/store-ranges.js";
 import type { CompactionProgress, SegmentFacts, StoreStats } from "../../src/engine/store-stats.js";
 import type { WatchEvent, WatchOptions, WatchSteps } from "../../src/engine/store-watch.js";
+import { watchAskOf } from "../../src/engine/watch/watch-rules.js";
 import { emptyStats } from "./empty-stats.js";
 import { MemoryCommits } from "./memory-commits.js";
 import { batchGetOf, deleteRangeOf, scanOf } from "./memory-ranges.js";
+import { memoryDownload, memoryUpload } from "./memory-transfers.js";
 import { MemoryHistory } from "./memory-watch.js";
 
 /** What stands under a key. */
@@ -88,11 +99,13 @@ export class MemoryStore implements Store {
 
   async get(key: Uint8Array): Promise<StoredRecord | undefined> {
     this.#requireOpen();
+    requireKey(key);
     return recordOf(key, this.#visible(key));
   }
 
   exists(key: Uint8Array): KeyFacts | undefined {
     this.#requireOpen();
+    requireKey(key);
     const record = recordOf(key, this.#visible(key));
     if (record === undefined) return undefined;
     const { version, expiresAtMs, payload } = record;
@@ -105,6 +118,10 @@ export class MemoryStore implements Store {
     expiry: Expiry,
     options: WriteOptions = {},
   ): Promise<SetResult> {
+    requireKey(key);
+    requireValue(value);
+    requireExpiry(expiry);
+    requireVersion(options.condition);
     this.#requireWritable(options);
     const standing = this.#visible(key);
     if (!holds(options.condition, standing)) {
@@ -117,6 +134,8 @@ export class MemoryStore implements Store {
   }
 
   async delete(key: Uint8Array, options: WriteOptions = {}): Promise<DeleteResult> {
+    requireKey(key);
+    requireVersion(options.condition);
     this.#requireWritable(options);
     const standing = this.#visible(key);
     const current = recordOf(key, standing);
@@ -139,6 +158,9 @@ export class MemoryStore implements Store {
     expiry: TouchExpiry,
     options: Omit<WriteOptions, "returnPrevious"> = {},
   ): Promise<TouchResult> {
+    requireKey(key);
+    requireExpiry(expiry);
+    requireVersion(options.condition);
     this.#requireWritable(options);
     const standing = this.#visible(key);
     const unmoved = { found: false, version: 0, expiresAtMs: 0 };
@@ -148,6 +170,25 @@ export class MemoryStore implements Store {
     if (standing === undefined) return { ...unmoved, applied: true, current: undefined };
     const { version, expiresAtMs } = this.#put(key, standing.value, expiry, standing);
     return { applied: true, found: true, version, expiresAtMs, current: undefined };
+  }
+
+  async upload(
+    key: Uint8Array,
+    valueBytes: number,
+    expiry: Expiry,
+    options: Omit<WriteOptions, "returnPrevious"> = {},
+  ): Promise<UploadStart> {
+    this.#requireOpen();
+    const standing = this.#visible(key);
+    const unmet = { applied: false, version: 0, expiresAtMs: 0, current: recordOf(key, standing) };
+    const plan = { key: key.slice(), valueBytes, expiry };
+    const result = holds(options.condition, standing) ? undefined : unmet;
+    return await memoryUpload(plan, options, result, (...set) => this.set(...set));
+  }
+
+  async download(key: Uint8Array): Promise<Download | undefined> {
+    const record = await this.get(key);
+    return record && memoryDownload(record);
   }
 
   /** The bytes of a page are counted as the engine counts them, roughly: 128 for each record. */
@@ -186,6 +227,7 @@ export class MemoryStore implements Store {
     keys: readonly Uint8Array[],
     options: BatchGetOptions = {},
   ): Promise<BatchGetResult> {
+    requireWhole("keys", keys.length, 1, BATCH_KEYS_MAX);
     return await batchGetOf(this, keys, options);
   }
 
@@ -224,6 +266,7 @@ export class MemoryStore implements Store {
 
   watch(options: WatchOptions): WatchSteps {
     this.#requireOpen();
+    watchAskOf(options);
     const standing = (): WatchEvent[] =>
       [...this.#entries.keys()].sort().flatMap((name) => {
         const key = Buffer.from(name, "latin1");

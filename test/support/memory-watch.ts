@@ -10,6 +10,7 @@ import type {
   WatchStep,
   WatchSteps,
 } from "../../src/engine/store-watch.js";
+import { watchAskOf } from "../../src/engine/watch/watch-rules.js";
 
 /** Every change, oldest first. */
 export class MemoryHistory {
@@ -35,6 +36,7 @@ export class MemoryHistory {
     standing: () => readonly WatchEvent[],
     isClosed: () => boolean,
   ): WatchSteps {
+    watchAskOf(options);
     const { afterVersion = version, includeCurrent = false, keysOnly = false } = options;
     if (afterVersion > version)
       throw new KvixError("HISTORY_LOST", "", { resume: { afterVersion, historyFloor: 0 } });

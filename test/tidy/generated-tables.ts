@@ -20,7 +20,12 @@ import { serverOptionTable } from "../../src/service/server-options.js";
 import { rotTable } from "../lab/rot/verdicts.js";
 import { repositoryRoot } from "../support/paths.js";
 import { requestFields } from "../support/request-fields.js";
-import { renderInstruments, renderInvariants, renderProperties } from "./property-tables.js";
+import {
+  renderInstruments,
+  renderInvariants,
+  renderPlants,
+  renderProperties,
+} from "./property-tables.js";
 
 /** A generated table and where it stands. */
 export interface GeneratedTable {
@@ -72,6 +77,7 @@ export function renderTables(): GeneratedTable[] {
     { page: "docs/architecture.md", section: "invariants", content: renderInvariants() },
     { page: "docs/testing.md", section: "instruments", content: renderInstruments() },
     { page: "docs/testing.md", section: "rot-verdicts", content: `${rotTable().join("\n")}\n` },
+    { page: "docs/testing.md", section: "plants", content: renderPlants() },
     { page: "docs/testing.md", section: "properties", content: renderProperties() },
   ];
 }

@@ -1,10 +1,12 @@
 /**
  * The tables of docs/testing.md: each property with the instruments that can find a
- * break of it and the files whose tests carry its id; the instruments themselves.
+ * break of it and the files whose tests carry its id; the instruments themselves; and what
+ * is known to catch each plant.
  */
 import { markdownTable } from "../../bench/page-section.js";
 import { instruments } from "../lab/catalogue.js";
 import { grouped, partsText } from "../lab/lab-report.js";
+import { readPlants } from "../lab/plant/patches.js";
 import { openProperties, type PropertyId, properties, propertyGroups } from "../lab/properties.js";
 import { readSourceTree, type SourceFile } from "./source-tree.js";
 
@@ -81,4 +83,20 @@ export function renderInstruments(): string {
     grouped(runs.ci),
   ]);
   return markdownTable(["instrument", "what it does", "a run", "`--only`", "runs in CI"], rows);
+}
+
+/** The plants: which promises each breaks, and what is known to see it. */
+export function renderPlants(): string {
+  const plants = readPlants();
+  const byInstrument = plants.filter(({ caughtBy = "suite" }) => !caughtBy.startsWith("suite"));
+  const rows = plants
+    .sort((one, other) => (one.name < other.name ? -1 : 1))
+    .map(({ name, properties: ids, caughtBy }) => {
+      const [catcher = "nothing yet", ...tests] = caughtBy?.split(/\s+/) ?? [];
+      const files = tests.map(shortName).join(", ");
+      return [`\`${name}\``, ids.join(", "), files === "" ? catcher : `${catcher}: ${files}`];
+    });
+  const table = markdownTable(["plant", "breaks", "seen by"], rows);
+  const count = `${byInstrument.length} of ${plants.length} are known to be seen by an instrument.`;
+  return `${table}\n${count}\n`;
 }

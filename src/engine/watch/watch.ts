@@ -51,6 +51,7 @@ export class Watch implements WatchSteps, Waiter {
   #lease: Lease | undefined;
   #wakeUp: (() => void) | undefined;
   #isReading = false;
+  #isLeft = false;
   #isOver = false;
   #endedBecause: unknown;
   readonly #abort = (): void => this.end(cancelled(this.#ask.signal));
@@ -103,6 +104,7 @@ export class Watch implements WatchSteps, Waiter {
       return { done: false, value: step };
     } catch (error) {
       this.#close();
+      if (this.#isLeft) return { done: true, value: undefined };
       const why = this.#endedBecause ?? error;
       throw why instanceof KvixError ? why.resumingAt(this.resume) : why;
     } finally {
@@ -111,8 +113,9 @@ export class Watch implements WatchSteps, Waiter {
     }
   }
 
-  /** Leaves it. */
+  /** Leaves it; a step that is waited for is the end. */
   async return(): Promise<IteratorReturnResult<undefined>> {
+    this.#isLeft = true;
     this.end(new KvixError("CANCELLED", "", { outcome: "none" }));
     this.#close();
     return { done: true, value: undefined };

@@ -317,7 +317,9 @@ test("a watch ends when its signal is aborted or it is left, and lets go of all 
   const first = two.next();
   await assert.rejects(two.next(), /two reads/);
   await first;
+  const last = two.next();
   await two.return?.();
+  assert.deepEqual(await last, { done: true, value: undefined });
   assert.equal(rig.store.stats().pins, 0);
   await rig.store.close();
 });

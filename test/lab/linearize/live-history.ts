@@ -39,7 +39,9 @@ const channelOptions = { "grpc.use_local_subchannel_pool": 1, "grpc.enable_retri
 const callMsAtFirst = 10;
 const pauseMsMax = 120;
 const placesBetweenCompactions = 100;
-const placesBetweenBallast = 8;
+const placesBetweenBallast = 4;
+/** All of the ballast is read after so many writes of it, if a compaction has moved something. */
+const writesBetweenLooks = 100;
 
 /** Carries out `plan` on the servers that `start` starts. */
 export async function makeHistory(
@@ -235,9 +237,9 @@ class LifeLoad {
   /** Ballast, a record now and then, and a look at all of it after a compaction. */
   async #load(): Promise<void> {
     const rpc = this.#connect();
-    while (!this.#isOver && this.#begun < this.#life.operations) {
+    for (let writes = 1; !this.#isOver && this.#begun < this.#life.operations; writes += 1) {
       await this.#ballast.write(rpc);
-      if (this.#hasMoved) await this.#lookAtBallast(rpc);
+      if (this.#hasMoved && writes % writesBetweenLooks === 0) await this.#lookAtBallast(rpc);
       await this.#moved(placesBetweenBallast);
     }
     rpc.close();

@@ -65,7 +65,7 @@ export function planOf(seed: number): Plan {
     keys,
     skew: random.pick([0, 0.5, 1]),
     lives: livesOf(random, isProxied),
-    isCompacted: random.chance(0.7),
+    isCompacted: random.chance(0.95),
     isProxied,
     serverFlags: flagsOf(random, isRemembered),
     giveUpShare: 0.05 + 0.03 * random.below(3),
@@ -90,13 +90,12 @@ function livesOf(random: SimRandom, isProxied: boolean): Life[] {
 
 function flagsOf(random: SimRandom, isRemembered: boolean): string[] {
   const flags = {
-    "--segment-bytes-max": String(random.pick([4096, 16_384, 65_536])),
+    "--segment-bytes-max": String(random.pick([4096, 8192, 32_768])),
     "--flush-interval": random.pick(["1ms", "20ms", "100ms"]),
     "--max-cache-bytes": random.pick(["0", "16MiB"]),
     "--compaction": "manual",
-    "--compaction-dead-percent": random.pick(["10", "31", "70"]),
     // A slow one is overtaken by many writes.
-    "--max-compaction-rate": random.pick(["16KiB", "256KiB", "64MiB"]),
+    "--max-compaction-rate": random.pick(["16KiB", "64KiB", "64MiB"]),
     "--watch-retention": isRemembered ? "10m" : "0ms",
   };
   return ["--lift-floors", ...Object.entries(flags).flat()];

@@ -3,7 +3,7 @@
  * holds what an opening, `kvix verify` and `kvix repair` make of it to the stated
  * verdicts.
  *
- *     seed -> a small store and a slice of all its damages, some of whole files besides;
+ *     seed -> a small store and a slice of all its damages, some of its files besides;
  *             some damages of a large one
  *
  * Seeds S with the same (S - 1) div SLICES share the stores, and SLICES of them go
@@ -13,7 +13,7 @@ import { SimRandom } from "../../support/sim-random.js";
 import type { StoreImage } from "../../support/store-image.js";
 import type { Instrument, LabOptions, LabRuns, RunOutcome } from "../instrument.js";
 import { type Damage, damageKinds, fileKinds } from "./damage.js";
-import { largeDamage, smallDamages, wholeDamage } from "./rot-cases.js";
+import { fileDamage, largeDamage, smallDamages } from "./rot-cases.js";
 import { RotFinding } from "./rot-finding.js";
 import { type CaseOutcome, type Depth, judgeCase } from "./rot-judge.js";
 import { buildRotStores, largeSize, type RotStore, smallSize } from "./rot-store.js";
@@ -23,8 +23,8 @@ import { statedFor, type Verdict, verdicts } from "./verdicts.js";
 export const SLICES = 256;
 /** Damages of a large store in each run. */
 const LARGE_CASES = 3;
-/** And of files of the small one as a whole, which are few beside all its bits. */
-const WHOLE_CASES = 12;
+/** And of the small one's files, each as often as any other: whole ones are few beside all bits. */
+const FILE_CASES = 12;
 /** One in so many is also checked by verify; and so many of those are lived on with. */
 const CHECKED_SHARE = 4;
 const LIVED_SHARE = 4;
@@ -96,9 +96,9 @@ class RotRuns implements LabRuns {
     const slice = (((seed - 1) % SLICES) + SLICES) % SLICES;
     await this.#runSmall(tally, series, slice);
     const random = new SimRandom(seed);
-    for (let round = 0; round < WHOLE_CASES; round += 1) {
+    for (let round = 0; round < FILE_CASES; round += 1) {
       const store = random.pick(this.#small);
-      const damage = wholeDamage(store, random);
+      const damage = fileDamage(store, random);
       if (!this.#isWanted(damage) || tally.findings.length >= FINDINGS_MAX) continue;
       await tally.judge(store, damage, depthOf(damage, seed + round));
     }
@@ -151,7 +151,7 @@ export const rotInstrument: Instrument = {
   sentence:
     "Flips every bit of a small store and cuts its files at every byte, takes files away, swaps, " +
     "zeroes and exchanges pages and files, and damages a large store at random; holds opening, verify and repair to a stated verdict.",
-  oneRun: `a ${SLICES}th of all damages of one small store in five states, ${WHOLE_CASES} of whole files, and ${LARGE_CASES} of a large one`,
+  oneRun: `a ${SLICES}th of all damages of one small store in five states, ${FILE_CASES} of its files, and ${LARGE_CASES} of a large one`,
   parts: {
     names: [...fileKinds, ...damageKinds],
     told: `a kind of file (${fileKinds.join(", ")}) or of damage (${damageKinds.join(", ")})`,

@@ -99,9 +99,13 @@ function spread(pages: readonly number[], countMax: number): number[] {
   );
 }
 
-/** Some damage of a file as a whole. */
-export function wholeDamage(store: RotStore, random: SimRandom): Damage {
-  return random.pick(new Damager(store).whole(random.pick(pathsOf(store)), random));
+/** Some damage of a file as a whole, or of a bit of it: every file as often as any other. */
+export function fileDamage(store: RotStore, random: SimRandom): Damage {
+  const damager = new Damager(store);
+  const path = random.pick(pathsOf(store));
+  const bytes = fileOf(store.image, path);
+  if (bytes.length === 0 || random.chance(0.7)) return random.pick(damager.whole(path, random));
+  return damager.flip(path, random.pick(writtenBytes(bytes)) * 8 + random.below(8));
 }
 
 /** Some damage of a large store. */

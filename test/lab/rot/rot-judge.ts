@@ -12,23 +12,24 @@
  *  2. What is whole is there, unless a guess at a damaged key fell on it.
  *  3. A refusal has a reason of the table, and changes nothing.
  *  4. What is told as damaged is damaged.
- *  5. Files that are not the store's stay as they are.
+ *  5. Files that are not the store's stay as they are, and an opening leaves sealed segments.
  */
 import { strict as assert } from "node:assert";
+import { SegmentState } from "../../../gen/kvix/v1/kvix_pb.js";
 import { KvixError } from "../../../src/base/kvix-error.js";
 import type { LocalStore } from "../../../src/engine/local-store.js";
 import { repairStore } from "../../../src/engine/repair.js";
 import type { DamageStats } from "../../../src/engine/store-stats.js";
 import type { SimHost } from "../../support/sim-host.js";
 import type { SimRandom } from "../../support/sim-random.js";
-import { hostOf, imageOf, type StoreImage } from "../../support/store-image.js";
+import { hostOf, imageOf, type StoreImage, segmentPathOf } from "../../support/store-image.js";
 import { absent, bytesOf, corrupt, type KeyState, stateOf } from "../../support/store-life.js";
 import { judgeCheck } from "./rot-check.js";
 import { RotFinding, require } from "./rot-finding.js";
 import { requireSame, requireUnrepaired } from "./rot-refusal.js";
 import { openRotStore, type RotStore } from "./rot-store.js";
 import { fileNameOf, type Sight, type SightedRecord, sightOf, stateOfRecord } from "./sight.js";
-import { requireStrangersKept } from "./strange-files.js";
+import { requireKept } from "./strange-files.js";
 import type { Verdict } from "./verdicts.js";
 
 /** How far a case is followed. */
@@ -49,6 +50,7 @@ export interface CaseOutcome {
   readonly withheld: number;
 }
 
+const notOurs = "it is not the store's";
 /** Where chance picks victims, it picks none now and then. */
 const compactions = 3;
 
@@ -69,14 +71,16 @@ export async function judgeCase(
   }
   const told = open.stats().damage;
   const first = await judgeOpen(store, open, sight);
-  requireStrangersKept(store.strange, image, host);
+  const sealed = store.live.filter(({ state }) => state !== SegmentState.ACTIVE);
+  requireKept(sealed.map(segmentPathOf), image, host, "V3: an opening leaves what is sealed");
   if (depth.isChecked) await judgeStrict(store, image, told.length > 0);
   if (!depth.isLived) {
     await open.close();
+    requireKept(store.strange, image, host, notOurs);
     return { ...first, openings: depth.isChecked ? 2 : 1 };
   }
   await liveOn(store, open, host, sight);
-  requireStrangersKept(store.strange, image, host);
+  requireKept(store.strange, image, host, notOurs);
   return { ...first, openings: 4 };
 }
 
@@ -275,6 +279,6 @@ async function judgeRefusal(
   const after = await judgeOpen(store, open, sightOf(store, image));
   require(after.verdict === "everything", `after the repair: ${after.verdict}`);
   await liveOn(store, open, host, sightOf(store, image));
-  requireStrangersKept(store.strange, image, host);
+  requireKept(store.strange, image, host, notOurs);
   return { verdict: "MANIFEST_DAMAGED", openings: 3, withheld: after.withheld };
 }

@@ -4,12 +4,16 @@ import { type TestContext, test } from "node:test";
 import { DamageRegister } from "../../../src/engine/damage.js";
 import { IndexLoader } from "../../../src/engine/index-loader.js";
 import { SimRandom } from "../../support/sim-random.js";
-import { damageKinds, fileKinds } from "./damage.js";
+import { hostOf, withFile } from "../../support/store-image.js";
+import { Damager, damageKinds, fileKinds, pathsOf } from "./damage.js";
 import { RotTally } from "./instrument.js";
 import { smallDamages } from "./rot-cases.js";
+import { judgeCase } from "./rot-judge.js";
 import { buildRotStores, type RotMode, type RotStore, rotModes, smallSize } from "./rot-store.js";
+import { requireKept } from "./strange-files.js";
 import { rotTable, statedFor, statements, verdicts } from "./verdicts.js";
 
+const shallow = { isChecked: false, isLived: false };
 const built = buildRotStores(new SimRandom(5), smallSize);
 
 async function storeOf(mode: RotMode): Promise<RotStore> {
@@ -55,6 +59,37 @@ test("a store that leaves out the keys of lost frames, and so shows older values
   );
   const { findings } = await tallyOf("bare", 299);
   assert.match(findings.join("\n"), /nothing tells that version/);
+});
+
+test("R9: a file that is not the store's is found out when it is changed, taken away or made", async () => {
+  const { image, strange } = await storeOf("bare");
+  const [path = ""] = strange;
+  const others = withFile(image, path, Uint8Array.of(1));
+  requireKept(strange, image, hostOf(image), "it is not ours");
+  for (const [before, after] of [
+    [image, others],
+    [image, withFile(image, path)],
+    [withFile(image, path), image],
+  ] as const) {
+    const found = (): void => requireKept(strange, before, hostOf(after), "it is not ours");
+    assert.throws(found, /was changed: it is not ours/);
+  }
+});
+
+test("R10: a file of a later format is whole, and no file of this one", async () => {
+  const store = await storeOf("bare");
+  const damager = new Damager(store);
+  const seen = new Set<string>();
+  for (const path of pathsOf(store)) {
+    for (const damage of damager.whole(path, new SimRandom(1))) {
+      if (damage.kind !== "of a later format") continue;
+      seen.add(damage.file);
+      const { verdict } = await judgeCase(store, damage.apply(store.image), shallow);
+      const isDecisive = !["manifest before", "checkpoint", "hint"].includes(damage.file);
+      assert.equal(verdict, isDecisive ? "FORMAT_TOO_NEW" : "everything", damage.where);
+    }
+  }
+  assert.ok(["sealed segment", "active segment", "manifest"].every((file) => seen.has(file)));
 });
 
 test("of every damage of every kind of file something is stated, in words that are explained", async () => {

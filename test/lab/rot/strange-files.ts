@@ -24,10 +24,11 @@ export function strangeFiles(stranger: StoreImage): StoreImage {
 }
 
 /** Throws RotFinding if one of the files at `paths` is not what it was in `before`. */
-export function requireStrangersKept(
+export function requireKept(
   paths: Iterable<string>,
   before: StoreImage,
   host: SimHost,
+  why: string,
 ): void {
   const after = imageOf(host.files);
   for (const path of paths) {
@@ -35,6 +36,6 @@ export function requireStrangersKept(
     const now = after.get(path);
     const isSame =
       bytes === undefined || now === undefined ? bytes === now : Buffer.compare(bytes, now) === 0;
-    if (!isSame) throw new RotFinding(`${path} is not the store's, and it was changed`);
+    if (!isSame) throw new RotFinding(`${path} was changed: ${why}`);
   }
 }

@@ -51,8 +51,9 @@ export class Life {
   isClosing = false;
   /** Clients are at work. */
   isBusy = false;
-  /** From now on a compaction takes all that it may. */
+  /** The next step of a compaction takes all that it may; the one after it ends the run. */
   takesAll = false;
+  #endsRun = false;
 
   constructor(seed: Seed, plan: LifePlan, options: StoreOptionsInput) {
     this.#seed = seed;
@@ -284,7 +285,16 @@ export class Life {
 
   #choose(input: PolicyInput): Choice {
     const ids = input.candidates.map(({ id }) => id);
-    if (this.takesAll && ids.length > 0) return { kind: "victims", ids };
+    if (this.takesAll && ids.length > 0) {
+      this.takesAll = false;
+      this.#endsRun = true;
+      return { kind: "victims", ids };
+    }
+    if (this.#endsRun) {
+      // An output may be taken again: who always takes all has no end.
+      this.#endsRun = false;
+      return { kind: "nothing" };
+    }
     return this.plan.hasPolicy ? chooseVictims(input) : takingSome(this.world.random)(input);
   }
 }

@@ -148,9 +148,9 @@ export class SeedRun implements Seed {
       await this.#judge(life, "the last life");
       const wanted = Math.max(30, operationsMin - counts.operations);
       await life.work(this.#history, wanted);
-      life.takesAll = counts.compactions === 0;
       for (let round = 0; counts.compactions === 0 && round < roundsMax; round += 1) {
         await life.work(this.#history, 8);
+        life.takesAll = true;
         await compactOnce(life);
       }
       assert.ok(counts.compactions > 0, `nothing is compacted in ${roundsMax} rounds`);
