@@ -17,6 +17,7 @@ import { ServerProcess } from "../support/server-process.js";
 import { adminScenario } from "./admin-scenario.js";
 import { lifeScenario } from "./life-scenario.js";
 import { listScenario } from "./list-scenario.js";
+import { pipelineScenario } from "./pipeline-scenario.js";
 import { rangeScenario } from "./range-scenario.js";
 import { refusalScenario } from "./refusal-scenario.js";
 import { textScenario } from "./text-scenario.js";
@@ -84,6 +85,7 @@ export function clientSuite(
     textScenario(world);
     listScenario(world);
     transferScenario(world);
+    pipelineScenario(world);
     rangeScenario(world);
     adminScenario(world);
     refusalScenario(world);

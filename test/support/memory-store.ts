@@ -17,6 +17,7 @@ import { boundsOf } from "../../src/engine/key-range.js";
 import {
   requireExpiry,
   requireKey,
+  requireRequestId,
   requireValue,
   requireVersion,
   requireWhole,
@@ -307,6 +308,7 @@ export class MemoryStore implements Store {
     digest: Uint8Array,
     apply: () => MutationResult[] | undefined,
   ): { readonly results: readonly MutationResult[]; readonly repeated: boolean } {
+    if (options.requestId !== undefined) requireRequestId(options.requestId);
     this.#requireWritable(options);
     const id = options.requestId && nameOf(options.requestId);
     const known = id === undefined ? undefined : this.#requests.get(id);
