@@ -4,15 +4,27 @@
  * A sleep does not keep the process alive: the loops that sleep (sync interval,
  * sweep, compaction) must not hold up the end of a program that embeds the
  * store. Whoever has to be waited for holds something else: a socket, a file
- * operation under way.
+ * operation under way. A command that waits for nothing but the time says so.
  */
 import type { Clock } from "./host.js";
 
 /** Milliseconds that one timer can wait; a longer one would fire at once. */
 const timerMsMax = 2 ** 31 - 1;
 
+/** What a clock may do otherwise. */
+export interface NodeClockOptions {
+  /** A sleep keeps the process alive: for a command that has nothing else to hold it. */
+  readonly holdsProcess?: boolean;
+}
+
 /** The real clock. It holds no state of its own. */
 export class NodeClock implements Clock {
+  readonly #holdsProcess: boolean;
+
+  constructor({ holdsProcess = false }: NodeClockOptions = {}) {
+    this.#holdsProcess = holdsProcess;
+  }
+
   wallMs(): number {
     return Date.now();
   }
@@ -37,7 +49,7 @@ export class NodeClock implements Clock {
           if (remainingMs > partMs) wait(remainingMs - partMs);
           else wake();
         }, partMs);
-        timer.unref();
+        if (!this.#holdsProcess) timer.unref();
       };
       wait(ms);
       signal?.addEventListener("abort", wake, { once: true });
