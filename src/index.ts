@@ -17,21 +17,8 @@ export {
   type Retry,
 } from "./base/error-catalogue.js";
 export { KvixError } from "./base/kvix-error.js";
-export type {
-  Data,
-  DeleteResult,
-  ListOptions,
-  ListPage,
-  SetOptions,
-  SetResult,
-  TouchOptions,
-  TouchResult,
-  WriteOptions,
-} from "./embedded/calls.js";
 export { Kvix, type OpenOptions, open } from "./embedded/kvix.js";
-export { KvixRecord, ListedRecord } from "./embedded/records.js";
 export type { CompactionMode, RecoveryPolicy, StoreOptionsInput } from "./engine/options.js";
-export type { Durability, Omission } from "./engine/store.js";
 export type {
   CompactionOutcome,
   CompactionPhase,
@@ -41,3 +28,4 @@ export type {
   StoreStats,
 } from "./engine/store-stats.js";
 export type { Host, Log } from "./host/host.js";
+export * from "./kv/index.js";

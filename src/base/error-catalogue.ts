@@ -321,4 +321,38 @@ export const errorCatalogue: Readonly<Record<Reason, ErrorRow>> = {
     "as many request ids are remembered as the store can",
     "Send fewer requests with an id, or keep less history: --watch-retention.",
   ),
+  UNREACHABLE: row(
+    "UNAVAILABLE",
+    "not-applied",
+    "after-delay",
+    "there is no connection to the server, and nothing was sent",
+    "Start the server, or name the one that is meant.",
+  ),
+  CONNECTION_LOST: row(
+    "UNAVAILABLE",
+    "unknown",
+    "never",
+    "the connection broke before the answer came",
+    "Find out what ends connections: the network, a proxy, or the server itself.",
+  ),
+  DEADLINE_PASSED: row(
+    "DEADLINE_EXCEEDED",
+    "unknown",
+    "never",
+    "the time that the caller gave the call is over",
+  ),
+  MESSAGE_TOO_LARGE: row(
+    "RESOURCE_EXHAUSTED",
+    "unknown",
+    "never",
+    "a message is larger than the transport takes",
+    "Raise the message limit on both sides, or upload and download such values.",
+  ),
+  NOT_UNDERSTOOD: row(
+    "UNKNOWN",
+    "unknown",
+    "never",
+    "what was answered is none of kvix's answers",
+    "Is it kvix that listens there, and of this version?",
+  ),
 };

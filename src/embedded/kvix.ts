@@ -5,24 +5,46 @@ import type { Store } from "../engine/store.js";
 import type { CompactionProgress, SegmentFacts, StoreStats } from "../engine/store-stats.js";
 import type { Host, Log } from "../host/host.js";
 import { nodeHost } from "../host/node-host.js";
+import type {
+  CommitOptions,
+  CommitResult,
+  IncrementOptions,
+  IncrementResult,
+  Mutation,
+} from "../kv/commits.js";
+import { bytesOf, type Data, dateOf } from "../kv/data.js";
+import type { KeyValueStore } from "../kv/key-value-store.js";
 import {
-  bytesOf,
-  conditionOf,
-  type Data,
-  type DeleteResult,
-  deleteResultOf,
-  expiryOf,
+  type BatchGetOptions,
+  type BatchGetResult,
+  type DeleteRangeOptions,
+  type DeleteRangeResult,
   type ListOptions,
   type ListPage,
+  rangeOf,
+  type Scan,
+  type ScanOptions,
+} from "../kv/reads.js";
+import { KvixRecord, ListedRecord } from "../kv/records.js";
+import type { Download, UploadOptions, UploadResult, UploadSource } from "../kv/transfers.js";
+import type { WatchBatch, WatchOptions } from "../kv/watches.js";
+import {
+  type CallOptions,
+  conditionOf,
+  type DeleteResult,
+  expiryOf,
   type SetOptions,
   type SetResult,
-  setResultOf,
   type TouchOptions,
   type TouchResult,
   touchExpiryOf,
   type WriteOptions,
-} from "./calls.js";
-import { dateOf, KvixRecord, ListedRecord } from "./records.js";
+} from "../kv/writes.js";
+import { deleteResultOf, setResultOf } from "./calls.js";
+import { commitTo, incrementIn } from "./commits.js";
+import { scanStore } from "./scan.js";
+import { downloadFrom, uploadTo } from "./transfers.js";
+import { watchStore } from "./watch.js";
 
 /** What `open` takes: the options of the store, and who is told of what happens. */
 export interface OpenOptions extends StoreOptionsInput {
@@ -39,7 +61,7 @@ export async function open(options: OpenOptions): Promise<Kvix> {
 }
 
 /** An open store. */
-export class Kvix {
+export class Kvix implements KeyValueStore {
   readonly #store: Store;
 
   /** Use `open`. */
@@ -58,7 +80,7 @@ export class Kvix {
   async set(key: Data, value: Data, options: SetOptions = {}): Promise<SetResult> {
     const { returnPrevious, durability, signal } = options;
     const condition = conditionOf(options);
-    const result = await this.#store.set(bytesOf(key), bytesOf(value), expiryOf(options), {
+    const result = await this.#store.set(bytesOf(key), bytesOf(value, "value"), expiryOf(options), {
       condition,
       returnPrevious,
       durability,
@@ -122,11 +144,9 @@ export class Kvix {
 
   /** One page of records in key order; the next one begins behind the `after` of this one. */
   async listPage(options: ListOptions = {}, after?: Uint8Array): Promise<ListPage> {
-    const { prefix, start, end, reverse, keysOnly, pageSize, signal } = options;
+    const { reverse, keysOnly, pageSize, signal } = options;
     const page = await this.#store.list({
-      prefix: prefix === undefined ? undefined : bytesOf(prefix),
-      start: start === undefined ? undefined : bytesOf(start),
-      end: end === undefined ? undefined : bytesOf(end),
+      ...rangeOf(options),
       reverse,
       keysOnly,
       limit: pageSize,
@@ -134,6 +154,55 @@ export class Kvix {
       signal,
     });
     return { ...page, records: page.records.map((listed) => new ListedRecord(listed)) };
+  }
+
+  async increment(
+    key: Data,
+    delta: number | bigint = 1,
+    options: IncrementOptions = {},
+  ): Promise<IncrementResult> {
+    return await incrementIn(this.#store, bytesOf(key), delta, options);
+  }
+
+  async commit(mutations: readonly Mutation[], options: CommitOptions = {}): Promise<CommitResult> {
+    return await commitTo(this.#store, mutations, options);
+  }
+
+  async batchGet(keys: readonly Data[], options: BatchGetOptions = {}): Promise<BatchGetResult> {
+    const { keysOnly, signal } = options;
+    const bytes = keys.map((key) => bytesOf(key, "keys"));
+    const { entries, version } = await this.#store.batchGet(bytes, { keysOnly, signal });
+    const told = entries.map((entry) => {
+      if (entry === "absent") return undefined;
+      return entry === "unread" ? entry : new ListedRecord(entry);
+    });
+    return { entries: told, version };
+  }
+
+  scan(options: ScanOptions = {}): Scan {
+    return scanStore(this.#store, options);
+  }
+
+  async deleteRange(options: DeleteRangeOptions): Promise<DeleteRangeResult> {
+    const { all, dryRun, limit, durability, signal } = options;
+    const range = rangeOf(options);
+    return await this.#store.deleteRange({ ...range, all, dryRun, limit, durability, signal });
+  }
+
+  watch(options: WatchOptions = {}): AsyncGenerator<WatchBatch, void, undefined> {
+    return watchStore(this.#store, options);
+  }
+
+  async upload(
+    key: Data,
+    source: UploadSource,
+    options: UploadOptions = {},
+  ): Promise<UploadResult> {
+    return await uploadTo(this.#store, bytesOf(key), source, options);
+  }
+
+  async download(key: Data, options: CallOptions = {}): Promise<Download | undefined> {
+    return await downloadFrom(this.#store, bytesOf(key), options.signal);
   }
 
   /** The newest published version. */

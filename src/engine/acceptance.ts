@@ -9,12 +9,21 @@ import { KvixError } from "../base/kvix-error.js";
 import { BATCH_BYTES_MAX } from "../base/limits.js";
 import { batchHeadBytes, encodeBatchHead } from "../format/batch.js";
 import { FRAME_HEADER_BYTES, FrameFlag, writeFrameHeader } from "../format/frame.js";
-import { encodeRecord, encodeTombstone, recordBytes, tombstoneBytes } from "../format/record.js";
+import {
+  encodeRecord,
+  encodeRecordHead,
+  encodeRecordTail,
+  encodeTombstone,
+  recordBytes,
+  recordHeadBytes,
+  tombstoneBytes,
+} from "../format/record.js";
 import { UNSEEN } from "./acceptance-rules.js";
 import type { AcceptedKey, AcceptedState } from "./accepted-state.js";
 import type { DiskSpace } from "./disk-space.js";
 import type { Keydir } from "./keydir/keydir.js";
 import type { RequestIdentity } from "./requests/request-memory.js";
+import { StagedValue } from "./staged-value.js";
 import type { StagedChunk, Staging } from "./staging.js";
 import type { ValueSource } from "./value-source.js";
 import type { Versions } from "./versions.js";
@@ -38,7 +47,8 @@ export interface AcceptanceContext {
 export interface Draft {
   readonly entry: PendingEntry;
   readonly key: Uint8Array;
-  readonly value: Uint8Array;
+  /** That of an upload is not in memory, and no member of a batch. */
+  readonly value: Uint8Array | StagedValue;
 }
 
 /** What goes in front of the members of a batch. */
@@ -100,7 +110,7 @@ export class Acceptance {
   /** A record of `version`, which is the next one or follows it. */
   draftRecord(
     key: Uint8Array,
-    value: Uint8Array,
+    value: Uint8Array | StagedValue,
     version: number,
     expiresAtMs: number,
     nowMs: number,
@@ -128,8 +138,12 @@ export class Acceptance {
   append(op: WriteOp, draft: Draft, nowMs: number): void {
     const { entry } = draft;
     this.#take(entry);
-    const chunk = this.context.staging.chunkFor(entry.length);
-    this.#encode(chunk, chunk.used, draft, nowMs);
+    const { value } = draft;
+    const chunk =
+      value instanceof StagedValue
+        ? this.#encodeAround(draft, value, nowMs)
+        : this.context.staging.chunkFor(entry.length);
+    if (chunk.middle === undefined) this.#encode(chunk, chunk.used, draft, nowMs);
     chunk.add(op, [entry], entry.length, nowMs);
     this.newestTimestampMs = Math.max(this.newestTimestampMs, nowMs);
   }
@@ -162,7 +176,21 @@ export class Acceptance {
     if (this.context.versions.take() !== version) throw new Error("a draft is out of order");
   }
 
+  /** Encodes all of a frame but its value, which stays where it is. */
+  #encodeAround({ entry, key }: Draft, value: StagedValue, nowMs: number): StagedChunk {
+    const { version, expiresAtMs, length } = entry;
+    const at = FRAME_HEADER_BYTES + recordHeadBytes(key.length, value.length);
+    const chunk = this.context.staging.chunkAround(value, at, length - value.length);
+    writeFrameHeader(chunk.view, 0, length - FRAME_HEADER_BYTES, 0, nowMs);
+    encodeRecordHead(chunk.bytes, FRAME_HEADER_BYTES, key, value.length);
+    encodeRecordTail(chunk.bytes, at, version, nowMs, expiresAtMs);
+    entry.staged = value;
+    this.#accept(entry, chunk, 0, key.length);
+    return chunk;
+  }
+
   #encode(chunk: StagedChunk, at: number, { entry, key, value }: Draft, nowMs: number): void {
+    if (value instanceof StagedValue) throw new Error("a staged value has a frame of its own");
     const payload = at + FRAME_HEADER_BYTES;
     const { version, flags, expiresAtMs, length } = entry;
     writeFrameHeader(chunk.view, at, length - FRAME_HEADER_BYTES, flags, nowMs);
@@ -171,12 +199,18 @@ export class Acceptance {
     } else {
       encodeTombstone(chunk.bytes, payload, key, version, nowMs);
     }
+    this.#accept(entry, chunk, at, key.length);
+  }
+
+  /** Takes an entry whose frame was encoded at `at` of a chunk into the accepted state. */
+  #accept(entry: PendingEntry, chunk: StagedChunk, at: number, keyBytes: number): void {
     // The payload starts with the key's tag and its length, a varint.
-    const keyStart = payload + 1 + (key.length < 0x80 ? 1 : key.length < 0x4000 ? 2 : 3);
+    const lengthBytes = keyBytes < 0x80 ? 1 : keyBytes < 0x4000 ? 2 : 3;
+    const keyStart = at + FRAME_HEADER_BYTES + 1 + lengthBytes;
     entry.source = chunk.bytes;
     entry.at = at;
     entry.keyStart = keyStart;
-    entry.keyEnd = keyStart + key.length;
+    entry.keyEnd = keyStart + keyBytes;
     this.context.state.accept(entry);
   }
 }

@@ -14,6 +14,7 @@ import {
   dataPath,
   FileName,
   isStoreFileName,
+  isUploadFileName,
   type StoreDirectories,
   segmentPath,
   TEMPORARY_SUFFIX,
@@ -162,6 +163,8 @@ export interface StrayFiles {
   readonly ids: ReadonlySet<number>;
   /** Checkpoints that lie there, whole or begun: the store's own, but good for one opening only. */
   readonly checkpoints: readonly string[];
+  /** Staging files of uploads that an earlier session has left. */
+  readonly staged: readonly string[];
 }
 
 const dataFileNames = [
@@ -196,19 +199,22 @@ export async function findStrayFiles(
   const isOne = data === segments;
   const strays = new Set<string>();
   const checkpoints: string[] = [];
+  const staged = new Set<string>();
   for (const [directory, ours, others] of [
     [data, inData, inSegments],
     [segments, inSegments, inData],
   ] as const) {
     for (const { name } of await host.files.list(directory)) {
       if (ours === inData && checkpointNames.has(name)) checkpoints.push(name);
-      if (!ours.has(name) && !(isOne && others.has(name))) strays.add(name);
+      if (ours === inSegments && isUploadFileName(manifest.storeId, name)) staged.add(name);
+      else if (!ours.has(name) && !(isOne && others.has(name))) strays.add(name);
     }
   }
+  for (const name of staged) strays.delete(name);
   const ids = new Set<number>();
   for (const name of strays) {
     const parsed = parseSegmentFileName(name);
     if (parsed !== undefined) ids.add(parsed.id);
   }
-  return { names: Array.from(strays), ids, checkpoints };
+  return { names: Array.from(strays), ids, checkpoints, staged: Array.from(staged) };
 }

@@ -6,10 +6,11 @@
  * An unmet condition or an absent key is an answer, not an error. Errors here
  * are of the kind "not applied": nothing of the operation is kept.
  */
-import { Acceptance, type AcceptanceContext } from "./acceptance.js";
+import { Acceptance, type AcceptanceContext, NOTHING } from "./acceptance.js";
 import { isMet, resolveExpiry, UNSEEN } from "./acceptance-rules.js";
+import type { AcceptedKey } from "./accepted-state.js";
 import { CommitEvaluator } from "./commit-evaluator.js";
-import type { TouchRequest, WriteOp, WriteRequest } from "./write-op.js";
+import type { TouchRequest, UploadRequest, WriteOp, WriteRequest } from "./write-op.js";
 
 /** Evaluates operations one after the other. */
 export class Evaluator {
@@ -32,6 +33,8 @@ export class Evaluator {
     if (request.kind === "set") this.#set(op, request);
     else if (request.kind === "delete") this.#delete(op, request);
     else if (request.kind === "touch") this.#touch(op, request);
+    else if (request.kind === "upload") this.#upload(op, request);
+    else if (request.kind === "check") this.#check(op, request);
     else if (request.kind === "expire") this.#expire(op, request);
     else if (request.kind === "increment") this.#commits.increment(op, request);
     else if (request.kind === "commit") this.#commits.commit(op, request);
@@ -51,9 +54,7 @@ export class Evaluator {
     const isUnseen = isBlind && acceptance.hasIndexRoom(key.length);
     const standing = isUnseen ? UNSEEN : acceptance.look(key, nowMs);
     if (!isMet(condition, standing)) {
-      const place = standing.isVisible ? standing.place : undefined;
-      op.answer = { kind: "set", applied: false, version: 0, expiresAtMs: 0, place };
-      acceptance.observe(op, standing);
+      this.#refuse(op, standing);
       return;
     }
     const expiresAtMs = resolveExpiry(expiry, standing, nowMs);
@@ -115,6 +116,41 @@ export class Evaluator {
     const draft = acceptance.draftRecord(key, value, version, expiresAtMs, nowMs, standing);
     acceptance.append(op, draft, nowMs);
     op.answer = { kind: "touch", applied, found: true, version, expiresAtMs, place: undefined };
+  }
+
+  /** A Set whose value is in a file. */
+  #upload(op: WriteOp, { key, value, expiry, condition }: UploadRequest): void {
+    const acceptance = this.#acceptance;
+    const { versions, wallMs } = acceptance.context;
+    const nowMs = wallMs();
+    const standing = acceptance.look(key, nowMs);
+    if (!isMet(condition, standing)) {
+      this.#refuse(op, standing);
+      return;
+    }
+    const expiresAtMs = resolveExpiry(expiry, standing, nowMs);
+    versions.requireRoomFor(1);
+    acceptance.requireSpace(op, key.length + (value?.length ?? 0));
+    acceptance.requireIndexRoom(key, standing);
+    const version = acceptance.nextVersion;
+    const content = value ?? NOTHING;
+    const draft = acceptance.draftRecord(key, content, version, expiresAtMs, nowMs, standing);
+    acceptance.append(op, draft, nowMs);
+    op.answer = { kind: "set", applied: true, version, expiresAtMs, place: undefined };
+  }
+
+  #check(op: WriteOp, request: Extract<WriteRequest, { kind: "check" }>): void {
+    const standing = this.#acceptance.look(request.key, this.#acceptance.context.wallMs());
+    // That it holds promises nothing, so there is nothing to wait for.
+    op.answer = { kind: "set", applied: true, version: 0, expiresAtMs: 0, place: undefined };
+    if (!isMet(request.condition, standing)) this.#refuse(op, standing);
+  }
+
+  /** The answer to a Set whose condition is not met. */
+  #refuse(op: WriteOp, standing: AcceptedKey): void {
+    const place = standing.isVisible ? standing.place : undefined;
+    op.answer = { kind: "set", applied: false, version: 0, expiresAtMs: 0, place };
+    this.#acceptance.observe(op, standing);
   }
 
   /** The sweep's conditional write: only if the newest state is still the expired version it saw. */

@@ -64,10 +64,10 @@ export class GroupWriter {
     this.taken = group;
     if (ready !== undefined && group.bytes > 0) {
       this.#seal(group, ready);
-      const pieces = group.chunks.filter((chunk) => chunk.used > 0);
-      const bytes = pieces.map((chunk) => chunk.bytes.subarray(0, chunk.used));
-      await this.#log.append(bytes, beforeWaiting);
-      for (const chunk of pieces) ready.segment.coverTimestamp(chunk.newestTimestampMs);
+      const chunks = group.chunks.filter((chunk) => chunk.used > 0);
+      const pieces = chunks.flatMap((chunk) => chunk.pieces());
+      await this.#log.append(pieces, beforeWaiting);
+      for (const chunk of chunks) ready.segment.coverTimestamp(chunk.newestTimestampMs);
     }
     return group;
   }

@@ -18,6 +18,7 @@ import type { Compactor } from "./compaction/compactor.js";
 import type { Steps } from "./compaction/step.js";
 import type { DamageRegister } from "./damage.js";
 import type { DiskSpace } from "./disk-space.js";
+import { Downloads } from "./downloads.js";
 import type { HintKeeper } from "./hint-keeper.js";
 import { type Keydir, NO_ENTRY } from "./keydir/keydir.js";
 import type { Latch } from "./latch.js";
@@ -37,6 +38,7 @@ import type {
   CommitOptions,
   CommitResult,
   DeleteResult,
+  Download,
   Expiry,
   IncrementOptions,
   IncrementResult,
@@ -49,6 +51,7 @@ import type {
   StoredRecord,
   TouchExpiry,
   TouchResult,
+  UploadStart,
   WriteOptions,
 } from "./store.js";
 import type {
@@ -69,6 +72,7 @@ import type {
 import type { WatchOptions } from "./store-watch.js";
 import type { Sweep } from "./sweep.js";
 import type { Upkeep } from "./upkeep.js";
+import type { Uploads } from "./uploads.js";
 import type { Versions } from "./versions.js";
 import type { Watch } from "./watch/watch.js";
 import { Watches } from "./watch/watches.js";
@@ -93,6 +97,7 @@ export interface StoreParts {
   readonly publisher: Publisher;
   readonly log: Log;
   readonly queue: WriteQueue;
+  readonly uploads: Uploads;
   readonly space: DiskSpace;
   readonly hints: HintKeeper;
   readonly upkeep: Upkeep;
@@ -111,6 +116,7 @@ export class LocalStore implements Store {
   readonly #parts: StoreParts;
   readonly #sweep: Sweep;
   readonly #commits: CommitRequests;
+  readonly #downloads: Downloads;
   readonly #many: ManyRecords;
   /** Opens snapshots. */
   readonly snapshots: Snapshots;
@@ -121,6 +127,7 @@ export class LocalStore implements Store {
     this.#parts = parts;
     this.#commits = new CommitRequests(parts.host.entropy);
     const { clock } = parts.host;
+    this.#downloads = new Downloads({ ...parts, clock });
     this.snapshots = new Snapshots({ ...parts, clock });
     this.#watches = new Watches(parts, this.snapshots);
     this.#many = new ManyRecords({
@@ -212,6 +219,40 @@ export class LocalStore implements Store {
     return (await this.#submit(request, key.length + recordBytes, options)) as TouchResult;
   }
 
+  async upload(
+    key: Uint8Array,
+    valueBytes: number,
+    expiry: Expiry,
+    options: Omit<WriteOptions, "returnPrevious"> = {},
+  ): Promise<UploadStart> {
+    this.#requireOpen();
+    const { condition, signal } = options;
+    const durability = options.durability ?? this.#parts.options.durability;
+    // Its key is needed for longer than a call is under way.
+    const own = new Uint8Array(key);
+    const plan = { key: own, valueBytes, expiry, condition, durability, signal };
+    return await this.#parts.uploads.begin(plan);
+  }
+
+  async download(
+    key: Uint8Array,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<Download | undefined> {
+    this.#requireOpen();
+    requireKey(key);
+    const { keydir, segments } = this.#parts;
+    const entry = keydir.find(key);
+    if (entry === NO_ENTRY || this.#isHidden(entry)) return undefined;
+    const place = {
+      key,
+      segment: segments.at(keydir.segmentOf(entry)),
+      offset: keydir.offsetOf(entry),
+      length: keydir.lengthOf(entry),
+      version: keydir.versionOf(entry),
+    };
+    return await this.#downloads.begin(place, options.signal);
+  }
+
   async increment(
     key: Uint8Array,
     delta: bigint,
@@ -292,6 +333,8 @@ export class LocalStore implements Store {
       freeBytes: space.freeBytes,
       inFlightBytes: queue.inFlightBytes,
       waitingCalls: queue.waitingCalls,
+      uploads: this.#parts.uploads.count,
+      stagedBytes: this.#parts.uploads.stagedBytes,
       pageBytes: this.#many.pageBytes,
       pins: this.#parts.pins.count,
       syncs: log.syncs,
@@ -364,11 +407,13 @@ export class LocalStore implements Store {
   }
 
   async #close(): Promise<void> {
-    const { queue, hints, log, latch, segments, locks, versions, host } = this.#parts;
+    const { queue, uploads, hints, log, latch, segments, locks, versions, host } = this.#parts;
     const failures: unknown[] = [];
     const attempt = async (step: () => Promise<void>): Promise<void> => {
       await step().catch((error: unknown) => failures.push(error));
     };
+    this.#downloads.close();
+    uploads.stop();
     this.#watches.close();
     this.#many.close();
     this.snapshots.close();
@@ -378,6 +423,7 @@ export class LocalStore implements Store {
     await attempt(() => this.#parts.compactor.stop());
     await attempt(() => this.#parts.steps.stop());
     await attempt(() => queue.close());
+    await attempt(() => uploads.idle());
     await attempt(() => hints.stop());
     const newestMs = Math.max(this.#parts.newestTimestampMs(), host.clock.wallMs());
     await attempt(() => log.markClean(versions.last, newestMs, this.#parts.saveCheckpoint));

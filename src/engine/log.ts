@@ -19,7 +19,7 @@
 import { create } from "@bufbuild/protobuf";
 import { CleanMarkSchema, type Manifest } from "../../gen/kvix/v1/kvix_pb.js";
 import { KvixError } from "../base/kvix-error.js";
-import { crc32 } from "../format/checksum.js";
+import { crc32, crc32Combine } from "../format/checksum.js";
 import type { File } from "../host/file-system.js";
 import type { Host } from "../host/host.js";
 import type { FilePool } from "../storage/file-pool.js";
@@ -33,6 +33,7 @@ import type { Latch } from "./latch.js";
 import { addLostRange, addToManifest, sealInManifest } from "./manifest-edits.js";
 import { type ManifestKeeper, writeFailure } from "./manifest-keeper.js";
 import type { SegmentNamer } from "./segment-namer.js";
+import { StagedValue, StagingFault } from "./staged-value.js";
 import type { Versions } from "./versions.js";
 
 /** Larger pieces are written off the event loop. */
@@ -148,17 +149,35 @@ export class Log {
 
   /**
    * Appends sealed frames to the active segment. On failure the log is as it
-   * was before, cut and synced, or the latch is closed; the error says which.
+   * was before, cut and synced, or the latch is closed; the error says which, and has
+   * a StagingFault for its cause if the file of an upload is what failed.
    * `beforeWaiting` is called before it waits for the disk.
    */
-  async append(pieces: readonly Uint8Array[], beforeWaiting: () => void): Promise<void> {
+  async append(
+    pieces: readonly (Uint8Array | StagedValue)[],
+    beforeWaiting: () => void,
+  ): Promise<void> {
     const segment = this.#requireActive();
     const file = requireFile(segment);
     const start = segment.length;
     let position = start;
     let checksum = segment.checksum;
+    let copiedBytes = 0;
     try {
       for (const piece of pieces) {
+        if (piece instanceof StagedValue) {
+          beforeWaiting();
+          for await (const slice of piece.slices()) {
+            await file.write(slice, position);
+            position += slice.length;
+            // It takes long enough that others ask meanwhile how much is free.
+            this.#context.space.appended(slice.length);
+            copiedBytes += slice.length;
+          }
+          // The slices were held against it.
+          checksum = crc32Combine(checksum, piece.checksum, piece.length);
+          continue;
+        }
         if (piece.length <= SYNC_WRITE_BYTES_MAX) {
           file.writeSync(piece, position);
         } else {
@@ -171,12 +190,13 @@ export class Log {
     } catch (cause) {
       beforeWaiting();
       await this.#cut(file, start, cause);
+      if (cause instanceof StagingFault) throw cause.toError();
       throw await writeFailure(cause, this.#context.space);
     }
     segment.length = position;
     segment.checksum = checksum;
     this.bytesAppended += position - start;
-    this.#context.space.appended(position - start);
+    this.#context.space.appended(position - start - copiedBytes);
   }
 
   /** Makes everything written durable. Closes the latch and throws if that fails. */

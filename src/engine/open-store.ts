@@ -30,7 +30,7 @@ import { DiskSpace } from "./disk-space.js";
 import { Evaluator } from "./evaluator.js";
 import { GroupWriter } from "./group-writer.js";
 import { HintKeeper } from "./hint-keeper.js";
-import { Keydir } from "./keydir/keydir.js";
+import { Keydir, NO_ENTRY } from "./keydir/keydir.js";
 import { Latch } from "./latch.js";
 import { letGo } from "./let-go.js";
 import { LocalStore, type StoreParts } from "./local-store.js";
@@ -51,6 +51,7 @@ import { Staging } from "./staging.js";
 import { Sweep } from "./sweep.js";
 import { UnmetReader } from "./unmet-reader.js";
 import { Upkeep } from "./upkeep.js";
+import { removeStagingFiles, Uploads } from "./uploads.js";
 import { ValueSource } from "./value-source.js";
 import { Versions } from "./versions.js";
 import { WriteQueue } from "./write-queue.js";
@@ -102,6 +103,7 @@ export async function openStore(
     if (stray.names.length > 0) {
       host.log.warn({ files: stray.names }, "files that are not the store's are left alone");
     }
+    await removeStagingFiles(host, directories, stray.staged);
     const world = { ...context, keydir, found };
     const parts = assemble(world, stray, seams);
     const openStats = found.progress.toStats(stray.names);
@@ -198,7 +200,7 @@ function assemble(
     values,
     indexBytesMax,
     wallMs: () => clock.wallMs(),
-    stagedBytes: () => queue.inFlightBytes,
+    stagedBytes: () => queue.inFlightBytes + staging.elsewhereBytes,
   });
   const answerer = new Answerer({
     segments,
@@ -224,6 +226,12 @@ function assemble(
     flushIntervalMs,
     onIdle: () => upkeep.kick(),
   });
+  const recordBytes = (key: Uint8Array): number => {
+    const entry = keydir.find(key);
+    return entry === NO_ENTRY ? 0 : keydir.lengthOf(entry);
+  };
+  const uploadSeams = { host, directories, storeId, queue, log, versions, latch, space };
+  const uploads = new Uploads({ ...uploadSeams, recordBytes });
   const logReaders = new LogReaders({
     segments,
     pins,
@@ -273,6 +281,7 @@ function assemble(
     publisher,
     log,
     queue,
+    uploads,
     space,
     hints,
     upkeep,

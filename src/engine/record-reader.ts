@@ -230,19 +230,30 @@ export class RecordReader {
   }
 
   #corrupt(segment: Segment, offset: number, length: number, version: number): KvixError {
-    this.#damage.add({
-      segment: segment.name,
-      offset,
-      length,
-      firstVersion: version,
-      lastVersion: version,
-      keysUnknown: false,
-    });
-    const file = segment.name.fileName;
-    return new KvixError("RECORD_CORRUPT", `${file} at ${offset}, ${length} bytes`, {
-      metadata: { file, offset, length, version },
-    });
+    return recordCorrupt(this.#damage, segment, offset, length, version);
   }
+}
+
+/** Takes note that the record of `version`, whose frame lies there, is damaged. */
+export function recordCorrupt(
+  damage: DamageRegister,
+  segment: Segment,
+  offset: number,
+  length: number,
+  version: number,
+): KvixError {
+  damage.add({
+    segment: segment.name,
+    offset,
+    length,
+    firstVersion: version,
+    lastVersion: version,
+    keysUnknown: false,
+  });
+  const file = segment.name.fileName;
+  return new KvixError("RECORD_CORRUPT", `${file} at ${offset}, ${length} bytes`, {
+    metadata: { file, offset, length, version },
+  });
 }
 
 /** Whether the frame whose fields were just parsed is the record that the index promised. */
@@ -280,7 +291,8 @@ function isSlice(key: Uint8Array, bytes: Uint8Array, start: number, end: number)
   return true;
 }
 
-function readFailed(segment: Segment, offset: number, cause: unknown): KvixError {
+/** The disk refused to read; another time it may not. */
+export function readFailed(segment: Segment, offset: number, cause: unknown): KvixError {
   const file = segment.name.fileName;
   return new KvixError("READ_FAILED", `${file} at ${offset}`, {
     cause,

@@ -66,6 +66,15 @@ export function requireValue(value: Uint8Array): void {
   }
 }
 
+/** Throws VALUE_TOO_LARGE, or FIELD_INVALID for what is no length. */
+export function requireValueBytes(valueBytes: number): void {
+  requireWhole("valueBytes", valueBytes, 0, Number.MAX_SAFE_INTEGER);
+  if (valueBytes <= VALUE_BYTES_MAX) return;
+  throw new KvixError("VALUE_TOO_LARGE", `${valueBytes} bytes`, {
+    metadata: { value_bytes: valueBytes },
+  });
+}
+
 /** Throws FIELD_INVALID for an id of a request outside its limits. */
 export function requireRequestId(requestId: Uint8Array): void {
   const { length } = requestId;

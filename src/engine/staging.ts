@@ -3,11 +3,14 @@
  * written as they lie. What depends on the segment (checksum, BARRIER) is
  * filled in when the chunk is written, because only then is the segment known.
  *
+ * The frame of an upload has a chunk of its own, which holds all but the value.
+ *
  * A chunk never exceeds the segment limit unless it holds a single frame, so a
  * chunk always fits an empty segment or is the one frame that has a segment of
  * its own.
  */
-import { sealFrame } from "../format/frame.js";
+import { sealFrame, sealSplitFrame } from "../format/frame.js";
+import type { StagedValue } from "./staged-value.js";
 import type { PendingEntry, WriteOp } from "./write-op.js";
 
 /** A chunk large enough that a write costs little per frame, small enough to be copied in no time. */
@@ -19,7 +22,10 @@ const SPARE_CHUNKS_MAX = 4;
 export class StagedChunk {
   readonly bytes: Uint8Array;
   readonly view: DataView;
+  /** How many bytes of the log it makes. */
   used = 0;
+  /** The value of its only frame, and where in `bytes` it belongs; undefined: all is in `bytes`. */
+  middle: { readonly value: StagedValue; readonly at: number } | undefined;
   /** The newest version in it; 0: none. */
   lastVersion = 0;
   /** When the newest frame in it was accepted, in Unix milliseconds; 0: it has none. */
@@ -42,8 +48,20 @@ export class StagedChunk {
     this.ops.push(op);
   }
 
+  /** What it makes of the log, in order. */
+  pieces(): (Uint8Array | StagedValue)[] {
+    const { bytes, middle, used } = this;
+    if (middle === undefined) return [bytes.subarray(0, used)];
+    return [bytes.subarray(0, middle.at), middle.value, bytes.subarray(middle.at)];
+  }
+
   /** Fills in what depends on the segment. */
   seal(salt: number, firstIsBarrier: boolean): void {
+    const { bytes, view, middle } = this;
+    if (middle !== undefined) {
+      sealSplitFrame(bytes, view, middle.at, middle.value, salt, firstIsBarrier);
+      return;
+    }
     let isBarrier = firstIsBarrier;
     for (const op of this.ops) {
       if (op.frameBytes === 0) continue;
@@ -65,6 +83,7 @@ export class Staging {
   readonly #capacity: number;
   #chunks: StagedChunk[] = [];
   #spare: StagedChunk[] = [];
+  #elsewhereBytes = 0;
 
   /** Chunks stay below `segmentBytesMax`, a single frame apart. */
   constructor(segmentBytesMax: number) {
@@ -84,6 +103,11 @@ export class Staging {
     return 0;
   }
 
+  /** Bytes of values that wait in files of their own. */
+  get elsewhereBytes(): number {
+    return this.#elsewhereBytes;
+  }
+
   /** The oldest chunk, or undefined. */
   get first(): StagedChunk | undefined {
     return this.#chunks[0];
@@ -92,7 +116,8 @@ export class Staging {
   /** The chunk in which the next `frameBytes` bytes go. */
   chunkFor(frameBytes: number): StagedChunk {
     const last = this.#chunks.at(-1);
-    if (last !== undefined && last.used + frameBytes <= this.#capacity) return last;
+    const hasRoom = last !== undefined && last.used + frameBytes <= this.#capacity;
+    if (hasRoom && last.middle === undefined) return last;
     const chunk =
       frameBytes > this.#capacity
         ? new StagedChunk(frameBytes)
@@ -101,15 +126,27 @@ export class Staging {
     return chunk;
   }
 
+  /** A chunk for one frame, of which `aroundBytes` are in memory and `value` in between, at `at`. */
+  chunkAround(value: StagedValue, at: number, aroundBytes: number): StagedChunk {
+    const chunk = new StagedChunk(aroundBytes);
+    chunk.middle = { value, at };
+    this.#elsewhereBytes += value.length;
+    this.#chunks.push(chunk);
+    return chunk;
+  }
+
   /** Takes the oldest chunk out. */
   take(): StagedChunk | undefined {
-    return this.#chunks.shift();
+    const chunk = this.#chunks.shift();
+    this.#elsewhereBytes -= chunk?.middle?.value.length ?? 0;
+    return chunk;
   }
 
   /** Takes all chunks out. */
   takeAll(): StagedChunk[] {
     const all = this.#chunks;
     this.#chunks = [];
+    this.#elsewhereBytes = 0;
     return all;
   }
 
@@ -128,7 +165,8 @@ export class Staging {
 
   /** Gives a chunk back whose frames are published or given up. */
   recycle(chunk: StagedChunk): void {
-    if (chunk.bytes.length !== this.#capacity || this.#spare.length >= SPARE_CHUNKS_MAX) return;
+    const isOfUse = chunk.bytes.length === this.#capacity && chunk.middle === undefined;
+    if (!isOfUse || this.#spare.length >= SPARE_CHUNKS_MAX) return;
     chunk.used = 0;
     chunk.lastVersion = 0;
     chunk.newestTimestampMs = 0;

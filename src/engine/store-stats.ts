@@ -156,6 +156,10 @@ export interface StoreStats {
   readonly freeBytes: number;
   readonly inFlightBytes: number;
   readonly waitingCalls: number;
+  /** Uploads under way. */
+  readonly uploads: number;
+  /** Bytes in their staging files. */
+  readonly stagedBytes: number;
   /** Bytes of pages that are being listed. */
   readonly pageBytes: number;
   /** Readers that the removal of a segment would wait for. */

@@ -98,6 +98,55 @@ export interface TouchResult {
   readonly current: StoredRecord | undefined;
 }
 
+/** The answer to an upload. */
+export type UploadResult = Omit<SetResult, "previous">;
+
+/** An upload under way. What fails has ended it, and left nothing. */
+export interface Upload {
+  /**
+   * Takes the next bytes of the value, and resolves when they are staged. One at a time.
+   * Throws UPLOAD_MISMATCH if more come than were announced, NO_SPACE, WRITE_FAILED,
+   * CANCELLED, STORE_CLOSING.
+   */
+  write(chunk: Uint8Array): Promise<void>;
+  /**
+   * That was all: writes the record if its length and its CRC-32 are right, or throws
+   * UPLOAD_MISMATCH. The condition is decided and the ttl counts from now on.
+   */
+  finish(checksum: number): Promise<UploadResult>;
+  /** Gives up, unless it is finished, and resolves when nothing is left of it. Idempotent. */
+  abort(): Promise<void>;
+}
+
+/** What became of an upload that was asked for. */
+export type UploadStart =
+  | { readonly kind: "begun"; readonly upload: Upload }
+  /** The condition does not hold of what stands now: `applied` is false, and no byte is wanted. */
+  | { readonly kind: "unmet"; readonly result: UploadResult };
+
+/** A record that is read in pieces. */
+export interface Download {
+  /** The canonical encoding of the proto's Record without its value. */
+  readonly bare: Uint8Array;
+  readonly version: number;
+  /** Unix milliseconds; 0: never. */
+  readonly expiresAtMs: number;
+  readonly valueBytes: number;
+  /**
+   * The bytes of the value, at most 256 KiB at a time, read as they are taken; the caller
+   * owns them. Nothing of them, nor of `bare`, is to be trusted before the end: then
+   * they were held against their checksum. To be taken once. Throws RECORD_CORRUPT,
+   * READ_FAILED, CANCELLED, STORE_CLOSING, and SNAPSHOT_ENDED if they are not taken for
+   * five minutes, or are still being taken five minutes after a compaction has replaced
+   * the segment that they lie in.
+   */
+  readonly chunks: AsyncIterable<Uint8Array>;
+  /** The CRC-32 of the value; known when `chunks` has come to its end. */
+  readonly checksum: number;
+  /** Lets go of it. Idempotent; what leaves the loop over `chunks` has done so. */
+  close(): void;
+}
+
 /** A condition of a commit, and the key that it is about. */
 export interface KeyCondition {
   readonly key: Uint8Array;
@@ -246,6 +295,27 @@ export interface Store {
     expiry: TouchExpiry,
     options?: Omit<WriteOptions, "returnPrevious">,
   ): Promise<TouchResult>;
+  /**
+   * Begins to write a record whose value, 0 to 100 MiB, comes in pieces and is staged on
+   * the disk: nothing is visible before all of it is there. The condition is looked at
+   * now, and decided when it is finished; `signal` gives up until then. Throws
+   * OVERLOADED (256 are under way), NO_SPACE (the disk must have room for the value
+   * twice), STORE_READ_ONLY.
+   */
+  upload(
+    key: Uint8Array,
+    valueBytes: number,
+    expiry: Expiry,
+    options?: Omit<WriteOptions, "returnPrevious">,
+  ): Promise<UploadStart>;
+  /**
+   * The visible record of `key`, to be read in pieces; undefined: there is none. Throws
+   * RECORD_CORRUPT, READ_FAILED, and OVERLOADED if 1,024 are being read so.
+   */
+  download(
+    key: Uint8Array,
+    options?: { readonly signal?: AbortSignal | undefined },
+  ): Promise<Download | undefined>;
   /**
    * Adds to a number, which is a value of canonical decimal text (number-text.ts).
    * Throws NOT_A_NUMBER, NUMBER_OVERFLOW; with a request id REQUEST_ID_REUSED,

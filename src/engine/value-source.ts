@@ -2,6 +2,7 @@
  * Where a Touch, an Increment or a Commit has the values from that it builds on:
  *
  *     newest accepted write is pending    -> its frame, still in memory
+ *     the same, and it is an upload       -> its staging file, off the event loop
  *     it is published, the read is quick  -> read in the turn of the acceptance
  *     it is published, large or cold,     -> read off the event loop; until then the
  *     or they are many                       operation holds its place in the line
@@ -27,11 +28,12 @@ import type { AcceptedKey, AcceptedState } from "./accepted-state.js";
 import { appendedBytes, needsValue } from "./commit-size.js";
 import type { Pins } from "./pins.js";
 import type { RecordReader } from "./record-reader.js";
+import { type StagedValue, StagingFault } from "./staged-value.js";
 import type {
   CommitRequest,
   FetchedRecords,
   PendingEntry,
-  RecordPlace,
+  ReadValue,
   WriteOp,
 } from "./write-op.js";
 
@@ -41,7 +43,13 @@ const AHEAD_BYTES_MAX = 16 * 1024 * 1024;
 const TURN_READS = 64;
 const TURN_BYTES = 256 * 1024;
 
-type PublishedPlace = Extract<RecordPlace, { kind: "published" }>;
+/** A record that stands and is not in memory. */
+interface UnreadRecord {
+  readonly version: number;
+  /** What it takes of memory, in bytes. */
+  readonly length: number;
+  readonly read: () => ReadValue | Promise<ReadValue>;
+}
 
 /** What the source works with. */
 export interface ValueSourceContext {
@@ -53,7 +61,7 @@ export interface ValueSourceContext {
 }
 
 const fields = newRecordFields();
-const NO_PLACES: readonly PublishedPlace[] = [];
+const NO_RECORDS: readonly UnreadRecord[] = [];
 
 /** Finds the values of records that stand. */
 export class ValueSource {
@@ -100,7 +108,8 @@ export class ValueSource {
   /** The value of the record that stands, good until the next turn. Throws "not applied". */
   take({ fetched }: WriteOp, standing: AcceptedKey): Uint8Array {
     const { place } = standing;
-    if (place?.kind === "pending") return pendingValue(place.entry);
+    const isInMemory = place?.kind === "pending" && place.entry.staged === undefined;
+    if (isInMemory) return pendingValue(place.entry);
     const found = fetched?.byVersion.get(standing.version);
     if (found?.record !== undefined) return found.record.value;
     if (found !== undefined) throw notApplied(found.error);
@@ -109,43 +118,68 @@ export class ValueSource {
   }
 
   /** Where the records lie that `op` needs read; none: it can be accepted without. */
-  #placesToRead({ request, identity }: WriteOp): readonly PublishedPlace[] {
+  #placesToRead({ request, identity }: WriteOp): readonly UnreadRecord[] {
     const { state, clock } = this.#context;
     if (request.kind === "touch") {
       const standing = state.look(request.key, clock.wallMs());
-      if (!standing.isVisible || !isMet(request.condition, standing)) return NO_PLACES;
-      return standing.place?.kind === "published" ? [standing.place] : NO_PLACES;
+      if (!standing.isVisible || !isMet(request.condition, standing)) return NO_RECORDS;
+      return this.#unread(standing);
     }
-    if (request.kind !== "increment" && request.kind !== "commit") return NO_PLACES;
-    if (identity !== undefined && state.requests.find(identity) !== undefined) return NO_PLACES;
+    if (request.kind !== "increment" && request.kind !== "commit") return NO_RECORDS;
+    if (identity !== undefined && state.requests.find(identity) !== undefined) return NO_RECORDS;
     if (request.kind === "commit") return this.#placesOfCommit(request);
     const { mutation } = request;
     const standing = state.look(mutation.key, clock.wallMs());
-    const isNeeded = needsValue(mutation, standing) && standing.place?.kind === "published";
-    return isNeeded ? [standing.place] : NO_PLACES;
+    return needsValue(mutation, standing) ? this.#unread(standing) : NO_RECORDS;
   }
 
-  #placesOfCommit({ conditions, mutations }: CommitRequest): readonly PublishedPlace[] {
+  #placesOfCommit({ conditions, mutations }: CommitRequest): readonly UnreadRecord[] {
     const isRead = mutations.some(({ kind }) => kind === "touch" || kind === "increment");
-    if (!isRead) return NO_PLACES;
+    if (!isRead) return NO_RECORDS;
     const { state, clock } = this.#context;
     const nowMs = clock.wallMs();
     const isUnmet = conditions.some(({ key, condition }) => {
       return !isMet(condition, state.look(key, nowMs));
     });
-    if (isUnmet) return NO_PLACES;
+    if (isUnmet) return NO_RECORDS;
     const standings = mutations.map(({ key }) => state.look(key, nowMs));
-    if (appendedBytes(mutations, standings) > BATCH_BYTES_MAX) return NO_PLACES;
-    const places: PublishedPlace[] = [];
+    if (appendedBytes(mutations, standings) > BATCH_BYTES_MAX) return NO_RECORDS;
+    const records: UnreadRecord[] = [];
     for (const [index, mutation] of mutations.entries()) {
       const standing = standings[index] as AcceptedKey;
-      if (!needsValue(mutation, standing)) continue;
-      if (standing.place?.kind === "published") places.push(standing.place);
+      if (needsValue(mutation, standing)) records.push(...this.#unread(standing));
     }
-    return places;
+    return records;
   }
 
-  #fetch(op: WriteOp, places: readonly PublishedPlace[]): void {
+  /** The record that stands, if it is not in memory. */
+  #unread({ place, version }: AcceptedKey): readonly UnreadRecord[] {
+    const { segments, reader } = this.#context;
+    if (place?.kind === "pending") {
+      const { entry } = place;
+      const { staged } = entry;
+      if (staged === undefined) return NO_RECORDS;
+      const read = () => this.#readStaged(entry, staged);
+      return [{ version, length: staged.length, read }];
+    }
+    if (place === undefined) return NO_RECORDS;
+    const { segment, offset, length } = place;
+    const read = () => reader.read(segments.at(segment), offset, length, undefined, version);
+    return [{ version, length, read }];
+  }
+
+  async #readStaged(entry: PendingEntry, staged: StagedValue): Promise<ReadValue> {
+    try {
+      return { value: await staged.read() };
+    } catch (error) {
+      const { isSettled, segment, offset, length, version } = entry;
+      if (!isSettled || segment === undefined) throw error;
+      // It was published meanwhile, and its file is gone.
+      return await this.#context.reader.read(segment, offset, length, undefined, version);
+    }
+  }
+
+  #fetch(op: WriteOp, places: readonly UnreadRecord[]): void {
     const known = op.fetched?.byVersion;
     this.release(op);
     const fetched: FetchedRecords = {
@@ -167,12 +201,12 @@ export class ValueSource {
   /** Reads what can be read at once, up to what a turn may take; answers what it waits for, if anything. */
   #readSome(
     fetched: FetchedRecords,
-    places: readonly PublishedPlace[],
+    places: readonly UnreadRecord[],
   ): Promise<unknown> | undefined {
-    const { segments, reader, clock } = this.#context;
+    const { clock } = this.#context;
     let reads = 0;
     let bytes = 0;
-    for (const { segment, offset, length, version } of places) {
+    for (const { version, length, read: readRecord } of places) {
       if (fetched.byVersion.has(version)) continue;
       if (reads === TURN_READS || bytes > TURN_BYTES) {
         return new Promise<void>((resolve) => clock.soon(resolve));
@@ -180,7 +214,7 @@ export class ValueSource {
       reads += 1;
       bytes += length;
       try {
-        const read = reader.read(segments.at(segment), offset, length, undefined, version);
+        const read = readRecord();
         if (read instanceof Promise) {
           return read.then(
             (record) => fetched.byVersion.set(version, { record }),
@@ -197,7 +231,7 @@ export class ValueSource {
 
   async #finish(
     fetched: FetchedRecords,
-    places: readonly PublishedPlace[],
+    places: readonly UnreadRecord[],
     first: Promise<unknown>,
   ): Promise<void> {
     // The places were looked up in this turn; they are read in later ones.
@@ -216,7 +250,7 @@ export class ValueSource {
   }
 }
 
-function bytesOf(places: readonly PublishedPlace[]): number {
+function bytesOf(places: readonly UnreadRecord[]): number {
   let bytes = 0;
   for (const { length } of places) bytes += length;
   return bytes;
@@ -232,6 +266,7 @@ function pendingValue({ source, at, length }: PendingEntry): Uint8Array {
 
 /** What cannot be read is not built on. */
 function notApplied(error: unknown): unknown {
+  if (error instanceof StagingFault) return error.toError();
   if (!(error instanceof KvixError)) return error;
   const { reason, metadata } = error;
   return new KvixError(reason, "nothing was changed", {

@@ -5,12 +5,12 @@
  *   newest accepted state, given a version, encoded into a chunk -> written ->
  *   synced, if it must be -> published -> answered
  */
-import type { KvixError } from "../base/kvix-error.js";
+import { KvixError } from "../base/kvix-error.js";
 import type { MemberResult } from "../format/batch-result.js";
 import type { Segment } from "../storage/segment.js";
-import type { AcceptedKey } from "./accepted-state.js";
 import type { Ticket } from "./pins.js";
 import type { RequestIdentity, RequestPlace } from "./requests/request-memory.js";
+import { type StagedValue, StagingFault } from "./staged-value.js";
 import type {
   CommitResult,
   Condition,
@@ -44,6 +44,8 @@ export class PendingEntry {
   at = 0;
   keyStart = 0;
   keyEnd = 0;
+  /** Its value, if that is not in `source`, which then has only what lies around it. */
+  staged: StagedValue | undefined = undefined;
   /** Where it lies in the log; known once it is written. */
   segment: Segment | undefined = undefined;
   offset = 0;
@@ -68,6 +70,7 @@ export class PendingEntry {
   settle(): void {
     this.isSettled = true;
     this.source = NO_BYTES;
+    this.staged = undefined;
   }
 }
 
@@ -123,7 +126,11 @@ export type Answer =
 export interface UnmetKey {
   readonly index: number;
   readonly key: Uint8Array;
-  readonly standing: AcceptedKey;
+  readonly version: number;
+  /** Unix milliseconds; 0: never. */
+  readonly expiresAtMs: number;
+  /** Undefined: the key is absent. */
+  readonly place: RecordPlace | undefined;
 }
 
 /** Another expiry for the record that stands. */
@@ -131,6 +138,16 @@ export interface TouchRequest {
   readonly kind: "touch";
   readonly key: Uint8Array;
   readonly expiry: TouchExpiry;
+  readonly condition: Condition | undefined;
+}
+
+/** A record whose value was uploaded. */
+export interface UploadRequest {
+  readonly kind: "upload";
+  readonly key: Uint8Array;
+  /** Undefined: the value is empty. */
+  readonly value: StagedValue | undefined;
+  readonly expiry: Expiry;
   readonly condition: Condition | undefined;
 }
 
@@ -151,10 +168,13 @@ export interface CommitRequest {
   readonly unmetBytesMax: number;
 }
 
-/** Published records that an operation builds on, read before it is accepted. */
+/** What is needed of a record that is built on. */
+export type ReadValue = Pick<StoredRecord, "value">;
+
+/** Records that an operation builds on, read before it is accepted. */
 export interface FetchedRecords {
   /** What was read, by version: the record, or why there is none. */
-  readonly byVersion: Map<number, { readonly record?: StoredRecord; readonly error?: unknown }>;
+  readonly byVersion: Map<number, { readonly record?: ReadValue; readonly error?: unknown }>;
   readonly bytes: number;
   /** Resolves when all are read; undefined: they are. */
   reading: Promise<void> | undefined;
@@ -177,6 +197,9 @@ export type WriteRequest =
       readonly returnPrevious: boolean;
     }
   | TouchRequest
+  | UploadRequest
+  /** Writes nothing: whether a condition holds of the newest accepted state, answered as of a set. */
+  | { readonly kind: "check"; readonly key: Uint8Array; readonly condition: Condition }
   | IncrementRequest
   | CommitRequest
   | { readonly kind: "expire"; readonly key: Uint8Array; readonly version: number }
@@ -196,7 +219,7 @@ export type WriteResult =
 export class WriteOp {
   readonly request: WriteRequest;
   readonly durability: Durability;
-  /** What it counts for against the bytes in flight; at least its frame once it is accepted. */
+  /** What it counts for against the bytes in flight; at least what its frame takes of memory, once it is accepted. */
   costBytes: number;
   #onResolved: (result: WriteResult) => void = () => undefined;
   #onRejected: (error: unknown) => void = () => undefined;
@@ -273,6 +296,13 @@ export class WriteOp {
   #letGo(): void {
     this.#ticket?.leave();
     this.#ticket = undefined;
+  }
+
+  /** Whether a group failed over the file of an upload, and of another than this. */
+  isInnocentOf(error: unknown): boolean {
+    const fault = error instanceof KvixError ? error.cause : undefined;
+    if (!(fault instanceof StagingFault)) return false;
+    return this.request.kind !== "upload" || this.request.value !== fault.value;
   }
 
   /** Whether it only frees space, and so is let through on a full disk. */

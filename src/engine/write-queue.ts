@@ -179,7 +179,9 @@ export class WriteQueue {
       values.release(op);
     }
     if (op.readsLog) op.keep(pins.enter());
-    if (op.frameBytes > op.costBytes) op.costBytes = op.frameBytes;
+    // The value of an upload is not in memory.
+    const isInMemory = op.request.kind !== "upload";
+    if (isInMemory && op.frameBytes > op.costBytes) op.costBytes = op.frameBytes;
     if (op.frameBytes === 0 && !this.#mustWait(op)) {
       this.#context.answerer.answer(op);
       return;
@@ -355,9 +357,11 @@ export class WriteQueue {
     const isFull = error instanceof KvixError && error.reason === "NO_SPACE";
     const failed = group.ops.length > 0 ? group.ops : staging.takeUpToFrames();
     for (const op of failed) {
-      const isSpared = op.frameBytes === 0 || (isFull && op.onlyDeletes && !op.wasSentBack);
+      const isInnocent = op.isInnocentOf(error);
+      const isSpared =
+        op.frameBytes === 0 || isInnocent || (isFull && op.onlyDeletes && !op.wasSentBack);
       if (isSpared) {
-        op.wasSentBack = op.frameBytes > 0;
+        op.wasSentBack = op.frameBytes > 0 && !isInnocent;
         again.push(op);
       } else {
         this.#inFlightBytes -= op.costBytes;

@@ -33,6 +33,44 @@ const TABLES: Int32Array = (() => {
   return tables;
 })();
 
+/** The x^(2^k) modulo the polynomial, for k from 0; see `crc32Combine`. */
+const POWERS: Uint32Array = (() => {
+  const powers = new Uint32Array(32);
+  powers[0] = 0x4000_0000;
+  for (let k = 1; k < powers.length; k += 1) {
+    const before = powers[k - 1] as number;
+    powers[k] = multiplied(before, before);
+  }
+  return powers;
+})();
+
+/**
+ * The CRC-32 of A followed by B, told from that of A, that of B and the length of B
+ * in bytes: the CRC of A is shifted over B by multiplying it with x^(8 lengthBytes).
+ * The algorithm is crc32_combine of zlib 1.2.12 (crc32.c: multmodp, x2nmodp).
+ */
+export function crc32Combine(first: number, second: number, secondBytes: number): number {
+  // x^8, squared as often as there are bits in the length.
+  let shift = 0x8000_0000;
+  let k = 3;
+  for (let left = secondBytes; left > 0; left = Math.floor(left / 2)) {
+    if (left % 2 === 1) shift = multiplied(POWERS[k % POWERS.length] as number, shift);
+    k += 1;
+  }
+  return (multiplied(shift, first) ^ second) >>> 0;
+}
+
+/** The product of two polynomials modulo the polynomial, bits reversed. */
+function multiplied(one: number, other: number): number {
+  let product = 0;
+  let factor = other;
+  for (let bit = 31; bit >= 0; bit -= 1) {
+    if (((one >>> bit) & 1) !== 0) product ^= factor;
+    factor = (factor & 1) !== 0 ? (factor >>> 1) ^ POLYNOMIAL : factor >>> 1;
+  }
+  return product >>> 0;
+}
+
 /** The CRC-32 of `data`, an unsigned 32-bit number; `seed` is the CRC of what goes before. */
 export function crc32(data: Uint8Array, seed = 0): number {
   return zlibCrc32(data, seed);

@@ -21,7 +21,7 @@
  */
 import { KvixError } from "../base/kvix-error.js";
 import { BATCH_BYTES_MAX, STORE_ID_BYTES } from "../base/limits.js";
-import { crc32, crc32Between } from "./checksum.js";
+import { crc32, crc32Between, crc32Combine } from "./checksum.js";
 import { readTimestampMs, writeTimestamp } from "./timestamp.js";
 
 /** The bytes before the payload. On disk. */
@@ -138,6 +138,33 @@ export function sealFrame(
   const version = view.getUint8(at + 8);
   view.setUint8(at + 8, isBarrier ? version | FrameFlag.BARRIER : version & ~FrameFlag.BARRIER);
   view.setUint32(at, crc32Between(bytes, at + 4, at + frameBytes, salt), true);
+}
+
+/** Bytes in the middle of a frame that lie elsewhere. */
+export interface ElsewhereBytes {
+  /** How many. */
+  readonly length: number;
+  /** Their CRC-32. */
+  readonly checksum: number;
+}
+
+/**
+ * Completes a frame of which `bytes` has the ends and not the middle: what goes
+ * before it up to `headBytes`, then what follows it. `view` is over the same bytes.
+ */
+export function sealSplitFrame(
+  bytes: Uint8Array,
+  view: DataView,
+  headBytes: number,
+  middle: ElsewhereBytes,
+  salt: number,
+  isBarrier: boolean,
+): void {
+  const version = view.getUint8(8);
+  view.setUint8(8, isBarrier ? version | FrameFlag.BARRIER : version & ~FrameFlag.BARRIER);
+  const head = crc32Between(bytes, 4, headBytes, salt);
+  const upToTail = crc32Combine(head, middle.checksum, middle.length);
+  view.setUint32(0, crc32Between(bytes, headBytes, bytes.length, upToTail), true);
 }
 
 /**

@@ -24,7 +24,8 @@ import { EXPIRES_AT_MS_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX, VERSION_MAX } from "
 import { NOT_A_VARINT, readVarint, varintBytes, writeVarint } from "./varint.js";
 
 const KEY_TAG = 0x0a;
-const VALUE_TAG = 0x12;
+/** The tag in front of the value. On disk. */
+export const VALUE_TAG = 0x12;
 const VERSION_TAG = 0x18;
 const UPDATE_TIME_TAG = 0x22;
 const EXPIRE_TIME_TAG = 0x2a;
@@ -95,11 +96,43 @@ export function encodeRecord(
 ): number {
   let end = writeBytes(bytes, at, KEY_TAG, key);
   if (value.length !== 0) end = writeBytes(bytes, end, VALUE_TAG, value);
-  bytes[end] = VERSION_TAG;
-  end = writeVarint(bytes, end + 1, version);
-  end = writeTime(bytes, end, UPDATE_TIME_TAG, updatedAtMs);
+  return encodeRecordTail(bytes, end, version, updatedAtMs, expiresAtMs);
+}
+
+/** The length of all that precedes the bytes of a value of `valueBytes`. */
+export function recordHeadBytes(keyBytes: number, valueBytes: number): number {
+  const valueHead = valueBytes === 0 ? 0 : 1 + varintBytes(valueBytes);
+  return 1 + varintBytes(keyBytes) + keyBytes + valueHead;
+}
+
+/** Writes what precedes the bytes of the value at `at`, and returns where they go. */
+export function encodeRecordHead(
+  bytes: Uint8Array,
+  at: number,
+  key: Uint8Array,
+  valueBytes: number,
+): number {
+  const end = writeBytes(bytes, at, KEY_TAG, key);
+  if (valueBytes === 0) return end;
+  bytes[end] = VALUE_TAG;
+  return writeVarint(bytes, end + 1, valueBytes);
+}
+
+/** Writes what follows the bytes of the value at `at`, and returns where the record ends. */
+export function encodeRecordTail(
+  bytes: Uint8Array,
+  at: number,
+  version: number,
+  updatedAtMs: number,
+  expiresAtMs: number,
+): number {
+  bytes[at] = VERSION_TAG;
+  const end = writeTime(bytes, writeVarint(bytes, at + 1, version), UPDATE_TIME_TAG, updatedAtMs);
   return expiresAtMs === 0 ? end : writeTime(bytes, end, EXPIRE_TIME_TAG, expiresAtMs);
 }
+
+/** The most bytes that follow a value: tags, lengths, the largest version and two times. */
+export const RECORD_TAIL_BYTES_MAX = 40;
 
 /** The length of the encoded tombstone. */
 export function tombstoneBytes(keyBytes: number, version: number, updatedAtMs: number): number {

@@ -1,27 +1,25 @@
 /**
  * The machine's clocks and the event loop's timers.
  *
- * A sleep does not keep the process alive: the loops that sleep (sync interval,
+ * A sleep does not keep the process alive unless that is asked for: the loops that sleep (sync interval,
  * sweep, compaction) must not hold up the end of a program that embeds the
  * store. Whoever has to be waited for holds something else: a socket, a file
- * operation under way. A command that waits for nothing but the time says so.
+ * operation under way.
  */
 import type { Clock } from "./host.js";
 
 /** Milliseconds that one timer can wait; a longer one would fire at once. */
 const timerMsMax = 2 ** 31 - 1;
 
-/** What a clock may do otherwise. */
-export interface NodeClockOptions {
-  /** A sleep keeps the process alive: for a command that has nothing else to hold it. */
-  readonly holdsProcess?: boolean;
-}
-
-/** The real clock. It holds no state of its own. */
+/** The real clock. */
 export class NodeClock implements Clock {
   readonly #holdsProcess: boolean;
 
-  constructor({ holdsProcess = false }: NodeClockOptions = {}) {
+  /**
+   * `holdsProcess`: a sleep keeps the process alive, for a program that waits for what
+   * comes after it and has nothing else that would.
+   */
+  constructor({ holdsProcess = false }: { readonly holdsProcess?: boolean } = {}) {
     this.#holdsProcess = holdsProcess;
   }
 

@@ -6,13 +6,17 @@
  * bytes of one. A report is a stream of answers to one request; the next answer
  * is made when the one before was taken: handed to the connection, with the client's
  * window open for it. So a report holds one answer, whoever reads it. One that can be gone
- * on with says where, and whatever ends it tells its client. A conversation is a stream in which
+ * on with says where, and whatever ends it tells its client. An intake is a stream of
+ * requests with one answer; the next request is read when its handler asks for it. A
+ * conversation is a stream in which
  * every request has exactly one answer, in order; the next request is read when
- * the answer was taken.
+ * the answer was taken. An exchange is a stream whose answers come when they are
+ * ready (exchange.ts).
  */
 import type { DescMessage, DescService, MessageShape } from "@bufbuild/protobuf";
 import type {
   ServerDuplexStream,
+  ServerReadableStream,
   ServerUnaryCall,
   ServerWritableStream,
   sendUnaryData,
@@ -22,7 +26,10 @@ import type {
 import { KvixError, type ResumePoint } from "../base/kvix-error.js";
 import { asKvixError, type BugHost } from "./bug-report.js";
 import { type Answer, Malformed } from "./definition.js";
+import { type Exchange, type ExchangeCall, runExchange } from "./exchange.js";
+import { Intake } from "./intake.js";
 import { type CallStatus, ForeignStatus, toCallStatus } from "./status.js";
+import { roomOf } from "./stream-room.js";
 
 /** What a handler may know of its call. */
 export interface CallContext {
@@ -48,6 +55,15 @@ export type ReportHandler<Input extends DescMessage, Output extends DescMessage>
   context: CallContext,
 ) => Report<Output>;
 
+/**
+ * Answers a stream of requests. It may answer before the last of them; what it throws
+ * is sent as a status. `requests` throws once the call is given up, or ended.
+ */
+export type IntakeHandler<Input extends DescMessage, Output extends DescMessage> = (
+  requests: AsyncIterator<MessageShape<Input>, undefined>,
+  context: CallContext,
+) => Promise<Answer<Output>>;
+
 /** Begins a conversation; the function it returns answers request after request. */
 export type ConversationHandler<Input extends DescMessage, Output extends DescMessage> = () => (
   request: MessageShape<Input>,
@@ -63,9 +79,11 @@ export type HandlerOf<Method> = Method extends {
     ? UnaryHandler<Input, Output>
     : Kind extends "server_streaming"
       ? ReportHandler<Input, Output>
-      : Kind extends "bidi_streaming"
-        ? ConversationHandler<Input, Output>
-        : never
+      : Kind extends "client_streaming"
+        ? IntakeHandler<Input, Output>
+        : Kind extends "bidi_streaming"
+          ? ConversationHandler<Input, Output> | Exchange<Output>
+          : never
   : never;
 
 /** A handler for every method of a service, by local name. */
@@ -82,7 +100,7 @@ export interface CallEnvironment {
   streamsEndedBy?: KvixError;
 }
 
-/** A report or a conversation under way. */
+/** A report, an intake or a conversation under way. */
 export interface OpenStream {
   /** Ends it with a status. */
   end(error: KvixError): void;
@@ -104,12 +122,11 @@ export function implementService<Service extends DescService>(
     implementation[name] =
       methodKind === "unary"
         ? unaryCall(handler as () => UnaryHandler<DescMessage, DescMessage>, environment)
-        : methodKind === "server_streaming"
-          ? report(handler as () => ReportHandler<DescMessage, DescMessage>, environment)
-          : conversation(
-              handler as () => ConversationHandler<DescMessage, DescMessage>,
-              environment,
-            );
+        : methodKind === "client_streaming"
+          ? intake(handler as () => IntakeHandler<DescMessage, DescMessage>, environment)
+          : methodKind === "server_streaming"
+            ? report(handler as () => ReportHandler<DescMessage, DescMessage>, environment)
+            : bothWays(handler as () => BothWays, environment);
   }
   return implementation;
 }
@@ -220,29 +237,87 @@ function writing(
   });
 }
 
-function conversation(
-  handler: () => ConversationHandler<DescMessage, DescMessage>,
+function intake(
+  handler: () => IntakeHandler<DescMessage, DescMessage>,
   environment: CallEnvironment,
 ): UntypedHandleCall {
   const { host, streams } = environment;
-  return (call: ServerDuplexStream<Request, unknown>) => {
-    const stream: OpenStream = { end: (error) => fail(call, error) };
+  return (call: ServerReadableStream<Request, unknown>, callback: sendUnaryData<unknown>) => {
+    const given = new AbortController();
+    const requests = new Intake(call);
+    // Once all requests are there it goes on to its answer, as any call under way does.
+    const stream: OpenStream = { end: (error) => requests.end(error) };
     streams.add(stream);
-    call.once("close", () => streams.delete(stream));
-    if (environment.streamsEndedBy !== undefined) return stream.end(environment.streamsEndedBy);
-    let answer: ReturnType<ConversationHandler<DescMessage, DescMessage>> | undefined;
-    call.on("data", (request: Request) => {
-      try {
-        answer ??= handler()();
-        if (call.write(answer(wellFormed(request)))) return;
-        call.pause();
-        call.once("drain", () => call.resume());
-      } catch (error) {
-        fail(call, asKvixError(error, host));
-      }
-    });
-    call.on("end", () => call.end());
+    const giveUp = () => {
+      requests.end(new KvixError("CANCELLED"));
+      given.abort();
+    };
+    call.once("cancelled", giveUp);
+    if (environment.streamsEndedBy !== undefined) stream.end(environment.streamsEndedBy);
+    const wellFormedOnes: AsyncIterator<MessageShape<DescMessage>, undefined> = {
+      next: async () => {
+        const { done, value } = await requests.next();
+        return done === true
+          ? { done: true, value: undefined }
+          : { done: false, value: wellFormed(value) };
+      },
+    };
+    const answer = async () => handler()(wellFormedOnes, { signal: given.signal });
+    answer()
+      .finally(() => {
+        streams.delete(stream);
+        // grpc-js says "cancelled" after every call; from here on that means nothing.
+        call.off("cancelled", giveUp);
+      })
+      .then(
+        (value) => callback(null, value),
+        (error: unknown) => callback(statusOf(error, host)),
+      );
   };
+}
+
+type BothWays = ConversationHandler<DescMessage, DescMessage> | Exchange<DescMessage>;
+
+function bothWays(handler: () => BothWays, environment: CallEnvironment): UntypedHandleCall {
+  return (call: ServerDuplexStream<unknown, unknown>) => {
+    let found: BothWays;
+    try {
+      found = handler();
+    } catch (error) {
+      fail(call, asKvixError(error, environment.host));
+      return;
+    }
+    // Which of both it is was told to grpc-js with the definition: it decides what requests are.
+    if (typeof found !== "function") runExchange(call as ExchangeCall, found, environment);
+    else conversation(call as ServerDuplexStream<Request, unknown>, found, environment);
+  };
+}
+
+function conversation(
+  call: ServerDuplexStream<Request, unknown>,
+  handler: ConversationHandler<DescMessage, DescMessage>,
+  environment: CallEnvironment,
+): void {
+  const { host, streams } = environment;
+  const room = roomOf(call.metadata);
+  const stream: OpenStream = { end: (error) => fail(call, error) };
+  streams.add(stream);
+  call.once("close", () => streams.delete(stream));
+  if (environment.streamsEndedBy !== undefined) {
+    stream.end(environment.streamsEndedBy);
+    return;
+  }
+  let answer: ReturnType<ConversationHandler<DescMessage, DescMessage>> | undefined;
+  call.on("data", (request: Request) => {
+    try {
+      answer ??= handler();
+      call.write(answer(wellFormed(request)), () => room.more());
+    } catch (error) {
+      fail(call, asKvixError(error, host));
+    }
+  });
+  call.on("end", () => call.end());
+  room.more();
 }
 
 function fail(call: Pick<ServerDuplexStream<unknown, unknown>, "emit">, error: KvixError): void {

@@ -6,6 +6,8 @@
 import {
   create,
   type DescMessage,
+  type DescMethodBiDiStreaming,
+  type DescMethodClientStreaming,
   type DescMethodServerStreaming,
   type DescMethodUnary,
   type MessageInitShape,
@@ -18,6 +20,8 @@ import {
   credentials,
   Metadata,
 } from "@grpc/grpc-js";
+import { ClientExchange, type ExchangeEvents } from "./client-exchange.js";
+import { ClientIntake } from "./client-intake.js";
 import { methodDefinition } from "./definition.js";
 import { type CallStatus, fromCallStatus } from "./status.js";
 
@@ -107,7 +111,23 @@ export class RpcClient {
     }
   }
 
-  /** Ends the connection; calls under way fail. Idempotent. */
+  /** Begins a stream of requests with one answer. `deadlineMs`: Unix milliseconds. */
+  intake<Input extends DescMessage, Output extends DescMessage>(
+    method: DescMethodClientStreaming<Input, Output>,
+    deadlineMs: number | undefined,
+  ): ClientIntake<Input, Output> {
+    return new ClientIntake(this.#client, method, deadlineMs);
+  }
+
+  /** Begins a stream in both directions. */
+  exchange(
+    method: DescMethodBiDiStreaming<DescMessage, DescMessage>,
+    events: ExchangeEvents,
+  ): ClientExchange {
+    return new ClientExchange(this.#client, method, events);
+  }
+
+  /** Begins no further call, and ends the connection when those under way are over. Idempotent. */
   close(): void {
     this.#client.close();
   }

@@ -38,10 +38,14 @@ export interface MessagePair<Input extends DescMessage, Output extends DescMessa
   readonly output: Output;
 }
 
-/** The method in grpc-js's terms, with the messages of `codec` (its own if left out) on the wire. */
+/**
+ * The method in grpc-js's terms, with the messages of `codec` (its own if left out) on
+ * the wire. `isEncoded`: the messages that are received stay bytes.
+ */
 export function methodDefinition<Input extends DescMessage, Output extends DescMessage>(
   method: DescMethod,
   codec: MessagePair<Input, Output>,
+  isEncoded = false,
 ): RpcMethod<Input, Output> {
   const kind = method.methodKind;
   return {
@@ -49,25 +53,30 @@ export function methodDefinition<Input extends DescMessage, Output extends DescM
     requestStream: kind === "client_streaming" || kind === "bidi_streaming",
     responseStream: kind === "server_streaming" || kind === "bidi_streaming",
     requestSerialize: (request) => encode(codec.input, request as MessageShape<Input>),
-    requestDeserialize: (bytes) => decodeRequest(codec.input, bytes),
+    // Whoever wants bytes takes them for what they are.
+    requestDeserialize: isEncoded
+      ? (bytes) => bytes as unknown as MessageShape<Input>
+      : (bytes) => decodeRequest(codec.input, bytes),
     responseSerialize: (answer) => encode(codec.output, answer),
-    responseDeserialize: (bytes) => fromBinary(codec.output, bytes),
+    responseDeserialize: isEncoded ? (bytes) => bytes : (bytes) => fromBinary(codec.output, bytes),
   };
 }
 
 /**
  * All methods of a service, by their local names. `codec` is a service with the
- * same methods whose messages stand for this one's on the wire.
+ * same methods whose messages stand for this one's on the wire; of the methods in
+ * `encoded` the requests stay bytes.
  */
 export function serviceDefinition(
   service: DescService,
   codec: DescService = service,
+  encoded: readonly string[] = [],
 ): ServiceDefinition {
   const methods: Record<string, RpcMethod<DescMessage, DescMessage>> = {};
   for (const [localName, method] of Object.entries(service.method)) {
     const twin = codec.method[localName];
     if (twin === undefined) throw new TypeError(`${codec.typeName} has no ${method.name}`);
-    methods[localName] = methodDefinition(method, twin);
+    methods[localName] = methodDefinition(method, twin, encoded.includes(localName));
   }
   return methods;
 }

@@ -21,7 +21,7 @@ import {
   ErrorInfoSchema,
   RetryInfoSchema,
 } from "../../gen/google/rpc/error_details_pb.js";
-import { StatusSchema } from "../../gen/google/rpc/status_pb.js";
+import { type Status, StatusSchema } from "../../gen/google/rpc/status_pb.js";
 import { type ResumeInfo, ResumeInfoSchema } from "../../gen/kvix/v1/kvix_pb.js";
 import { errorCatalogue, type Outcome, type Reason, StatusCode } from "../base/error-catalogue.js";
 import { type ErrorMetadata, KvixError, type ResumePoint } from "../base/kvix-error.js";
@@ -81,12 +81,15 @@ export function toCallStatus(error: KvixError | ForeignStatus): CallStatus {
   if (error instanceof ForeignStatus) {
     return { code: error.code, details: error.message, metadata: new Metadata() };
   }
-  const code = StatusCode[error.row.status];
-  const message = bounded(error.message, MESSAGE_LENGTH_MAX);
-  const status = create(StatusSchema, { code, message, details: detailsOf(error) });
+  const status = statusOf(error);
   const metadata = new Metadata();
   metadata.set(DETAILS_KEY, Buffer.from(toBinary(StatusSchema, status)));
-  return { code, details: message, metadata };
+  return { code: status.code, details: status.message, metadata };
+}
+
+/** The encoded google.rpc.Status of an error that is told inside a message. */
+export function encodeStatus(error: KvixError): Uint8Array {
+  return toBinary(StatusSchema, statusOf(error));
 }
 
 /**
@@ -95,13 +98,27 @@ export function toCallStatus(error: KvixError | ForeignStatus): CallStatus {
  * Metadata comes back as strings.
  */
 export function fromCallStatus(status: CallStatus): KvixError | undefined {
-  const { info, resume } = detailsIn(status.metadata);
+  return errorOf(detailsIn(status.metadata), status.details);
+}
+
+/** The error that a message tells of, or undefined, as for `fromCallStatus`. */
+export function fromStatus(status: Status): KvixError | undefined {
+  return errorOf(detailsIn(status), status.message);
+}
+
+function statusOf(error: KvixError): Status {
+  const code = StatusCode[error.row.status];
+  const message = bounded(error.message, MESSAGE_LENGTH_MAX);
+  return create(StatusSchema, { code, message, details: detailsOf(error) });
+}
+
+function errorOf({ info, resume }: Details, message: string): KvixError | undefined {
   if (info?.domain !== ERROR_DOMAIN || !Object.hasOwn(errorCatalogue, info.reason)) {
     return undefined;
   }
   const reason = info.reason as Reason;
   const { [OUTCOME_KEY]: outcome = "", ...metadata } = info.metadata;
-  return new KvixError(reason, detailIn(status.details, reason), {
+  return new KvixError(reason, detailIn(message, reason), {
     metadata,
     resume,
     ...(OUTCOMES.includes(outcome) && { outcome: outcome as Outcome }),
@@ -170,12 +187,12 @@ interface Details {
   resume?: ResumePoint;
 }
 
-function detailsIn(metadata: Metadata): Details {
+function detailsIn(carrier: Metadata | Status): Details {
   const found: Details = {};
-  const [bytes] = metadata.get(DETAILS_KEY);
-  if (!Buffer.isBuffer(bytes)) return found;
   try {
-    for (const detail of fromBinary(StatusSchema, bytes).details) {
+    for (const detail of carrier instanceof Metadata
+      ? detailsOnTheWire(carrier)
+      : carrier.details) {
       const info = anyUnpack(detail, ErrorInfoSchema);
       if (info !== undefined) found.info ??= info;
       const resume = anyUnpack(detail, ResumeInfoSchema);
@@ -192,6 +209,11 @@ function detailsIn(metadata: Metadata): Details {
     // Bytes that are no google.rpc.Status tell nothing; the bare status stands.
   }
   return found;
+}
+
+function detailsOnTheWire(metadata: Metadata): readonly Any[] {
+  const [bytes] = metadata.get(DETAILS_KEY);
+  return Buffer.isBuffer(bytes) ? fromBinary(StatusSchema, bytes).details : [];
 }
 
 /** What a message says after its reason and sentence. */

@@ -50,11 +50,14 @@ const FEATURES = [
   "commit",
   "compact",
   "delete-range",
+  "download",
   "increment",
   "list",
+  "pipeline",
   "request-id",
   "scan",
   "touch",
+  "upload",
   "watch",
 ];
 /** How many damaged ranges and stray files are named. */

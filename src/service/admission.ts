@@ -13,7 +13,8 @@
  *     calls are served while large ones queue.
  *  3. A connection's large messages hold at most a quarter of that, or are one.
  *     So one client that does not read cannot stop the others.
- *  4. At most `waitingMax` wait, half of them for one connection. What they have
+ *  4. At most `waitingMax` wait, half of them for one connection, beside the messages of
+ *     uploads under way, of which there are few. What they have
  *     sent meanwhile is at most half of `bytesMax`, half of that for one
  *     connection.
  *  5. First come, first served, but one whose connection has its share is passed
@@ -38,6 +39,9 @@ export class Account {
   waiting = 0;
   bufferedBytes = 0;
 }
+
+/** What is still to come of an amount that waits; see `takeLarge`. */
+export type Arrival = "received" | "arriving" | "under way";
 
 interface Place {
   readonly hold: Hold;
@@ -98,17 +102,20 @@ export class Admission {
 
   /**
    * Lets a large amount in now (true), or later: then `enter` is called, unless
-   * the hold leaves before. `isReceived`: nothing more of it comes meanwhile.
-   * Throws OVERLOADED. A hold waits for one amount at a time.
+   * the hold leaves before. `arrival`: nothing more of it comes meanwhile (received);
+   * it comes up to a window (arriving); or it belongs to a call that was let in, whose
+   * window is its own and which is refused no more (under way). Throws OVERLOADED. A
+   * hold waits for one amount at a time.
    */
-  takeLarge(hold: Hold, bytes: number, isReceived: boolean, enter: () => void): boolean {
+  takeLarge(hold: Hold, bytes: number, arrival: Arrival, enter: () => void): boolean {
     const { account } = hold;
     if (this.#fits(account, bytes) && !this.#isHeldUp()) {
       this.#let(hold, bytes);
       return true;
     }
-    const bufferedBytes = isReceived ? 0 : Math.min(bytes, this.#windowBytes);
-    if (!this.#hasPlace(account, bufferedBytes)) throw this.#overloaded();
+    const bufferedBytes = arrival === "arriving" ? Math.min(bytes, this.#windowBytes) : 0;
+    const isRefusable = arrival !== "under way";
+    if (isRefusable && !this.#hasPlace(account, bufferedBytes)) throw this.#overloaded();
     const place = { hold, bytes, bufferedBytes, enter };
     this.#line.add(place);
     hold.place = place;

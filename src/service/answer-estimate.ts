@@ -10,6 +10,7 @@
  */
 import { KvService, KvTextService } from "../../gen/kvix/v1/kvix_pb.js";
 import { PAGE_BYTES_MAX } from "../base/limits.js";
+import { DOWNLOAD_PIECE_BYTES } from "../engine/downloads.js";
 import { BARE_RECORD_BYTES } from "../engine/place.js";
 import type { Store } from "../engine/store.js";
 import { UNMET_MARK_BYTES } from "../engine/unmet-reader.js";
@@ -33,23 +34,9 @@ type Estimate = (request: KeyedRequest) => number;
 
 /** The estimate for the calls of a store; `store` throws while there is none. */
 export function answerEstimate(store: () => Store, messageBytesMax: number): AnswerEstimate {
-  const recordBytes = ({ key }: KeyedRequest): number =>
-    key === undefined ? 0 : (store().exists(key)?.recordBytes ?? 0);
-  // A write answers with a record only if it was asked for one, or if one stood in its way.
-  const writeBytes = (request: KeyedRequest): number =>
-    request.returnPrevious === true || request.precondition !== undefined
-      ? recordBytes(request)
-      : 0;
+  const keyed = keyedEstimates(store, messageBytesMax);
+  const recordBytes = keyed.get;
   const pageBytes = (): number => Math.min(PAGE_BYTES_MAX, messageBytesMax);
-  const commitBytes = ({ conditions = [], mutations = [] }: KeyedRequest): number => {
-    const results = mutations.length * MUTATION_RESULT_BYTES_MAX;
-    let unmet = 0;
-    for (const condition of conditions) {
-      unmet += recordBytes(condition) + UNMET_MARK_BYTES;
-      if (unmet >= pageBytes()) return Math.max(results, pageBytes());
-    }
-    return Math.max(results, unmet);
-  };
   const batchBytes = ({ keys = [], keysOnly = false }: KeyedRequest): number => {
     let bytes = 0;
     for (const key of keys) {
@@ -59,12 +46,10 @@ export function answerEstimate(store: () => Store, messageBytesMax: number): Ans
     return Math.min(bytes, pageBytes());
   };
   const byMethod: Readonly<Record<string, Estimate>> = {
-    get: recordBytes,
-    set: writeBytes,
-    delete: writeBytes,
-    touch: writeBytes,
-    commit: commitBytes,
+    ...keyed,
     list: pageBytes,
+    // A piece of it at a time.
+    download: (request) => Math.min(recordBytes(request), DOWNLOAD_PIECE_BYTES),
     batchGet: batchBytes,
   };
   const byPath = new Map<string, Estimate>();
@@ -84,5 +69,52 @@ export function answerEstimate(store: () => Store, messageBytesMax: number): Ans
       // A wrong key, or no store: the handler says so.
       return 0;
     }
+  };
+}
+
+/** The estimate for an operation of a pipeline, by the local name of its rpc. */
+export function operationEstimate(
+  store: Store,
+  messageBytesMax: number,
+): (name: string, request: object) => number {
+  const keyed = keyedEstimates(() => store, messageBytesMax);
+  const byName: Readonly<Record<string, Estimate>> = keyed;
+  return (name, request) => {
+    try {
+      return byName[name]?.(request) ?? 0;
+    } catch {
+      return 0;
+    }
+  };
+}
+
+/** Those that know the records by their keys. */
+function keyedEstimates(
+  store: () => Store,
+  messageBytesMax: number,
+): Readonly<Record<"get" | "set" | "delete" | "touch" | "commit", Estimate>> {
+  const pageBytes = Math.min(PAGE_BYTES_MAX, messageBytesMax);
+  const recordBytes = ({ key }: KeyedRequest): number =>
+    key === undefined ? 0 : (store().exists(key)?.recordBytes ?? 0);
+  // A write answers with a record only if it was asked for one, or if one stood in its way.
+  const writeBytes = (request: KeyedRequest): number =>
+    request.returnPrevious === true || request.precondition !== undefined
+      ? recordBytes(request)
+      : 0;
+  const commitBytes = ({ conditions = [], mutations = [] }: KeyedRequest): number => {
+    const results = mutations.length * MUTATION_RESULT_BYTES_MAX;
+    let unmet = 0;
+    for (const condition of conditions) {
+      unmet += recordBytes(condition) + UNMET_MARK_BYTES;
+      if (unmet >= pageBytes) return Math.max(results, pageBytes);
+    }
+    return Math.max(results, unmet);
+  };
+  return {
+    get: recordBytes,
+    set: writeBytes,
+    delete: writeBytes,
+    touch: writeBytes,
+    commit: commitBytes,
   };
 }

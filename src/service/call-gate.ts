@@ -26,6 +26,7 @@ import {
 } from "@grpc/grpc-js";
 import { KvixError } from "../base/kvix-error.js";
 import type { Host } from "../host/host.js";
+import { assignRoom } from "../rpc/stream-room.js";
 import { Account, Admission, SMALL_BYTES_MAX } from "./admission.js";
 import { type Accounts, type CallLimits, GatedCall, type Rooms } from "./gated-call.js";
 import type { StreamObserver } from "./http2-sessions.js";
@@ -46,6 +47,22 @@ export interface GateFigures {
 }
 
 const LOOK_INTERVAL_MS = 1000;
+
+/** grpc-js's end of a call, which tells when a request is asked for. */
+class AskedCall extends ServerInterceptingCall {
+  readonly #call: GatedCall;
+
+  constructor(call: GatedCall, ...args: ConstructorParameters<typeof ServerInterceptingCall>) {
+    super(...args);
+    this.#call = call;
+  }
+
+  override startRead(): void {
+    this.#call.ask();
+    super.startRead();
+    this.#call.asked();
+  }
+}
 
 /** All calls of a server. */
 export class CallGate implements StreamObserver {
@@ -116,13 +133,30 @@ export class CallGate implements StreamObserver {
     this.#arriving = undefined;
     if (call === undefined) throw new KvixError("INTERNAL_BUG", "a call came without its stream");
     call.isConversation = method.requestStream;
+    const room = method.requestStream && method.responseStream ? call.openRoom() : undefined;
+    call.isIntake = method.requestStream && !method.responseStream;
     call.isReport = method.responseStream && !method.requestStream;
-    return new ServerInterceptingCall(next, {
+    return new AskedCall(call, next, {
       start: (go) => {
         if (!call.begin(next as ServerInterceptingCallInterface)) return;
         go({
-          onReceiveMetadata: (metadata, pass) => call.whenReadable(() => pass(metadata)),
+          onReceiveMetadata: (metadata, pass) => {
+            if (room !== undefined) assignRoom(metadata, room);
+            call.whenReadable(() => pass(metadata));
+          },
+          onReceiveHalfClose: (pass) => {
+            call.hand();
+            pass();
+          },
           onReceiveMessage: (message, pass) => {
+            if (room !== undefined) {
+              room.arrived(() => {
+                pass(message);
+                call.handedOver();
+              });
+              return;
+            }
+            call.hand();
             const answerBytes = this.#estimate(method.path, message);
             if (answerBytes <= SMALL_BYTES_MAX) pass(message);
             else call.whenAnswerable(answerBytes, () => pass(message));
@@ -131,7 +165,10 @@ export class CallGate implements StreamObserver {
         });
       },
       sendMessage: (message, pass) => {
-        call.answered(message instanceof Uint8Array ? message.byteLength : 0);
+        // Whoever has a room counts its answers there.
+        if (room === undefined) {
+          call.answered(message instanceof Uint8Array ? message.byteLength : 0);
+        }
         pass(message);
       },
     });

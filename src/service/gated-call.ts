@@ -12,6 +12,7 @@ import type { ServerInterceptingCallInterface } from "@grpc/grpc-js";
 import { KvixError } from "../base/kvix-error.js";
 import { toCallStatus } from "../rpc/status.js";
 import { type Account, type Admission, Hold, SMALL_BYTES_MAX } from "./admission.js";
+import { AdmittedRoom } from "./admitted-room.js";
 import { MessageMeter } from "./message-meter.js";
 
 /** What every call is held to. */
@@ -54,8 +55,12 @@ const TIMER_MS_MAX = 2 ** 31 - 1;
 export class GatedCall {
   /** Whether its requests are a stream. */
   isConversation = false;
+  /** Of a stream in both directions: what its handler has at hand. */
+  room: AdmittedRoom | undefined;
   /** Whether one request is answered with a stream. */
   isReport = false;
+  /** Whether they are, and have one answer: then each is read when the handler asks for it. */
+  isIntake = false;
   readonly #stream: ServerHttp2Stream;
   readonly #rooms: Rooms;
   readonly #limits: CallLimits;
@@ -74,12 +79,25 @@ export class GatedCall {
   #waitingSinceMs = 0;
   #requestBytes = 0;
   #heldForRequest = 0;
+  /** Of a stream with a room: what is held for each message that was not handed over, in order. */
+  readonly #requestHolds: number[] = [];
+  /** Of an intake: whether its handler waits for a request, and whether it was given the first. */
+  #isAsked = false;
+  #isUnderWay = false;
+  /** The length of a request that begins to arrive before it is asked for; 0: none does. */
+  #waitingLength = 0;
+  /** How many had begun to arrive when it was last looked at. */
+  #begun = 0;
   #heldForAnswer = 0;
   #isPacked = false;
   /** What was not taken when it was last looked at, and since when. */
   #unsentBytes = 0;
   #unsentSinceMs = 0;
   #wasFinished = false;
+  readonly #answersAccount: Account;
+  /** The wait of the room that was seen last, and since when. */
+  #roomWait = 0;
+  #roomSinceMs = 0;
 
   constructor(
     stream: ServerHttp2Stream,
@@ -93,6 +111,7 @@ export class GatedCall {
     this.#limits = limits;
     this.#request = new Hold(accounts.requests);
     this.#answer = new Hold(accounts.answers);
+    this.#answersAccount = accounts.answers;
     this.#sinceMs = startedMs;
   }
 
@@ -142,10 +161,22 @@ export class GatedCall {
       go();
     };
     try {
-      if (this.#rooms.answers.takeLarge(this.#answer, bytes, true, enter)) enter();
+      if (this.#rooms.answers.takeLarge(this.#answer, bytes, "received", enter)) enter();
     } catch (error) {
       this.#refuse(error as KvixError);
     }
+  }
+
+  /** Its requests and its answers are streams: each request is held back until it is asked for. */
+  openRoom(): AdmittedRoom {
+    this.room = new AdmittedRoom(this.#rooms.answers, this.#answersAccount);
+    return this.room;
+  }
+
+  /** A message was given to the handler of a stream, which holds it from here on. */
+  handedOver(): void {
+    const bytes = this.#requestHolds.shift() ?? 0;
+    if (bytes > 0) this.#holdForRequest(this.#heldForRequest - bytes);
   }
 
   /** An answer goes out. */
@@ -167,6 +198,26 @@ export class GatedCall {
     this.#heldForAnswer = answerBytes;
   }
 
+  /** The handler of an intake wants the next request, and so is done with the one before. */
+  ask(): void {
+    this.#isAsked = true;
+    // A compressed one keeps its room, for each of its messages may need it.
+    if (this.isIntake && !this.#isPacked && this.#waitingLength === 0) this.#holdForRequest(0);
+  }
+
+  /** To be called when it was asked for: from here on the stream is read. */
+  asked(): void {
+    const length = this.#waitingLength;
+    this.#waitingLength = 0;
+    if (length > 0) this.#takeRequest(length);
+  }
+
+  /** A request, or the end of them, goes to the handler. */
+  hand(): void {
+    this.#isAsked = false;
+    this.#isUnderWay = this.isIntake;
+  }
+
   /** The caller gave up. */
   leave(): void {
     this.#rooms.requests.leave(this.#request);
@@ -175,6 +226,7 @@ export class GatedCall {
 
   refuseIfWaiting(error: KvixError): void {
     if (this.#isWaiting) this.#refuse(error);
+    this.room?.refuse(error);
   }
 
   /** Nobody reads the request: what comes is dropped, and the client asked to stop. */
@@ -187,6 +239,7 @@ export class GatedCall {
   close(): void {
     this.#rooms.requests.release(this.#request);
     this.#rooms.answers.release(this.#answer);
+    this.room?.close();
   }
 
   /** Ends the call if its time is up. True: its client was too slow. */
@@ -195,13 +248,28 @@ export class GatedCall {
       // Its client is not to blame for the time it waits.
       this.#sinceMs = nowMs;
       if (this.#waitingSinceMs === 0) this.#waitingSinceMs = nowMs;
-      if (nowMs - this.#waitingSinceMs > this.#limits.admissionTimeoutMs) {
+      const waitedMs = nowMs - this.#waitingSinceMs;
+      // What was let in is not turned away in the middle.
+      if (!this.#isUnderWay && waitedMs > this.#limits.admissionTimeoutMs) {
         this.#refuse(this.#rooms.requests.overloaded());
       }
       return false;
     }
     this.#waitingSinceMs = 0;
+    this.#lookAtRoom(nowMs);
     return this.#lookAtRequest(nowMs) || this.#lookAtAnswer(nowMs);
+  }
+
+  /** What is waited for on a stream is one operation of many: it is refused, and the others go on. */
+  #lookAtRoom(nowMs: number): void {
+    const { room } = this;
+    if (room === undefined || !room.isWaiting) return;
+    if (room.waits !== this.#roomWait) {
+      this.#roomWait = room.waits;
+      this.#roomSinceMs = nowMs;
+    }
+    if (nowMs - this.#roomSinceMs <= this.#limits.admissionTimeoutMs) return;
+    room.refuse(this.#rooms.answers.overloaded());
   }
 
   get #isWaiting(): boolean {
@@ -218,10 +286,12 @@ export class GatedCall {
       return false;
     }
     if (this.#isOver) return false;
-    const isReceived = this.isConversation
-      ? !this.#meter.isInside
-      : this.#meter.messages > 0 && !this.#meter.isInside;
-    if (isReceived) {
+    // What follows a message that nobody has asked for yet is not read.
+    if (this.room?.isHolding === true) this.#sinceMs = nowMs;
+    // An intake has the time of a request for each of its requests, while it is asked for.
+    const goesOn = this.isIntake && this.#meter.messages !== this.#begun;
+    this.#begun = this.#meter.messages;
+    if (goesOn || this.#isReceived) {
       this.#sinceMs = nowMs;
       return false;
     }
@@ -229,6 +299,12 @@ export class GatedCall {
     if (nowMs <= dueMs) return false;
     this.#refuse(new KvixError("REQUEST_TOO_SLOW"));
     return true;
+  }
+
+  get #isReceived(): boolean {
+    if (this.isIntake) return !this.#isAsked;
+    if (this.isConversation) return !this.#meter.isInside;
+    return this.#meter.messages > 0 && !this.#meter.isInside;
   }
 
   #lookAtAnswer(nowMs: number): boolean {
@@ -265,10 +341,20 @@ export class GatedCall {
       if (!this.isConversation) this.#holdForRequest(2 * (isPacked ? inflated : lengthBytes));
       return;
     }
+    // Only when the handler asks is it known that the one before is done with, and that the call is wanted.
+    if (this.isIntake && this.#meter.messages > 1 && !this.#isAsked) {
+      this.#waitingLength = lengthBytes;
+      return;
+    }
+    this.#takeRequest(lengthBytes);
+  }
+
+  #takeRequest(lengthBytes: number): void {
+    if (this.room !== undefined) this.#requestHolds.push(largeBytes(lengthBytes));
     // The request before this one was answered, or waits in grpc-js's queue of one.
-    if (this.isConversation && this.#heldForRequest > 0) this.#holdForRequest(0);
-    if (lengthBytes <= SMALL_BYTES_MAX) this.#takeSmall(lengthBytes);
-    else this.#takeLarge(2 * lengthBytes);
+    else if (this.isConversation && this.#heldForRequest > 0) this.#holdForRequest(0);
+    if (largeBytes(lengthBytes) === 0) this.#takeSmall(lengthBytes);
+    else this.#takeLarge(largeBytes(lengthBytes));
   }
 
   #takeSmall(bytes: number): void {
@@ -283,7 +369,7 @@ export class GatedCall {
 
   #takeLarge(bytes: number): void {
     this.#requestRoom(bytes, () => {
-      this.#heldForRequest = bytes;
+      this.#heldForRequest += bytes;
       this.#stream.resume();
     });
     if (this.#request.place !== undefined) this.#stream.pause();
@@ -296,7 +382,8 @@ export class GatedCall {
 
   #requestRoom(bytes: number, go: () => void): void {
     try {
-      if (this.#rooms.requests.takeLarge(this.#request, bytes, false, go)) go();
+      const arrival = this.#isUnderWay ? "under way" : "arriving";
+      if (this.#rooms.requests.takeLarge(this.#request, bytes, arrival, go)) go();
     } catch (error) {
       this.#refuse(error as KvixError);
     }
@@ -305,10 +392,17 @@ export class GatedCall {
   #refuse(error: KvixError): void {
     this.leave();
     this.#isOver = true;
+    // Whoever has answers to give gives them first; until then nothing more is read.
+    if (this.room?.stop(error) === true) return;
     this.#call?.sendStatus(toCallStatus(error));
     // What the client has sent or will send is nobody's any more.
     this.#stream.resume();
   }
+}
+
+/** What is held for a request of this length; 0 if it is a small one. */
+function largeBytes(lengthBytes: number): number {
+  return lengthBytes <= SMALL_BYTES_MAX ? 0 : 2 * lengthBytes;
 }
 
 /**

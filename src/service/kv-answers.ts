@@ -14,6 +14,7 @@ import type {
   SetResult,
   StoredRecord,
   TouchResult,
+  UploadResult,
 } from "../engine/store.js";
 import { varintBytes } from "../format/varint.js";
 import { ANSWER_OVERHEAD_BYTES_MAX, AnswerWriter } from "../rpc/answer-writer.js";
@@ -100,6 +101,22 @@ export function encodeTouchAnswer(
   writer.uint(2, result.version);
   writer.timestamp(3, result.expiresAtMs);
   writer.bool(4, result.found);
+  writeRecord(writer, carried, limits);
+  writer.uint(STORE_VERSION, storeVersion);
+  return writer.finish();
+}
+
+/** UploadResponse. */
+export function encodeUploadAnswer(
+  result: UploadResult,
+  storeVersion: number,
+  limits: AnswerLimits,
+): Uint8Array {
+  const carried = { previous: undefined, current: result.current };
+  const writer = new AnswerWriter(recordBytesOf(carried));
+  writer.bool(1, result.applied);
+  writer.uint(2, result.version);
+  writer.timestamp(3, result.expiresAtMs);
   writeRecord(writer, carried, limits);
   writer.uint(STORE_VERSION, storeVersion);
   return writer.finish();

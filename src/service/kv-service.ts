@@ -8,8 +8,7 @@
 import type { KvService } from "../../gen/kvix/v1/kvix_pb.js";
 import { KvixError } from "../base/kvix-error.js";
 import { PAGE_BYTES_MAX } from "../base/limits.js";
-import type { Store, StoredRecord } from "../engine/store.js";
-import type { Clock } from "../host/host.js";
+import type { StoredRecord } from "../engine/store.js";
 import type { HandlersOf } from "../rpc/calls.js";
 import { batchGet } from "./batch-get.js";
 import { commitHandlers } from "./commit-service.js";
@@ -22,10 +21,12 @@ import {
   encodeTouchAnswer,
   fitsMessage,
 } from "./kv-answers.js";
+import type { KvServiceContext } from "./kv-context.js";
 import { encodeListAnswer } from "./list-answers.js";
 import { pageToken, placeOfToken } from "./page-token.js";
 import { recordTooLarge, requireReadable } from "./record-size.js";
 import { scan } from "./scan.js";
+import { transferHandlers } from "./transfers.js";
 import {
   requireExpiry,
   requireKey,
@@ -47,19 +48,12 @@ export interface Carrier {
 /** KvService carries any bytes. */
 export const bytesCarrier: Carrier = { check: () => undefined, carries: () => true };
 
-/** What the handlers need. */
-export interface KvServiceContext {
-  readonly store: Store;
-  readonly clock: Pick<Clock, "wallMs">;
-  /** The largest message, in bytes. */
-  readonly messageBytesMax: number;
-}
+/** The handlers that answer calls of their own; Pipeline makes use of them (pipeline.ts). */
+export type KvHandlers = Omit<HandlersOf<typeof KvService>, "pipeline">;
 
 /** The handlers of KvService or, with another carrier, of KvTextService. */
-export function kvHandlers(
-  { store, clock, messageBytesMax }: KvServiceContext,
-  carrier: Carrier = bytesCarrier,
-): HandlersOf<typeof KvService> {
+export function kvHandlers(context: KvServiceContext, carrier: Carrier = bytesCarrier): KvHandlers {
+  const { store, clock, messageBytesMax } = context;
   const limits = { messageBytesMax, carries: (value: Uint8Array) => carrier.carries(value) };
   const checkedKey = (key: Uint8Array): Uint8Array => {
     carrier.check("key", requireKey(key));
@@ -71,43 +65,50 @@ export function kvHandlers(
     throw recordTooLarge(record.payload.byteLength, messageBytesMax);
   };
   return {
-    get: async (request) => {
-      const record = await store.get(checkedKey(request.key));
-      return encodeGetAnswer(record && sendable(record), store.version);
+    // Neither is async: a read that is there at once is answered at once, and a write has no
+    // more promises than it needs. A pipeline has many of both.
+    get: (request) => {
+      const answer = (record: StoredRecord | undefined): Uint8Array =>
+        encodeGetAnswer(record && sendable(record), store.version);
+      const read = store.get(checkedKey(request.key));
+      return read instanceof Promise ? read.then(answer) : answer(read);
     },
 
     exists: (request) => encodeExistsAnswer(store.exists(checkedKey(request.key)), store.version),
 
-    set: async (request, context) => {
+    set: (request, { signal }) => {
       const key = checkedKey(request.key);
       const value = requireValue(request.value);
       carrier.check("value", value);
       const expiry = requireExpiry(request.expiry, clock.wallMs());
-      const options = { ...requireWriteOptions(request), signal: context.signal };
+      const options = { ...requireWriteOptions(request), signal };
       requireReadable(key, value, messageBytesMax);
-      const result = await store.set(key, value, expiry, options);
-      return encodeSetAnswer(result, store.version, limits);
+      return store
+        .set(key, value, expiry, options)
+        .then((result) => encodeSetAnswer(result, store.version, limits));
     },
 
-    delete: async (request, context) => {
+    delete: async (request, { signal }) => {
       const key = checkedKey(request.key);
-      const options = { ...requireWriteOptions(request), signal: context.signal };
+      const options = { ...requireWriteOptions(request), signal };
       const result = await store.delete(key, options);
       return encodeDeleteAnswer(result, store.version, limits);
     },
 
-    touch: async (request, context) => {
+    touch: async (request, { signal }) => {
       const key = checkedKey(request.key);
       const expiry = requireTouchExpiry(request.expiry, clock.wallMs());
       const { condition, durability } = requireWriteOptions(request);
-      const options = { condition, durability, signal: context.signal };
+      const options = { condition, durability, signal };
       const result = await store.touch(key, expiry, options);
       return encodeTouchAnswer(result, store.version, limits);
     },
 
     ...commitHandlers({ store, clock, messageBytesMax }),
 
-    list: async (request, context) => {
+    ...transferHandlers(context),
+
+    list: async (request, { signal }) => {
       const { prefix, start, end, reverse, keysOnly } = request;
       for (const [field, bytes] of [
         ["prefix", prefix],
@@ -126,7 +127,7 @@ export function kvHandlers(
         limit: requirePageSize(request.pageSize),
         bytesMax: Math.min(messageBytesMax, PAGE_BYTES_MAX),
         after: placeOfToken(scope, request.pageToken),
-        signal: context.signal,
+        signal,
       });
       return encodeListAnswer(page, pageToken(scope, page.after), limits.carries);
     },

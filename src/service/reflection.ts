@@ -9,22 +9,30 @@
  */
 import { create } from "@bufbuild/protobuf";
 import {
-  type ServerReflection,
   type ServerReflectionRequest,
+  type ServerReflectionRequestSchema,
   type ServerReflectionResponse,
   ServerReflectionResponseSchema,
 } from "../../gen/grpc/reflection/v1/reflection_pb.js";
 import { StatusCode } from "../base/error-catalogue.js";
-import type { HandlersOf } from "../rpc/calls.js";
+import type { ConversationHandler } from "../rpc/calls.js";
 import type { DescribedFile, DescriptorSet } from "./descriptor-set.js";
 
 type Reply = ServerReflectionResponse["messageResponse"];
+
+/** The handlers of the service. */
+export interface ReflectionHandlers {
+  readonly serverReflectionInfo: ConversationHandler<
+    typeof ServerReflectionRequestSchema,
+    typeof ServerReflectionResponseSchema
+  >;
+}
 
 /** The handlers of either version; `services` are the full names that the server serves. */
 export function reflectionHandlers(
   descriptors: DescriptorSet,
   services: readonly string[],
-): HandlersOf<typeof ServerReflection> {
+): ReflectionHandlers {
   return {
     serverReflectionInfo: () => {
       const sent = new Set<DescribedFile>();

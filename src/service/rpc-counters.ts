@@ -1,4 +1,4 @@
-/** Counts the calls that handlers answer, by rpc. */
+/** Counts the calls that handlers answer, by rpc; an operation of a pipeline is a call of its rpc. */
 import type { DescService } from "@bufbuild/protobuf";
 import type { HandlersOf } from "../rpc/calls.js";
 
@@ -27,7 +27,17 @@ export class RpcCounters {
     for (const method of Object.values(service.method)) this.#countOf(service, method.name);
   }
 
-  /** The same unary handlers, whose answers are counted. */
+  /** The counts of a service's rpcs, by their local names, for whoever counts by itself. */
+  countsOf<Service extends DescService>(
+    service: Service,
+  ): Readonly<Record<keyof Service["method"], RpcCount>> {
+    const counts = Object.entries(service.method).map(
+      ([localName, method]) => [localName, this.#countOf(service, method.name)] as const,
+    );
+    return Object.fromEntries(counts) as Record<keyof Service["method"], RpcCount>;
+  }
+
+  /** The same unary handlers, whose answers are counted. An exchange counts by itself. */
   counting<Service extends DescService>(
     service: Service,
     handlers: HandlersOf<Service>,
@@ -35,8 +45,10 @@ export class RpcCounters {
     const counted: Record<string, unknown> = {};
     for (const [localName, method] of Object.entries(service.method)) {
       const count = this.#countOf(service, method.name);
+      const handler: unknown = handlers[localName as keyof typeof handlers];
       // Each handler is wrapped in one that takes and gives the same.
-      counted[localName] = counting(handlers[localName as keyof typeof handlers] as Handler, count);
+      counted[localName] =
+        typeof handler === "function" ? counting(handler as Handler, count) : handler;
     }
     return counted as HandlersOf<Service>;
   }

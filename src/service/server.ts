@@ -31,7 +31,7 @@ import type { Host } from "../host/host.js";
 import { type CallEnvironment, endStreams, implementService } from "../rpc/calls.js";
 import { serviceDefinition } from "../rpc/definition.js";
 import { adminHandlers } from "./admin-service.js";
-import { answerEstimate } from "./answer-estimate.js";
+import { answerEstimate, operationEstimate } from "./answer-estimate.js";
 import { CallGate, type GateFigures } from "./call-gate.js";
 import { DescriptorSet } from "./descriptor-set.js";
 import { healthHandlers } from "./health.js";
@@ -39,6 +39,7 @@ import { injectorOf } from "./http2-sessions.js";
 import { kvHandlers } from "./kv-service.js";
 import { kvTextHandlers } from "./kv-text-service.js";
 import { Listener } from "./listener.js";
+import { answerBytesMax, pipelineHandler } from "./pipeline.js";
 import { reflectionHandlers } from "./reflection.js";
 import { RpcCounters } from "./rpc-counters.js";
 import { serverCredentials } from "./server-credentials.js";
@@ -206,11 +207,26 @@ function addServices(server: Server, context: ServicesContext): void {
     };
   };
   const kvContext = (store: Store) => ({ store, clock: host.clock, ...options });
+  const pipeline = (store: Store) =>
+    pipelineHandler({
+      handlers: kvHandlers({
+        ...kvContext(store),
+        messageBytesMax: answerBytesMax(options.messageBytesMax),
+      }),
+      host,
+      estimate: operationEstimate(store, options.messageBytesMax),
+      counts: counters.countsOf(KvService),
+    });
   server.addService(
-    serviceDefinition(KvService),
+    serviceDefinition(KvService, KvService, ["pipeline"]),
     implementService(
       KvService,
-      withStore((store) => counters.counting(KvService, kvHandlers(kvContext(store)))),
+      withStore((store) =>
+        counters.counting(KvService, {
+          ...kvHandlers(kvContext(store)),
+          pipeline: pipeline(store),
+        }),
+      ),
       environment,
     ),
   );

@@ -12,6 +12,7 @@ import {
   type Precondition,
   type SetRequest,
   type TouchRequest,
+  type UploadHeader,
 } from "../../gen/kvix/v1/kvix_pb.js";
 import { KvixError } from "../base/kvix-error.js";
 import {
@@ -57,6 +58,18 @@ export function requireValue(value: Uint8Array): Uint8Array {
   if (valueBytes <= VALUE_BYTES_MAX) return value;
   throw new KvixError("VALUE_TOO_LARGE", "", {
     metadata: { field: "value", range: `at most ${VALUE_BYTES_MAX} bytes`, valueBytes },
+  });
+}
+
+/** The length of a value that is announced, if it is at most 104,857,600 bytes. */
+export function requireValueBytes(valueBytes: bigint): number {
+  if (valueBytes <= BigInt(VALUE_BYTES_MAX)) return Number(valueBytes);
+  throw new KvixError("VALUE_TOO_LARGE", "", {
+    metadata: {
+      field: "value_bytes",
+      range: `at most ${VALUE_BYTES_MAX} bytes`,
+      valueBytes: `${valueBytes}`,
+    },
   });
 }
 
@@ -106,7 +119,7 @@ export function requireRequestId(requestId: Uint8Array): Uint8Array | undefined 
 
 /** What goes with a write, but for its signal. */
 export function requireWriteOptions(
-  request: SetRequest | DeleteRequest | TouchRequest,
+  request: SetRequest | DeleteRequest | TouchRequest | UploadHeader,
 ): WriteOptions {
   return {
     condition: requireCondition(request.precondition),

@@ -9,7 +9,7 @@
  *     MANIFEST.damaged  kept by a repair    {prefix}_{id:05}_{timestamp}.seg
  *     MANIFEST.tmp      being written       {prefix}_{id:05}_{timestamp}.hint
  *     CHECKPOINT        the index           *.tmp    being written
- *     CHECKPOINT.tmp    being written
+ *     CHECKPOINT.tmp    being written         upload_{store id}_{16 hex}.tmp   values on their way
  *
  * kvix removes only what the manifest calls pending or removed, a checkpoint
  * that it does not name, and its own *.tmp; every other file is reported and kept (V9).
@@ -34,6 +34,24 @@ export const FileName = {
 
 /** What a file name ends with while it is being written. */
 export const TEMPORARY_SUFFIX = ".tmp";
+
+/** What the name of a file begins with that an upload is staged in; the store's id follows. */
+const UPLOAD_PREFIX = "upload_";
+
+/** The name of a staging file: the store's id and some bytes, both in hex. */
+export function uploadFileName(storeId: Uint8Array, unique: Uint8Array): string {
+  return `${UPLOAD_PREFIX}${hex(storeId)}_${hex(unique)}${TEMPORARY_SUFFIX}`;
+}
+
+/** Whether a name is one that this very store gives to a staging file. */
+export function isUploadFileName(storeId: Uint8Array, name: string): boolean {
+  const start = `${UPLOAD_PREFIX}${hex(storeId)}_`;
+  return name.startsWith(start) && /^[0-9a-f]{16}\.tmp$/.test(name.slice(start.length));
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("hex");
+}
 
 /** The two directories of a store; absolute paths. */
 export interface StoreDirectories {

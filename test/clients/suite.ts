@@ -15,11 +15,13 @@ import {
 } from "../support/foreign-client.js";
 import { ServerProcess } from "../support/server-process.js";
 import { adminScenario } from "./admin-scenario.js";
+import { commitScenario } from "./commit-scenario.js";
 import { lifeScenario } from "./life-scenario.js";
 import { listScenario } from "./list-scenario.js";
 import { rangeScenario } from "./range-scenario.js";
 import { refusalScenario } from "./refusal-scenario.js";
 import { textScenario } from "./text-scenario.js";
+import { transferScenario } from "./transfer-scenario.js";
 import { watchScenario } from "./watch-scenario.js";
 import { writeScenario } from "./write-scenario.js";
 
@@ -80,8 +82,10 @@ export function clientSuite(
     };
     writeScenario(world);
     watchScenario(world);
+    commitScenario(world);
     textScenario(world);
     listScenario(world);
+    transferScenario(world);
     rangeScenario(world);
     adminScenario(world);
     refusalScenario(world);

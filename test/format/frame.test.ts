@@ -17,6 +17,7 @@ import {
   readFrame,
   readFrameHeader,
   sealFrame,
+  sealSplitFrame,
   segmentSalt,
   writeFrameHeader,
 } from "../../src/format/frame.js";
@@ -252,3 +253,21 @@ test("R5 a stranger's frame inside a value does not pass where it lies", () => {
 
 /** Version and update time, behind the value. */
 const recordTailBytes = recordOf(text("a"), text(""), 2).length - 3;
+
+test("a frame whose middle lies elsewhere is sealed as if it were all there", () => {
+  const piece = fc.uint8Array({ minLength: 1, maxLength: 300 });
+  const salts = fc.integer({ min: 0, max: 2 ** 32 - 1 });
+  fc.assert(
+    fc.property(piece, piece, piece, salts, fc.boolean(), (head, middle, tail, salt, isBarrier) => {
+      const whole = frameOf(concat(head, middle, tail));
+      sealFrame(whole, viewOf(whole), 0, whole.length, salt, isBarrier);
+      const headBytes = FRAME_HEADER_BYTES + head.length;
+      const split = concat(whole.subarray(0, headBytes), tail);
+      const elsewhere = { length: middle.length, checksum: crc32(middle) };
+      sealSplitFrame(split, viewOf(split), headBytes, elsewhere, salt, isBarrier);
+      const parts = [split.subarray(0, headBytes), middle, split.subarray(headBytes)];
+      assert.ok(Buffer.concat(parts).equals(whole));
+    }),
+    { numRuns: 500 },
+  );
+});

@@ -12,10 +12,14 @@ import {
 } from "../../src/base/limits.js";
 import {
   encodeRecord,
+  encodeRecordHead,
+  encodeRecordTail,
   encodeTombstone,
   newRecordFields,
   parseRecord,
+  RECORD_TAIL_BYTES_MAX,
   recordBytes,
+  recordHeadBytes,
   tombstoneBytes,
 } from "../../src/format/record.js";
 import { concat, noBytes, recordOf, text, tombstoneOf } from "./frames.js";
@@ -242,4 +246,20 @@ test("lengths past the limits are refused", () => {
   assert.equal(parseRecord(longKey, 0, longKey.length, fields), false);
   const longValue = recordOf(text("k"), new Uint8Array(VALUE_BYTES_MAX + 1), 1);
   assert.equal(parseRecord(longValue, 0, longValue.length, fields), false);
+});
+
+test("a record written in parts around its value is the record written at once", () => {
+  fc.assert(
+    fc.property(anySample, (sample) => {
+      const { key, value, version, updatedAtMs, expiresAtMs } = sample;
+      const whole = encodingOf(sample);
+      const headBytes = recordHeadBytes(key.length, value.length);
+      const bytes = new Uint8Array(headBytes + RECORD_TAIL_BYTES_MAX);
+      assert.equal(encodeRecordHead(bytes, 0, key, value.length), headBytes);
+      const end = encodeRecordTail(bytes, headBytes, version, updatedAtMs, expiresAtMs);
+      const parts = [bytes.subarray(0, headBytes), value, bytes.subarray(headBytes, end)];
+      assert.ok(Buffer.concat(parts).equals(whole));
+    }),
+    { numRuns: 300 },
+  );
 });

@@ -164,6 +164,21 @@ describe("a file of the simulation", () => {
     assert.deepEqual(await contentOf(files, "/d/a"), Uint8Array.of(2));
   });
 
+  it("keeps what was written, whatever becomes of the writer's buffer", async () => {
+    const files = new SimFileSystem();
+    await files.makeDirectory("/d");
+    await files.syncDirectory("/");
+    const file = await files.open("/d/a", "create");
+    const buffer = Buffer.from([1]);
+    await file.write(buffer, 0);
+    await file.syncData();
+    await files.syncDirectory("/d");
+    buffer[0] = 2;
+    await file.write(buffer, 1);
+    const left = files.crash({ bytes: "lost", names: "lost" }, 1);
+    assert.deepEqual(await contentOf(left, "/d/a"), Uint8Array.of(1));
+  });
+
   it("interleaves by the scheduler's seed alone", async () => {
     const orderOf = async (seed: number): Promise<string> => {
       const files = new SimFileSystem({ scheduler: new SeededScheduler(seed) });

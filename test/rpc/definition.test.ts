@@ -20,22 +20,14 @@ test("every method of a service has its path and its stream kinds", () => {
   const kv = serviceDefinition(KvService);
   assert.deepEqual(
     Object.entries(kv).map(([name, { path }]) => [name, path]),
-    [
-      ["get", "/kvix.v1.KvService/Get"],
-      ["exists", "/kvix.v1.KvService/Exists"],
-      ["set", "/kvix.v1.KvService/Set"],
-      ["delete", "/kvix.v1.KvService/Delete"],
-      ["touch", "/kvix.v1.KvService/Touch"],
-      ["list", "/kvix.v1.KvService/List"],
-      ["batchGet", "/kvix.v1.KvService/BatchGet"],
-      ["deleteRange", "/kvix.v1.KvService/DeleteRange"],
-      ["scan", "/kvix.v1.KvService/Scan"],
-    ],
+    KvService.methods.map(({ localName, name }) => [localName, `/kvix.v1.KvService/${name}`]),
   );
+  assert.equal(kv["get"]?.path, "/kvix.v1.KvService/Get");
   assert.equal(kv["get"]?.requestStream, false);
   assert.equal(kv["get"]?.responseStream, false);
   const reflection = serviceDefinition(ServerReflection)["serverReflectionInfo"];
   assert.deepEqual([kv["scan"]?.requestStream, kv["scan"]?.responseStream], [false, true]);
+  assert.deepEqual([kv["upload"]?.requestStream, kv["upload"]?.responseStream], [true, false]);
   assert.equal(reflection?.requestStream, true);
   assert.equal(reflection?.responseStream, true);
 });

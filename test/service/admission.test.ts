@@ -3,7 +3,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { KvixError } from "../../src/base/kvix-error.js";
-import { Account, Admission, Hold, SMALL_BYTES_MAX } from "../../src/service/admission.js";
+import {
+  Account,
+  Admission,
+  type Arrival,
+  Hold,
+  SMALL_BYTES_MAX,
+} from "../../src/service/admission.js";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -13,10 +19,15 @@ function admissionOf(bytesMax = 64 * MIB, waitingMax = 8): Admission {
 }
 
 /** A call of its own connection, or of one that is shared. */
-function take(admission: Admission, bytes: number, account = new Account(), isReceived = false) {
+function take(
+  admission: Admission,
+  bytes: number,
+  account = new Account(),
+  arrival: Arrival = "arriving",
+) {
   const call = { hold: new Hold(account), isIn: false, error: undefined as unknown };
   try {
-    call.isIn = admission.takeLarge(call.hold, bytes, isReceived, () => {
+    call.isIn = admission.takeLarge(call.hold, bytes, arrival, () => {
       call.isIn = true;
     });
   } catch (error) {
@@ -90,12 +101,12 @@ test("V11: the line is bounded in calls, and in calls of one connection", () => 
   const admission = admissionOf();
   take(admission, 48 * MIB);
   const greedy = new Account();
-  const own = Array.from({ length: 6 }, () => take(admission, MIB, greedy, true));
+  const own = Array.from({ length: 6 }, () => take(admission, MIB, greedy, "received"));
   assert.deepEqual(
     own.map(({ error }) => isOverloaded(error)),
     [false, false, false, false, true, true],
   );
-  const others = Array.from({ length: 6 }, () => take(admission, MIB, new Account(), true));
+  const others = Array.from({ length: 6 }, () => take(admission, MIB, new Account(), "received"));
   assert.deepEqual(
     others.map(({ error }) => isOverloaded(error)),
     [false, false, false, false, true, true],
@@ -109,7 +120,21 @@ test("V11: the line is bounded in what its calls have sent meanwhile", () => {
   const calls = Array.from({ length: 8 }, () => take(admission, 4 * MIB));
   assert.equal(calls.filter(({ error }) => isOverloaded(error)).length, 4);
   // One whose request is here already sends nothing more.
-  assert.equal(take(admission, 4 * MIB, new Account(), true).error, undefined);
+  assert.equal(take(admission, 4 * MIB, new Account(), "received").error, undefined);
+});
+
+test("V11: a message of a call that was let in waits without being refused, and in its turn", () => {
+  const admission = admissionOf(64 * MIB, 2);
+  const [first, ...rest] = Array.from({ length: 12 }, () =>
+    take(admission, 8 * MIB, new Account(), "under way"),
+  );
+  assert.equal(admission.waiting, 6);
+  assert.ok(isOverloaded(take(admission, 8 * MIB).error));
+  admission.release(first!.hold);
+  assert.deepEqual(
+    rest.map(({ isIn }) => isIn),
+    [...Array(6).fill(true), ...Array(5).fill(false)],
+  );
 });
 
 test("P3: one that leaves the line makes room in it, and lets those behind it pass", () => {

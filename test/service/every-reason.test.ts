@@ -20,6 +20,8 @@ import { MESSAGE_BYTES_MAX } from "../../src/service/server-options.js";
 import { flipBitAtRest } from "../support/faulty-file-system.js";
 import { hostOf, imageOf, segmentDir, withManifest } from "../support/store-image.js";
 import { bytes, Gate, Rig, type RigSetOptions, segmentFiles } from "../support/store-rig.js";
+import { checksumOf } from "../support/transfers.js";
+import { UploadCall, uploadClient } from "../support/upload-call.js";
 import { startMemoryServer } from "./memory-server.js";
 import { refusal } from "./refusal.js";
 
@@ -254,6 +256,18 @@ const scenes: Readonly<Partial<Record<Reason, Scene>>> = {
     const client = await serve(t, rig);
     failing(rig, "read");
     return [client.call(get, { key })];
+  },
+
+  UPLOAD_MISMATCH: async (t) => {
+    const { address } = await startMemoryServer(t);
+    const client = uploadClient(address);
+    t.after(() => client.close());
+    const call = new UploadCall(client);
+    void call.header({ key, valueBytes: 2n });
+    void call.chunk(value);
+    void call.part({ case: "end", value: { crc32: checksumOf(value) } });
+    call.close();
+    return [call.answer];
   },
 
   HISTORY_LOST: async (t) => {

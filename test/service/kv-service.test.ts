@@ -229,6 +229,8 @@ function wrapWrites(store: Store, look: (options: WriteOptions) => void): Store 
       look(options);
       return store.touch(name, expiry, options);
     },
+    upload: (...args) => store.upload(...args),
+    download: (...args) => store.download(...args),
     settings: store.settings,
     commit: (...args) => store.commit(...args),
     increment: (...args) => store.increment(...args),

@@ -2,15 +2,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type {
+  DescMessage,
   DescMethod,
   DescMethodServerStreaming,
   DescMethodUnary,
   DescService,
 } from "@bufbuild/protobuf";
-import { AdminService, KvService } from "../../gen/kvix/v1/kvix_pb.js";
+import { AdminService, KvService, UploadHeaderSchema } from "../../gen/kvix/v1/kvix_pb.js";
 import type { RpcClient } from "../../src/rpc/client.js";
 import { MESSAGE_BYTES_MAX } from "../../src/service/server-options.js";
 import { fieldsOfServices, requestFields } from "../support/request-fields.js";
+import { type Part, UploadCall, uploadClient } from "../support/upload-call.js";
 import { startMemoryServer } from "./memory-server.js";
 import { refusal } from "./refusal.js";
 
@@ -21,22 +23,39 @@ const sound = {
   mutations: [{ mutation: { case: "delete", value: { key: Uint8Array.of(1) } } }],
 };
 
-/** What is sound for this method, with something wrong in it. */
-function requestOf(method: DescMethod, wrong: object): Record<string, unknown> {
-  const names = new Set(method.input.members.map((member) => member.localName));
+/** What is sound for this message, with something wrong in it. */
+function requestOf(input: DescMessage, wrong: object): Record<string, unknown> {
+  const names = new Set(input.members.map((member) => member.localName));
   return Object.fromEntries(
     Object.entries({ ...sound, ...wrong }).filter(([name]) => names.has(name)),
   );
 }
 
-/** What a method answers to a request with something wrong in it; of a stream, first. */
-async function firstAnswer(client: RpcClient, method: DescMethod, wrong: object): Promise<unknown> {
-  if (method.methodKind === "server_streaming") {
-    const stream = method as DescMethodServerStreaming;
-    for await (const answer of client.stream(stream, requestOf(stream, wrong))) return answer;
+/** Calls a method with something wrong in its request, or in a part of it; of a stream, its first answer. */
+async function callWith(
+  { client, address }: { client: RpcClient; address: string },
+  method: DescMethod,
+  wrong: { readonly part?: Part },
+): Promise<unknown> {
+  const { methodKind } = method;
+  if (methodKind === "server_streaming") {
+    const streaming = method as DescMethodServerStreaming;
+    return await client.stream(streaming, requestOf(method.input, wrong)).next();
   }
-  const unary = method as DescMethodUnary;
-  return await client.call(unary, requestOf(unary, wrong));
+  if (methodKind !== "client_streaming") {
+    const unary = method as DescMethodUnary;
+    return await client.call(unary, requestOf(unary.input, wrong));
+  }
+  const uploads = uploadClient(address);
+  try {
+    const call = new UploadCall(uploads);
+    void call.header(requestOf(UploadHeaderSchema, wrong));
+    if (wrong.part !== undefined) void call.part(wrong.part);
+    call.close();
+    return await call.answer;
+  } finally {
+    uploads.close();
+  }
 }
 
 test("the table has every field of every request, and no other", () => {
@@ -47,7 +66,7 @@ test("the table has every field of every request, and no other", () => {
 for (const { field, rpcs, range, wrong, saidAs = field } of requestFields) {
   if (wrong === undefined) continue;
   test(`${field} that is wrong is refused by name, and must be what the table says`, async (t) => {
-    const { client, store } = await startMemoryServer(t, {
+    const server = await startMemoryServer(t, {
       messageBytesMax: MESSAGE_BYTES_MAX,
       channel: { "grpc.max_send_message_length": -1 },
     });
@@ -55,11 +74,11 @@ for (const { field, rpcs, range, wrong, saidAs = field } of requestFields) {
       const [service = "", name = ""] = rpc.split(".");
       const method = services[service]?.methods.find((each) => each.name === name);
       assert.ok(method);
-      const error = await refusal(firstAnswer(client, method, wrong), undefined, saidAs);
+      const error = await refusal(callWith(server, method, wrong), undefined, saidAs);
       assert.equal(error.row.status, "INVALID_ARGUMENT", rpc);
       assert.equal(error.metadata["range"], range, rpc);
     }
-    assert.equal(store.version, 0);
+    assert.equal(server.store.version, 0);
   });
 }
 

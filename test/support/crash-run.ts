@@ -7,12 +7,20 @@ import { KvixError } from "../../src/base/kvix-error.js";
 import type { LocalStore } from "../../src/engine/local-store.js";
 import { openStore, type StoreSeams } from "../../src/engine/open-store.js";
 import type { StoreOptionsInput } from "../../src/engine/options.js";
-import type { Durability, Expiry, StoredRecord, TouchExpiry } from "../../src/engine/store.js";
+import type {
+  CommitResult,
+  Durability,
+  Expiry,
+  MutationResult,
+  StoredRecord,
+  TouchExpiry,
+} from "../../src/engine/store.js";
 import { compact } from "./compaction-rig.js";
 import { DurabilityOracle, type OracleState } from "./durability-oracle.js";
 import { SimClock } from "./sim-clock.js";
 import { isCrash, type SimHook } from "./sim-hook.js";
 import { type SimHost, simHost } from "./sim-host.js";
+import { begin, checksumOf, send } from "./transfers.js";
 import { unpaced } from "./unpaced.js";
 
 /** Small enough that every run rolls over. */
@@ -39,6 +47,34 @@ export const bytes = (text: string): Uint8Array => encoder.encode(text);
 export interface BatchStep {
   readonly key: string;
   readonly value: string | undefined;
+}
+
+let requests = 0;
+
+/** An id that no other request of this process bears: lives over one disk share what is remembered. */
+function nextRequestId(): Uint8Array {
+  requests += 1;
+  return bytes(`request ${requests}`.padEnd(16, "."));
+}
+
+/**
+ * What a request and its repeat, sent together, came to. If either was made it was made;
+ * if both failed, what one of them knows less of is what is known.
+ */
+async function madeOnce(
+  calls: readonly Promise<CommitResult>[],
+): Promise<readonly MutationResult[]> {
+  const ends = await Promise.allSettled(calls);
+  const made = ends.flatMap((end) => (end.status === "fulfilled" ? [end.value] : []));
+  const errors = ends.flatMap((end): unknown[] => (end.status === "rejected" ? [end.reason] : []));
+  const [one, other] = made;
+  if (one !== undefined && other !== undefined) {
+    assert.deepEqual(other.results, one.results, "a repeat is answered as the first was");
+    assert.notEqual(other.repeated, one.repeated, "one of the two is the repeat");
+  }
+  if (one !== undefined) return one.results;
+  const isUnknown = (error: unknown) => error instanceof KvixError && error.outcome === "unknown";
+  throw errors.find(isUnknown) ?? errors[0];
 }
 
 /** Drives a store and tells the oracle what it is told. */
@@ -153,6 +189,54 @@ export class CrashRun {
     });
   }
 
+  /** A set whose value is uploaded in two pieces. It has its place when it is finished. */
+  async upload(key: string, value: string, { ttlMs = 0, durability = "sync" as Durability } = {}) {
+    this.#keys.add(key);
+    const content = bytes(value);
+    const expiry = ttlMs === 0 ? ({ kind: "never" } as const) : ({ kind: "ttl", ttlMs } as const);
+    const staged = await this.#staged(async () => {
+      const upload = await begin(this.store, bytes(key), content.length, { expiry, durability });
+      await send(upload, content, Math.ceil(content.length / 2));
+      return upload;
+    });
+    if (staged instanceof KvixError) return staged;
+    const expiresAtMs = ttlMs === 0 ? 0 : this.host.clock.wallMs() + ttlMs;
+    const apply = (state: OracleState): void => void state.set(key, { value, expiresAtMs });
+    return await this.#settle(apply, durability, async () => {
+      const { version } = await staged.finish(checksumOf(content));
+      if (!this.hasCrashed) this.#know(version, `${key}=${value}@${expiresAtMs}`);
+      return [version];
+    });
+  }
+
+  /** An upload of which half comes; then it is given up, or ended with a wrong checksum. */
+  async uploadHalf(key: string, value: string, end: "abort" | "mismatch"): Promise<void> {
+    const content = bytes(value);
+    const ended = await this.#staged(async () => {
+      const upload = await begin(this.store, bytes(key), content.length);
+      await send(upload, content.subarray(0, content.length / 2));
+      if (end === "abort") return await upload.abort();
+      await upload.finish(checksumOf(content));
+      assert.fail("half an upload is applied");
+    });
+    const reason = ended instanceof KvixError ? ended.reason : undefined;
+    if (this.isFaulty) return;
+    assert.equal(reason, end === "abort" ? undefined : "UPLOAD_MISMATCH");
+  }
+
+  /** What comes before a write: it leaves nothing if it fails, and tells a dead process nothing. */
+  async #staged<Result>(call: () => Promise<Result>): Promise<Result | KvixError> {
+    try {
+      const result = await call();
+      return this.hasCrashed ? await never : result;
+    } catch (error) {
+      if (this.hasCrashed) return await never;
+      if (!(error instanceof KvixError)) throw error;
+      assert.equal(error.outcome, "not-applied", error.message);
+      return error;
+    }
+  }
+
   /** A touch of a key that is there and stays visible: `expiry` counts from now. */
   touch(key: string, expiry: TouchExpiry, durability: Durability = "sync") {
     const nowMs = this.host.clock.wallMs();
@@ -178,7 +262,9 @@ export class CrashRun {
     });
   }
 
+  /** A commit under an id of its own, sent a second time at once: only one of the two makes it. */
   batch(steps: readonly BatchStep[], durability: Durability = "sync") {
+    const requestId = nextRequestId();
     for (const { key } of steps) this.#keys.add(key);
     const apply = (state: OracleState): void => {
       for (const { key, value } of steps) {
@@ -192,8 +278,12 @@ export class CrashRun {
         : ({ kind: "set", key: bytes(key), value: bytes(value) } as const),
     );
     return this.#settle(apply, durability, async () => {
-      const result = await this.store.commit(mutations, { durability });
-      return result.results.map(({ version }) => version);
+      const options = { durability, requestId };
+      const results = await madeOnce([
+        this.store.commit(mutations, options),
+        this.store.commit(mutations, options),
+      ]);
+      return results.map(({ version }) => version);
     });
   }
 
@@ -253,6 +343,9 @@ export class CrashRun {
   async openAndJudge(where: string): Promise<void> {
     await this.open();
     await this.takeForDurable(where);
+    const names = (await this.host.files.list("/store/segments")).map(({ name }) => name);
+    const staged = names.filter((name) => name.startsWith("upload_"));
+    if (!this.isFaulty) assert.deepEqual(staged, [], `${where}: a staging file is left`);
     if (this.mayBeDamaged) return;
     assert.deepEqual(this.store.stats().damage, [], `${where}: a crash is no damage`);
   }

@@ -25,6 +25,8 @@ export type Json = Readonly<Record<string, unknown>>;
 export interface CallOptions {
   /** Bytes to send in place of the encoded request, in base64; what is answered is not decoded. */
   readonly raw?: string;
+  /** What to send on a call whose requests are a stream; `request` is then left aside. */
+  readonly requests?: readonly Json[];
   readonly timeoutMs?: number;
   readonly gzip?: boolean;
   readonly waitForReady?: boolean;

@@ -8,7 +8,7 @@ import { AdminService, KvService } from "../../gen/kvix/v1/kvix_pb.js";
 
 /** One row: the field in all rpcs that have it. */
 export interface RequestField {
-  /** As the proto names it, with a dot before a field of a message. */
+  /** As the proto names it, with a dot before a field of a message; a field of a part stands for itself. */
   readonly field: string;
   /** Methods as "Service.Method"; those of KvService stand for their twins in KvTextService. */
   readonly rpcs: readonly string[];
@@ -23,7 +23,7 @@ export interface RequestField {
 }
 
 const kv = (...names: readonly string[]): string[] => names.map((name) => `KvService.${name}`);
-const writes = kv("Set", "Delete", "Touch");
+const writes = kv("Set", "Delete", "Touch", "Upload");
 const instant = (seconds: bigint) => ({ expiry: { case: "expireTime", value: { seconds } } });
 const condition = (of: object) => ({ precondition: { condition: of } });
 const tooLong = new Uint8Array(65_536);
@@ -134,7 +134,7 @@ const commitFields: readonly RequestField[] = [
 export const requestFields: readonly RequestField[] = [
   {
     field: "key",
-    rpcs: kv("Get", "Exists", "Set", "Delete", "Touch", "Increment"),
+    rpcs: kv("Get", "Exists", "Set", "Delete", "Touch", "Increment", "Upload", "Download"),
     range: "1 to 65535 bytes",
     leftOut: "refused",
     wrong: { key: new Uint8Array(0) },
@@ -154,22 +154,43 @@ export const requestFields: readonly RequestField[] = [
     wrong: { value: new Uint8Array(104_857_601) },
   },
   {
+    field: "value_bytes",
+    rpcs: kv("Upload"),
+    range: "at most 104857600 bytes",
+    leftOut: "0: the value is empty",
+    wrong: { valueBytes: 2n ** 63n },
+  },
+  {
+    field: "chunk",
+    rpcs: kv("Upload"),
+    range: "1 byte or more",
+    leftOut: "see below",
+    wrong: { part: { case: "chunk", value: new Uint8Array(0) } },
+  },
+  {
+    field: "crc32",
+    rpcs: kv("Upload"),
+    range: "the CRC-32 of the value that came",
+    leftOut: "0: that of an empty value",
+    wrong: { part: { case: "end", value: { crc32: 1 } } },
+  },
+  {
     field: "ttl",
-    rpcs: kv("Set", "Touch", "Increment"),
+    rpcs: kv("Set", "Touch", "Increment", "Upload"),
     range: "more than zero, and end by 9999-12-31T23:59:59.999Z",
     leftOut: "see below",
     wrong: { expiry: { case: "ttl", value: { seconds: -1n } } },
   },
   {
     field: "expire_time",
-    rpcs: kv("Set", "Touch", "Increment"),
+    rpcs: kv("Set", "Touch", "Increment", "Upload"),
     range: "from 0001-01-01T00:00:00Z to 9999-12-31T23:59:59.999Z",
     leftOut: "see below",
     wrong: instant(2n ** 40n),
   },
   {
     field: "keep_ttl",
-    rpcs: kv("Set"),
+    rpcs: kv("Set", "Upload"),
     range: "true, or left out",
     leftOut: "a former expiry is cleared",
     wrong: { expiry: { case: "keepTtl", value: false } },
@@ -321,7 +342,9 @@ export function fieldsOfServices(): string[] {
 function fieldsOf(message: DescMessage): string[] {
   return message.fields.flatMap((field) =>
     field.message?.file.proto.package === "kvix.v1"
-      ? fieldsOf(field.message).map((inner) => `${field.name}.${inner}`)
+      ? fieldsOf(field.message).map((inner) =>
+          field.oneof?.name === "part" ? inner : `${field.name}.${inner}`,
+        )
       : [field.name],
   );
 }

@@ -156,7 +156,9 @@ export class SimDisk {
   write(file: SimInode, source: Uint8Array, position: number, path: string): void {
     const room = file.current.length + this.freeBytes;
     const fitting = Math.max(0, Math.min(source.length, room - position));
-    this.#change(file, { kind: "write", position, bytes: source.slice(0, fitting) });
+    // Not by slice: a Buffer's shares its bytes, which its owner may use again.
+    const bytes = new Uint8Array(source.subarray(0, fitting));
+    this.#change(file, { kind: "write", position, bytes });
     if (fitting < source.length) throw systemError("ENOSPC", path, "no space left on device");
   }
 

@@ -2,9 +2,10 @@
  * The floors of the house as data, and the rules that hold the imports to them.
  *
  *     cli > service > rpc > engine > storage > format > base, host
- *                embedded > engine
+ *                embedded > engine, kv      client > rpc, kv
  *
- * An arrow only points down; src/index.ts stands on top of all; gen/ may be
+ * An arrow only points down; src/index.ts stands on top of all; src/kv is what the
+ * doors of a program have in common, and knows neither engine nor wire; gen/ may be
  * imported by all. Rules take files and give violations, so that an example
  * that breaks a rule shows that the rule can fail.
  */
@@ -21,7 +22,10 @@ export const floorsBelow: Readonly<Record<string, readonly string[]>> = {
   // Both ends of the wire: a client must not bring the engine with it.
   rpc: ["base", "host", "format"],
   service: ["base", "host", "format", "storage", "engine", "rpc"],
-  embedded: ["base", "host", "format", "storage", "engine"],
+  kv: ["base"],
+  embedded: ["base", "host", "format", "storage", "engine", "kv"],
+  // A program with a client brings no engine with it.
+  client: ["base", "host", "format", "rpc", "kv"],
   cli: ["base", "host", "format", "storage", "engine", "rpc", "service"],
 };
 

@@ -8,7 +8,8 @@
 //	{"id": 1, "service": "KvService", "method": "Get", "request": {"key": "aw=="}}
 //
 // `request` is protobuf's JSON; `raw`, in its place, is the request's bytes in
-// base64, sent as they are. `timeoutMs`, `gzip` and `waitForReady` are optional.
+// base64, sent as they are; `requests`, of a call that takes a stream of them, are
+// all that are sent. `timeoutMs`, `gzip` and `waitForReady` are optional.
 // Writes the outcome of each call when it has one; of a stream the last message:
 //
 //	{"id": 1, "response": {...}}
@@ -46,14 +47,15 @@ import (
 const lineBytesMax = 64 << 20
 
 type call struct {
-	ID           int             `json:"id"`
-	Service      string          `json:"service"`
-	Method       string          `json:"method"`
-	Request      json.RawMessage `json:"request"`
-	Raw          []byte          `json:"raw"`
-	TimeoutMs    int             `json:"timeoutMs"`
-	Gzip         bool            `json:"gzip"`
-	WaitForReady bool            `json:"waitForReady"`
+	ID           int               `json:"id"`
+	Service      string            `json:"service"`
+	Method       string            `json:"method"`
+	Request      json.RawMessage   `json:"request"`
+	Raw          []byte            `json:"raw"`
+	Requests     []json.RawMessage `json:"requests"`
+	TimeoutMs    int               `json:"timeoutMs"`
+	Gzip         bool              `json:"gzip"`
+	WaitForReady bool              `json:"waitForReady"`
 }
 
 type failure struct {
@@ -99,6 +101,9 @@ func (d *driver) invoke(ctx context.Context, c call, options []grpc.CallOption) 
 		return json.RawMessage("{}"), d.connection.Invoke(ctx, path, c.Raw, nil, options...)
 	}
 	method := reflect.ValueOf(d.clients[c.Service]).MethodByName(c.Method)
+	if c.Requests != nil {
+		return sendAll(ctx, method, c.Requests, options)
+	}
 	request := reflect.New(method.Type().In(1).Elem())
 	if err := protojson.Unmarshal(c.Request, request.Interface().(proto.Message)); err != nil {
 		panic(fmt.Sprintf("%s: %v", c.Request, err))
@@ -113,6 +118,34 @@ func (d *driver) invoke(ctx context.Context, c call, options []grpc.CallOption) 
 	}
 	if receive := results[0].MethodByName("Recv"); receive.IsValid() {
 		return lastOf(receive)
+	}
+	return protojson.Marshal(results[0].Interface().(proto.Message))
+}
+
+// sendAll makes a call whose requests are a stream, and answers with its one answer.
+func sendAll(ctx context.Context, method reflect.Value, requests []json.RawMessage, options []grpc.CallOption) (json.RawMessage, error) {
+	arguments := []reflect.Value{reflect.ValueOf(ctx)}
+	for _, option := range options {
+		arguments = append(arguments, reflect.ValueOf(option))
+	}
+	opened := method.Call(arguments)
+	if err, isError := opened[1].Interface().(error); isError {
+		return nil, err
+	}
+	send := opened[0].MethodByName("Send")
+	for _, text := range requests {
+		request := reflect.New(send.Type().In(0).Elem())
+		if err := protojson.Unmarshal(text, request.Interface().(proto.Message)); err != nil {
+			panic(fmt.Sprintf("%s: %v", text, err))
+		}
+		// A call that has ended says why when its answer is asked for.
+		if _, isError := send.Call([]reflect.Value{request})[0].Interface().(error); isError {
+			break
+		}
+	}
+	results := opened[0].MethodByName("CloseAndRecv").Call(nil)
+	if err, isError := results[1].Interface().(error); isError {
+		return nil, err
 	}
 	return protojson.Marshal(results[0].Interface().(proto.Message))
 }

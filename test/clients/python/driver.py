@@ -8,7 +8,8 @@ as it is read, all on one channel:
     {"id": 1, "service": "KvService", "method": "Get", "request": {"key": "aw=="}}
 
 `request` is protobuf's JSON; `raw`, in its place, is the request's bytes in
-base64, sent as they are. `timeoutMs`, `gzip` and `waitForReady` are optional.
+base64, sent as they are; `requests`, of a call that takes a stream of them, are all
+that are sent. `timeoutMs`, `gzip` and `waitForReady` are optional.
 Writes the outcome of each call when it has one; of a stream the last message:
 
     {"id": 1, "response": {...}}
@@ -66,8 +67,11 @@ def prepared(channel, call):
         return channel.unary_unary(path), base64.b64decode(call["raw"])
     stub = getattr(kvix_pb2_grpc, f"{service}Stub")(channel)
     descriptor = kvix_pb2.DESCRIPTOR.services_by_name[service].methods_by_name[method]
-    request = message_factory.GetMessageClass(descriptor.input_type)()
-    return getattr(stub, method), json_format.ParseDict(call["request"], request)
+    message = message_factory.GetMessageClass(descriptor.input_type)
+    if "requests" in call:
+        requests = [json_format.ParseDict(each, message()) for each in call["requests"]]
+        return getattr(stub, method), iter(requests)
+    return getattr(stub, method), json_format.ParseDict(call["request"], message())
 
 
 def finish(call, future):

@@ -5,15 +5,23 @@
  *     byte 0: which method    the rest: the message
  */
 import { type ClientHttp2Session, connect } from "node:http2";
-import { create, type DescMessage, fromBinary, toBinary } from "@bufbuild/protobuf";
+import {
+  create,
+  type DescMessage,
+  type DescMethod,
+  fromBinary,
+  toBinary,
+} from "@bufbuild/protobuf";
 import { status } from "@grpc/grpc-js";
 import {
+  DownloadRequestSchema,
   GetRequestSchema,
   KvService,
   KvTextService,
   ListRequestSchema,
   SetRequestSchema,
   TouchRequestSchema,
+  UploadRequestSchema,
 } from "../../../gen/kvix/v1/kvix_pb.js";
 import { KvixError } from "../../../src/base/kvix-error.js";
 import { kvHandlers } from "../../../src/service/kv-service.js";
@@ -71,6 +79,17 @@ function seeds(): Uint8Array[] {
         create(ListRequestSchema, { prefix: key, pageSize: 3, pageToken: "AQAA", reverse: true }),
       ),
     ],
+    [
+      UploadRequestSchema,
+      toBinary(
+        UploadRequestSchema,
+        create(UploadRequestSchema, { part: { case: "header", value: { key, valueBytes: 3n } } }),
+      ),
+    ],
+    [
+      DownloadRequestSchema,
+      toBinary(DownloadRequestSchema, create(DownloadRequestSchema, { key })),
+    ],
   ];
   return messages.flatMap(([schema, message]) => {
     const at = methods.findIndex(([, method]) => method.input === schema);
@@ -79,6 +98,25 @@ function seeds(): Uint8Array[] {
 }
 
 type Handler = (request: unknown, context: { signal: AbortSignal }) => unknown;
+
+/** What a handler answers to one request: one message, or as many as it likes. */
+async function answersOf(
+  handler: Handler,
+  { methodKind }: DescMethod,
+  request: unknown,
+  signal: AbortSignal,
+): Promise<unknown[]> {
+  if (methodKind === "client_streaming") {
+    const requests = [request].values();
+    const answer = await handler({ next: async () => requests.next() }, { signal });
+    return [answer];
+  }
+  const answer = await handler(request, { signal });
+  if (methodKind !== "server_streaming") return [answer];
+  const answers: unknown[] = [];
+  for await (const each of answer as AsyncIterable<unknown>) answers.push(each);
+  return answers;
+}
 
 /** Requests straight into the handlers. */
 export const requestTarget: FuzzTarget = (() => {
@@ -111,12 +149,10 @@ export const requestTarget: FuzzTarget = (() => {
       }
       try {
         const handler = handlers[isText ? "text" : "bytes"][name] as Handler;
-        const answered = await handler(request, { signal });
-        const isStream = method.methodKind === "server_streaming";
-        const answers = isStream ? (answered as AsyncIterable<unknown>) : [answered];
+        const answers = await answersOf(handler, method, request, signal);
         const textOutput = KvTextService.method[name as keyof typeof KvTextService.method]?.output;
         const read = isText && textOutput !== undefined ? textOutput : output;
-        for await (const answer of answers) {
+        for (const answer of answers) {
           // A message that is not encoded yet is what it is.
           if (answer instanceof Uint8Array) fromBinary(read, answer);
         }

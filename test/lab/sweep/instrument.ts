@@ -130,7 +130,7 @@ export const sweepInstrument: Instrument = {
   properties: propertyIds(
     "V1 V2 V3 V5 V6 V7 V8 V10 V14 V15 V16 D1 D2 D3 D4 D5 D6 R2 R7 R8 R11 M1 M2 M3 M4 M5 I8 T1 T2 T3 T5 B1 B3 P7",
   ),
-  runs: { default: 10, ci: 5 },
+  runs: { default: 12, ci: 6 },
   runSecondsMax: 600,
   isParallel: true,
   start: ({ only }: LabOptions): LabRuns => {

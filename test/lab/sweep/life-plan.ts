@@ -32,6 +32,16 @@ export type Call =
       readonly durability: Durability;
     }
   | { readonly kind: "delete"; readonly key: string; readonly durability: Durability }
+  /** `end`: how it ends when all of it, or else half of it, has come. */
+  | {
+      readonly kind: "upload";
+      readonly key: string;
+      readonly value: string;
+      /** 0: for ever. */
+      readonly ttlMs: number;
+      readonly durability: Durability;
+      readonly end: "finish" | "abort" | "mismatch";
+    }
   | {
       readonly kind: "batch";
       readonly steps: readonly BatchStep[];
@@ -48,7 +58,14 @@ export type LifeStep =
   | { readonly kind: "free" };
 
 /** Lives by what they are mostly of. */
-export const lifeNames = ["writes", "compactions", "checkpoints", "full disk", "anything"] as const;
+export const lifeNames = [
+  "writes",
+  "compactions",
+  "checkpoints",
+  "full disk",
+  "anything",
+  "uploads",
+] as const;
 
 export type LifeName = (typeof lifeNames)[number];
 
@@ -66,7 +83,7 @@ export interface LifePlan {
   readonly steps: readonly LifeStep[];
 }
 
-type Chapter = "groups" | "expiry" | "turnover" | "compact" | "beside" | "reopen";
+type Chapter = "groups" | "expiry" | "turnover" | "compact" | "beside" | "reopen" | "uploads";
 
 const chaptersOf: Readonly<Record<LifeName, readonly Chapter[]>> = {
   writes: ["groups", "expiry", "reopen", "groups"],
@@ -75,6 +92,7 @@ const chaptersOf: Readonly<Record<LifeName, readonly Chapter[]>> = {
   // The disk fills before them.
   "full disk": ["reopen", "groups"],
   anything: [],
+  uploads: ["uploads", "reopen", "uploads", "compact", "uploads"],
 };
 
 const chapters: readonly Chapter[] = [
@@ -84,6 +102,7 @@ const chapters: readonly Chapter[] = [
   "compact",
   "beside",
   "reopen",
+  "uploads",
 ];
 
 /** The life of a seed; seeds in a row go through the names. */
@@ -164,7 +183,25 @@ class LifeDrawer {
         return [{ kind: "compact", beside: this.#calls(2 + random.below(4)) }];
       case "reopen":
         return [{ kind: "reopen" }];
+      case "uploads":
+        return [this.#uploads(), ...this.#somePass(), this.#uploads()];
     }
+  }
+
+  /** Uploads among other calls, some of which are never finished. */
+  #uploads(): LifeStep {
+    const random = this.#random;
+    const uploads = Array.from({ length: 1 + random.below(2) }, (): Call => {
+      return {
+        kind: "upload",
+        key: random.pick(this.#keys),
+        value: this.#nextValue(),
+        ttlMs: random.pick([0, 0, 3_600_000]),
+        durability: this.#durability(),
+        end: random.pick(["finish", "finish", "finish", "abort", "mismatch"]),
+      };
+    });
+    return { kind: "calls", calls: [...uploads, ...this.#calls(random.below(3))] };
   }
 
   #firstWrites(): LifeStep[] {

@@ -182,6 +182,9 @@ function make(run: CrashRun, call: Call): Promise<KvixError | undefined> {
       return run.touch(call.key, touchExpiry(call.ttlMs), call.durability);
     case "delete":
       return run.delete(call.key, call.durability);
+    case "upload":
+      if (call.end === "finish") return run.upload(call.key, call.value, call);
+      return run.uploadHalf(call.key, call.value, call.end).then(() => undefined);
     case "batch":
       return run.batch(call.steps, call.durability);
   }

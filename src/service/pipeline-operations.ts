@@ -1,0 +1,98 @@
+/** The operations of a pipeline: which request each takes, which keys it names, who answers it. */
+import { type DescMessage, fromBinary, type MessageShape } from "@bufbuild/protobuf";
+import {
+  type CommitRequest,
+  CommitRequestSchema,
+  DeleteRequestSchema,
+  ExistsRequestSchema,
+  GetRequestSchema,
+  IncrementRequestSchema,
+  SetRequestSchema,
+  TouchRequestSchema,
+} from "../../gen/kvix/v1/kvix_pb.js";
+import { KvixError } from "../base/kvix-error.js";
+import type { CallContext } from "../rpc/calls.js";
+import { laneOf } from "./key-lanes.js";
+import type { KvHandlers } from "./kv-service.js";
+import { quickKey, quickSet } from "./quick-requests.js";
+
+/** The name of an operation: that of its rpc. */
+export type OperationName = "get" | "exists" | "set" | "delete" | "touch" | "increment" | "commit";
+
+/** One kind of operation. */
+export interface OperationKind {
+  readonly name: OperationName;
+  /** It changes nothing. */
+  readonly isRead: boolean;
+  /** Decodes a request. Throws FIELD_INVALID if the bytes are none. */
+  readonly decode: (bytes: Uint8Array) => object;
+  /** The lanes of the keys that a request names. */
+  readonly lanesOf: (request: object) => readonly number[];
+  /** Answers a request: encoded, at once or later. */
+  readonly answer: (
+    handlers: KvHandlers,
+    request: object,
+    context: CallContext,
+  ) => Uint8Array | Promise<Uint8Array>;
+}
+
+/** Every kind, by the number of its field. */
+export const operationKinds: ReadonlyMap<number, OperationKind> = new Map([
+  [3, keyed("get", GetRequestSchema, true, quickKey)],
+  [4, keyed("exists", ExistsRequestSchema, true, quickKey)],
+  [5, keyed("set", SetRequestSchema, false, quickSet)],
+  [6, keyed("delete", DeleteRequestSchema, false)],
+  [7, keyed("touch", TouchRequestSchema, false)],
+  [8, keyed("increment", IncrementRequestSchema, false)],
+  [9, operation("commit", CommitRequestSchema, false, (request) => commitLanes(request))],
+]);
+
+/** An operation on one key. `quick` decodes what it is made for, and gives nothing otherwise. */
+function keyed<Request extends DescMessage>(
+  name: OperationName,
+  schema: Request,
+  isRead: boolean,
+  quick?: (bytes: Uint8Array) => object | undefined,
+): OperationKind {
+  const lanesOf = (request: object) => [laneOf((request as { readonly key: Uint8Array }).key)];
+  return operation(name, schema, isRead, lanesOf, quick);
+}
+
+function operation<Request extends DescMessage>(
+  name: OperationName,
+  schema: Request,
+  isRead: boolean,
+  lanesOf: (request: MessageShape<Request>) => readonly number[],
+  quick: (bytes: Uint8Array) => object | undefined = () => undefined,
+): OperationKind {
+  type Handler = (request: object, context: CallContext) => Uint8Array | Promise<Uint8Array>;
+  return {
+    name,
+    isRead,
+    decode: (bytes) => quick(bytes) ?? decode(schema, bytes),
+    // The request is what `decode` gave.
+    lanesOf: (request) => lanesOf(request as MessageShape<Request>),
+    // The schema is that of the handler's request, and kvHandlers answer with bytes.
+    answer: (handlers, request, context) => (handlers[name] as Handler)(request, context),
+  };
+}
+
+/** A commit is ordered by every key that it changes or asks about. */
+function commitLanes({ conditions, mutations }: CommitRequest): readonly number[] {
+  const lanes = new Set(conditions.map(({ key }) => laneOf(key)));
+  for (const { mutation } of mutations) {
+    if (mutation.case !== undefined) lanes.add(laneOf(mutation.value.key));
+  }
+  return [...lanes];
+}
+
+function decode<Request extends DescMessage>(
+  schema: Request,
+  bytes: Uint8Array,
+): MessageShape<Request> {
+  try {
+    return fromBinary(schema, bytes);
+  } catch {
+    throw new KvixError("FIELD_INVALID", "the operation is no protobuf message of its type");
+  }
+}

@@ -1,0 +1,144 @@
+/**
+ * A PipelineRequest, taken apart without being decoded:
+ *
+ *     operations = 1, again and again: | 0a | length | an operation |
+ *     an operation:                     | 08 | id | 1a..4a | length | the request |
+ *
+ * The request stays encoded until its turn comes, and the id until it goes into
+ * the answer; both are views. Bytes that are no protobuf give `undefined`, nothing
+ * is thrown. Fields may come in any order and more than once, as in every message:
+ * the last one counts, and two parts of the same request are one after the other.
+ */
+
+/** One operation. */
+export interface EncodedOperation {
+  /** The id as it came: a varint, or nothing for 0. */
+  readonly id: Uint8Array;
+  /** The number of the request's field; 0: there is none. */
+  readonly field: number;
+  /** The encoded request. */
+  readonly request: Uint8Array;
+}
+
+const OPERATIONS = 1;
+const ID = 1;
+/** The fields of the oneof. */
+const REQUEST_MIN = 3;
+const REQUEST_MAX = 15;
+
+const WIRE_VARINT = 0;
+const WIRE_FIXED64 = 1;
+const WIRE_LENGTH_DELIMITED = 2;
+const WIRE_FIXED32 = 5;
+const VARINT_BYTES_MAX = 10;
+
+const NOTHING = new Uint8Array(0);
+
+/** The operations of a message, or undefined if it is none. */
+export function readOperations(message: Uint8Array): EncodedOperation[] | undefined {
+  const operations: EncodedOperation[] = [];
+  const cursor = new Cursor(message, 0, message.length);
+  while (cursor.next()) {
+    if (cursor.field !== OPERATIONS) continue;
+    if (cursor.wireType !== WIRE_LENGTH_DELIMITED) return undefined;
+    const operation = readOperation(message, cursor.start, cursor.end);
+    if (operation === undefined) return undefined;
+    operations.push(operation);
+  }
+  return cursor.isSound ? operations : undefined;
+}
+
+function readOperation(
+  message: Uint8Array,
+  start: number,
+  end: number,
+): EncodedOperation | undefined {
+  let id: Uint8Array = NOTHING;
+  let field = 0;
+  let request: Uint8Array = NOTHING;
+  const cursor = new Cursor(message, start, end);
+  while (cursor.next()) {
+    if (cursor.field === ID) {
+      if (cursor.wireType !== WIRE_VARINT) return undefined;
+      id = message.subarray(cursor.start, cursor.end);
+    } else if (cursor.field >= REQUEST_MIN && cursor.field <= REQUEST_MAX) {
+      if (cursor.wireType !== WIRE_LENGTH_DELIMITED) return undefined;
+      const part = message.subarray(cursor.start, cursor.end);
+      request = field === cursor.field ? Buffer.concat([request, part]) : part;
+      field = cursor.field;
+    }
+  }
+  return cursor.isSound ? { id, field, request } : undefined;
+}
+
+/** Goes from field to field. */
+class Cursor {
+  readonly #bytes: Uint8Array;
+  readonly #last: number;
+  #at: number;
+  /** Whether all fields so far were whole. */
+  isSound = true;
+  field = 0;
+  wireType = 0;
+  /** Where the field's value lies. */
+  start = 0;
+  end = 0;
+
+  constructor(bytes: Uint8Array, start: number, last: number) {
+    this.#bytes = bytes;
+    this.#at = start;
+    this.#last = last;
+  }
+
+  /** To the next field; false: there is none, or it is not sound. */
+  next(): boolean {
+    if (this.#at >= this.#last || !this.isSound) return false;
+    const tag = this.#varint();
+    this.field = Math.floor(tag / 8);
+    this.wireType = tag % 8;
+    this.start = this.#at;
+    this.isSound &&= this.field > 0 && this.#skip();
+    return this.isSound;
+  }
+
+  #skip(): boolean {
+    switch (this.wireType) {
+      case WIRE_VARINT:
+        this.#varint();
+        this.end = this.#at;
+        return this.isSound;
+      case WIRE_FIXED64:
+        return this.#advance(8);
+      case WIRE_FIXED32:
+        return this.#advance(4);
+      case WIRE_LENGTH_DELIMITED: {
+        const length = this.#varint();
+        this.start = this.#at;
+        return this.isSound && this.#advance(length);
+      }
+      default:
+        return false;
+    }
+  }
+
+  #advance(length: number): boolean {
+    this.#at += length;
+    this.end = this.#at;
+    return this.#at <= this.#last;
+  }
+
+  /** A varint of any length; past 53 bits only its end is right. */
+  #varint(): number {
+    let value = 0;
+    let scale = 1;
+    const limit = Math.min(this.#last, this.#at + VARINT_BYTES_MAX);
+    while (this.#at < limit) {
+      const byte = this.#bytes[this.#at++] as number;
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) return value;
+      scale *= 0x80;
+    }
+    this.isSound = false;
+    return 0;
+  }
+}

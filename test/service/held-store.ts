@@ -1,0 +1,45 @@
+/**
+ * A store that holds back its writes: each is handed to the store below it, in
+ * order, when the test says so. So a test decides what is pending.
+ */
+import type { SetResult, Store } from "../../src/engine/store.js";
+
+/** What a test has of it. */
+export interface HeldStore {
+  readonly store: Store;
+  /** How many writes have come, and how many wait. */
+  readonly arrived: number;
+  readonly waiting: number;
+  /** Lets the oldest that waits go on; all of them if `count` is left out. */
+  release(count?: number): void;
+}
+
+/** Holds back the sets of `below`. */
+export function holdWrites(below: Store): HeldStore {
+  const waiting: (() => void)[] = [];
+  let arrived = 0;
+  const set: Store["set"] = async (...args): Promise<SetResult> => {
+    arrived += 1;
+    await new Promise<void>((resolve) => waiting.push(resolve));
+    return below.set(...args);
+  };
+  const store = new Proxy(below, {
+    get(target, name) {
+      if (name === "set") return set;
+      const member: unknown = Reflect.get(target, name);
+      return typeof member === "function" ? member.bind(target) : member;
+    },
+  });
+  return {
+    store,
+    get arrived() {
+      return arrived;
+    },
+    get waiting() {
+      return waiting.length;
+    },
+    release: (count = waiting.length) => {
+      for (const go of waiting.splice(0, count)) go();
+    },
+  };
+}
