@@ -43,6 +43,11 @@ const neverSent: Readonly<Partial<Record<Reason, string>>> = {
   STORE_DAMAGED: "refused at opening, before anything is served",
   INDEX_LIMIT_TOO_SMALL: "refused at opening, before anything is served",
   OPEN_FAILED: "refused at opening, before anything is served",
+  UNREACHABLE: "a client's own: test/client/retries",
+  CONNECTION_LOST: "a client's own: test/client/retries",
+  DEADLINE_PASSED: "a client's own: test/client/retries",
+  MESSAGE_TOO_LARGE: "a client's own: test/client/transport-errors",
+  NOT_UNDERSTOOD: "a client's own: test/client/transport-errors",
 };
 
 /** A server over a store of a rig, and a client of it. */
