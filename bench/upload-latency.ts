@@ -8,7 +8,7 @@
  * the manners take turns.
  */
 import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { KvService } from "../gen/kvix/v1/kvix_pb.js";
 import { RpcClient } from "../src/rpc/client.js";
@@ -74,6 +74,7 @@ export async function run(): Promise<BenchResult> {
       lapMs,
       valueBytes,
       setsPerSecond,
+      loadAverage: rounded(loadavg()[0] ?? 0),
     },
   };
 }

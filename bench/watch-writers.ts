@@ -92,10 +92,15 @@ async function watched(
   work: () => Promise<number>,
 ): Promise<number> {
   const watches = ranges.map((range) => store.watch({ ...range, progressIntervalMs: HOUR_MS }));
-  let told = 0;
+  let [begun, told] = [0, 0];
   const reading = watches.map(async (watch) => {
-    for await (const { events } of watch) told += events.length;
+    for await (const { events } of watch) {
+      if (events.length === 0) begun += 1;
+      told += events.length;
+    }
   });
+  // What it costs to begin is not what it costs to watch.
+  while (begun < watches.length) await new Promise((go) => setImmediate(go));
   const before = store.version;
   const rate = await work();
   const isAll = ranges.some(({ prefix }) => prefix === undefined);

@@ -31,6 +31,8 @@ export const NO_TIMEOUT = "none";
 const TIMEOUT_MS_MAX = 2 ** 31 - 1;
 /** How often a server that is silent is asked whether it still lives; then it has 20 s. */
 const KEEPALIVE_MS = 60_000;
+/** How long a connection that failed is not tried again, at most: a watch waits for its server. */
+const RECONNECT_MS_MAX = 2000;
 
 const clock = new NodeClock();
 
@@ -103,7 +105,7 @@ export type Call = <Input extends DescMessage, Output extends DescMessage>(
 export type Stream = <Input extends DescMessage, Output extends DescMessage>(
   method: DescMethodServerStreaming<Input, Output>,
   request: MessageInitShape<Input>,
-  signal: AbortSignal,
+  signal?: AbortSignal,
 ) => AsyncIterable<MessageShape<Output>>;
 
 /**
@@ -123,6 +125,7 @@ export async function withServer<Result>(
     "grpc.max_send_message_length": -1,
     "grpc.enable_http_proxy": 0,
     "grpc.keepalive_time_ms": KEEPALIVE_MS,
+    "grpc.max_reconnect_backoff_ms": RECONNECT_MS_MAX,
     ...tlsChannelOptions(session.endpoint, session.tls),
   };
   const channel = await channelCredentials(session.endpoint, session.tls);

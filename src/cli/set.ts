@@ -1,8 +1,6 @@
 /** `kvix set`: stores a value. */
 import { KvService, type SetResponse } from "../../gen/kvix/v1/kvix_pb.js";
 import { VALUE_BYTES_MAX } from "../base/limits.js";
-import { errorCode } from "../host/file-system.js";
-import { readToEnd, readUserFile } from "../host/user-file.js";
 import { type ByteFormat, parseByteText } from "./byte-text.js";
 import { addClientFlags, type ClientFlags, readSession, withServer } from "./client-session.js";
 import { ExitCode, exitCodesHelp } from "./exit-code.js";
@@ -10,7 +8,8 @@ import { CommandEnd } from "./failure.js";
 import { addFormatFlags, type FormatFlags, readFormat, readKey } from "./key-flags.js";
 import { jsonAnswered, jsonExpiry, showExpiry } from "./record-text.js";
 import { unmetMessage } from "./unmet.js";
-import { FaultList, UsageError } from "./usage-error.js";
+import { FaultList } from "./usage-error.js";
+import { readNamedFile } from "./value-input.js";
 import { STANDARD_STREAM, writeValue } from "./value-output.js";
 import type { DeclareVerb, VerbContext } from "./verb.js";
 import {
@@ -80,7 +79,7 @@ async function set(
   const durability = readDurability(flags, faults);
   const given = readValueArgument(valueText, flags, format, faults);
   faults.throwIfAny();
-  const value = given ?? (await readValueStream(flags.file ?? STANDARD_STREAM, context));
+  const value = given ?? (await readValueFile(flags.file, context));
   const returnPrevious = flags.returnPrevious === true;
   const answer = await withServer(session, (call) =>
     call(KvService.method.set, {
@@ -136,15 +135,9 @@ function readValueArgument(
   return undefined;
 }
 
-async function readValueStream(file: string, { input }: VerbContext): Promise<Uint8Array> {
-  try {
-    return file === STANDARD_STREAM
-      ? await readToEnd(input, VALUE_BYTES_MAX)
-      : await readUserFile(file, VALUE_BYTES_MAX);
-  } catch (error) {
-    const why = errorCode(error) ?? (error instanceof Error ? error.message : String(error));
-    const option = file === STANDARD_STREAM ? "VALUE" : "--file";
-    const name = file === STANDARD_STREAM ? "stdin" : file;
-    throw new UsageError([{ option, problem: `cannot be read from ${name}: ${why}` }]);
-  }
+/** The value's bytes from --file, or from stdin. */
+async function readValueFile(file: string | undefined, context: VerbContext): Promise<Uint8Array> {
+  const isStandard = file === undefined || file === STANDARD_STREAM;
+  const option = isStandard ? "VALUE" : "--file";
+  return await readNamedFile(option, file ?? STANDARD_STREAM, VALUE_BYTES_MAX, context);
 }

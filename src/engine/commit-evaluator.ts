@@ -85,7 +85,10 @@ export class CommitEvaluator {
       const standing = this.#acceptance.look(key, nowMs);
       this.#acceptance.observe(op, standing);
       dependsOn = Math.max(dependsOn, op.dependsOn);
-      if (!isMet(condition, standing)) unmet.push({ index, key, standing });
+      if (isMet(condition, standing)) continue;
+      const { version, expiresAtMs, isVisible } = standing;
+      const place = isVisible ? standing.place : undefined;
+      unmet.push({ index, key, version, expiresAtMs, place });
     }
     op.dependsOn = dependsOn;
     if (unmet.length > 0) op.answer = { kind: "unmet", unmet };

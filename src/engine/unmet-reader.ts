@@ -51,13 +51,12 @@ export class UnmetReader {
     let left = bytesMax - unmet.length * UNMET_MARK_BYTES;
     let reads = 0;
     let bytes = 0;
-    for (const { index, key, standing } of unmet) {
-      const place = standing.isVisible ? this.#placeOf(standing.place) : undefined;
+    for (const { index, key, version, expiresAtMs, place: told } of unmet) {
+      const place = this.#placeOf(told);
       if (place === undefined) {
         conditions.push({ index, current: undefined });
         continue;
       }
-      const { version, expiresAtMs } = standing;
       const recordBytes = place.length - FRAME_HEADER_BYTES;
       const isWhole = recordBytes + LISTED_OVERHEAD_BYTES <= left;
       const record = isWhole ? await this.#readRecord(place, version) : "too-large";
@@ -78,7 +77,7 @@ export class UnmetReader {
     return conditions;
   }
 
-  #placeOf(place: UnmetKey["standing"]["place"]): Place | undefined {
+  #placeOf(place: UnmetKey["place"]): Place | undefined {
     if (place === undefined) return undefined;
     if (place.kind === "published") {
       return { ...place, segment: this.#segments.at(place.segment) };

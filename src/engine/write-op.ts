@@ -8,7 +8,6 @@
 import { KvixError } from "../base/kvix-error.js";
 import type { MemberResult } from "../format/batch-result.js";
 import type { Segment } from "../storage/segment.js";
-import type { AcceptedKey } from "./accepted-state.js";
 import type { Ticket } from "./pins.js";
 import type { RequestIdentity, RequestPlace } from "./requests/request-memory.js";
 import { type StagedValue, StagingFault } from "./staged-value.js";
@@ -127,7 +126,11 @@ export type Answer =
 export interface UnmetKey {
   readonly index: number;
   readonly key: Uint8Array;
-  readonly standing: AcceptedKey;
+  readonly version: number;
+  /** Unix milliseconds; 0: never. */
+  readonly expiresAtMs: number;
+  /** Undefined: the key is absent. */
+  readonly place: RecordPlace | undefined;
 }
 
 /** Another expiry for the record that stands. */

@@ -218,7 +218,7 @@ function isSummarySound(summary: HintSummary): boolean {
     summary.highestVersion <= BigInt(VERSION_MAX) &&
     summary.tombstones <= summary.entries &&
     summary.damagedRanges.every(({ offset, length }) => offset + length <= segmentLength) &&
-    summary.requests.every(({ offset, length }) => offset + length <= segmentLength)
+    summary.requests.every(({ offset, length }) => length > 0n && offset + length <= segmentLength)
   );
 }
 

@@ -13,7 +13,7 @@ import type { KeyCondition, Mutation } from "../engine/store.js";
 import { ANSWER_OVERHEAD_BYTES_MAX } from "../rpc/answer-writer.js";
 import type { HandlersOf } from "../rpc/calls.js";
 import { encodeCommitAnswer, encodeIncrementAnswer } from "./commit-answers.js";
-import type { KvServiceContext } from "./kv-service.js";
+import type { KvServiceContext } from "./kv-context.js";
 import { requireReadable } from "./record-size.js";
 import {
   fieldInvalid,

@@ -94,9 +94,6 @@ export class GatedCall {
   #unsentSinceMs = 0;
   #wasFinished = false;
   readonly #answersAccount: Account;
-  /** The wait of the room that was seen last, and since when. */
-  #roomWait = 0;
-  #roomSinceMs = 0;
 
   constructor(
     stream: ServerHttp2Stream,
@@ -255,20 +252,8 @@ export class GatedCall {
       return false;
     }
     this.#waitingSinceMs = 0;
-    this.#lookAtRoom(nowMs);
+    this.room?.look(nowMs, this.#limits.admissionTimeoutMs);
     return this.#lookAtRequest(nowMs) || this.#lookAtAnswer(nowMs);
-  }
-
-  /** What is waited for on a stream is one operation of many: it is refused, and the others go on. */
-  #lookAtRoom(nowMs: number): void {
-    const { room } = this;
-    if (room === undefined || !room.isWaiting) return;
-    if (room.waits !== this.#roomWait) {
-      this.#roomWait = room.waits;
-      this.#roomSinceMs = nowMs;
-    }
-    if (nowMs - this.#roomSinceMs <= this.#limits.admissionTimeoutMs) return;
-    room.refuse(this.#rooms.answers.overloaded());
   }
 
   get #isWaiting(): boolean {

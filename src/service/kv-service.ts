@@ -21,11 +21,12 @@ import {
   encodeTouchAnswer,
   fitsMessage,
 } from "./kv-answers.js";
+import type { KvServiceContext } from "./kv-context.js";
 import { encodeListAnswer } from "./list-answers.js";
 import { pageToken, placeOfToken } from "./page-token.js";
 import { recordTooLarge, requireReadable } from "./record-size.js";
 import { scan } from "./scan.js";
-import { type TransferContext, transferHandlers } from "./transfers.js";
+import { transferHandlers } from "./transfers.js";
 import {
   requireExpiry,
   requireKey,
@@ -46,9 +47,6 @@ export interface Carrier {
 
 /** KvService carries any bytes. */
 export const bytesCarrier: Carrier = { check: () => undefined, carries: () => true };
-
-/** What the handlers need. */
-export type KvServiceContext = TransferContext;
 
 /** The handlers that answer calls of their own; Pipeline makes use of them (pipeline.ts). */
 export type KvHandlers = Omit<HandlersOf<typeof KvService>, "pipeline">;

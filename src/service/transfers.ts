@@ -6,6 +6,7 @@
  *                                            after the header
  *     Download   key  ->  header, chunk ..., end; or, the key absent, the header alone
  */
+
 import { create, toBinary } from "@bufbuild/protobuf";
 import {
   DownloadResponseSchema,
@@ -14,10 +15,10 @@ import {
   type UploadRequest,
 } from "../../gen/kvix/v1/kvix_pb.js";
 import type { Download, Store, UploadStart } from "../engine/store.js";
-import type { Clock } from "../host/host.js";
 import { AnswerWriter } from "../rpc/answer-writer.js";
 import type { CallContext, HandlersOf } from "../rpc/calls.js";
 import { encodeUploadAnswer, STORE_VERSION } from "./kv-answers.js";
+import type { KvServiceContext } from "./kv-context.js";
 import {
   fieldInvalid,
   requireExpiry,
@@ -26,17 +27,9 @@ import {
   requireWriteOptions,
 } from "./validation.js";
 
-/** What the handlers need. */
-export interface TransferContext {
-  readonly store: Store;
-  readonly clock: Pick<Clock, "wallMs">;
-  /** The largest message, in bytes. */
-  readonly messageBytesMax: number;
-}
-
 /** The handlers of the rpcs that carry values in pieces. */
 export function transferHandlers(
-  context: TransferContext,
+  context: KvServiceContext,
 ): Pick<HandlersOf<typeof KvService>, "upload" | "download"> {
   const { store, messageBytesMax } = context;
   const limits = { messageBytesMax, carries: () => true };
@@ -72,7 +65,7 @@ export function transferHandlers(
 }
 
 async function begin(
-  { store, clock }: TransferContext,
+  { store, clock }: KvServiceContext,
   header: UploadHeader,
   { signal }: CallContext,
 ): Promise<UploadStart> {

@@ -15,6 +15,7 @@ import {
 } from "../support/foreign-client.js";
 import { ServerProcess } from "../support/server-process.js";
 import { adminScenario } from "./admin-scenario.js";
+import { commitScenario } from "./commit-scenario.js";
 import { lifeScenario } from "./life-scenario.js";
 import { listScenario } from "./list-scenario.js";
 import { pipelineScenario } from "./pipeline-scenario.js";
@@ -82,6 +83,7 @@ export function clientSuite(
     };
     writeScenario(world);
     watchScenario(world);
+    commitScenario(world);
     textScenario(world);
     listScenario(world);
     transferScenario(world);

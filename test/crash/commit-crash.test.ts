@@ -60,8 +60,19 @@ const open = (host: SimHost) => openStore(options, host, { pacer: unpaced(host.c
 
 /** What the clients know, and whether what came first may have left the window. */
 class Clients {
-  readonly fates = new Map<number, Fate>();
+  readonly fates: Map<number, Fate>;
   isCompacted = false;
+
+  constructor(fates: ReadonlyMap<number, Fate> = new Map()) {
+    this.fates = new Map(fates);
+  }
+
+  /** What they know now: a process that is dead may go on for a while. */
+  clone(): Clients {
+    const clients = new Clients(this.fates);
+    clients.isCompacted = this.isCompacted;
+    return clients;
+  }
 }
 
 /** All requests, some together, with compactions and a restart between them. */
@@ -136,6 +147,7 @@ async function crashed(
 ): Promise<{ host: SimHost; clients: Clients; ended: boolean }> {
   const host = simHost({ seed: 1 });
   const clients = new Clients();
+  let known = clients;
   const hook = crashAt(index, moment);
   let onCrash = (): void => undefined;
   const crash = new Promise<boolean>((resolve) => {
@@ -143,7 +155,10 @@ async function crashed(
   });
   host.files.onOperation = (operation) => {
     const verdict = hook(operation);
-    if (verdict !== undefined) onCrash();
+    if (verdict !== undefined) {
+      known = clients.clone();
+      onCrash();
+    }
     return verdict;
   };
   const ended = await Promise.race([
@@ -156,7 +171,7 @@ async function crashed(
     ),
     crash,
   ]);
-  return { host, clients, ended };
+  return { host, clients: known, ended };
 }
 
 async function countOperations(): Promise<number> {

@@ -53,7 +53,7 @@ function mutate(room: string, subjects: readonly Subject[]): boolean {
     sources: subjects.map(({ source }) => source),
     tests: [...new Set(subjects.flatMap(({ tests }) => tests))],
     except: subjects.flatMap(({ except }) => except ?? []),
-    testMsMax: Math.max(...subjects.map(({ testMsMax }) => testMsMax)),
+    effortMs: Math.max(...subjects.map(({ effortMs }) => effortMs)),
     report,
   };
   const program = join(folder, "node_modules", "@stryker-mutator", "core", "bin", "stryker.js");

@@ -11,8 +11,8 @@
 export interface Subject {
   readonly source: string;
   readonly tests: readonly string[];
-  /** How much of a core a single test may take, in milliseconds; a longer one is not asked. */
-  readonly testMsMax: number;
+  /** How much of a core the tests of one mutant may take, in milliseconds; the cheapest are asked. */
+  readonly effortMs: number;
   /** Tests that are not even tried, by a pattern of their names: their loops would take minutes. */
   readonly except?: string;
 }
@@ -45,18 +45,18 @@ const compaction = ["engine/compaction/resurrection", "engine/compaction/compact
 const checkpoint = ["engine/checkpoint-doubt", "crash/checkpoint-crash"];
 
 const storage: Readonly<Record<string, readonly string[]>> = {
-  "byte-window": ["storage/byte-window", ...tail, ...hints],
+  "byte-window": ["storage/byte-window", "engine/hint-refused"],
   "checkpoint-file": checkpoint,
   descriptors: pool,
   "file-pool": pool,
   "file-tools": ["engine/directories", "engine/write-sync-failure"],
   "hint-file": [...hints, "engine/hint-doubt"],
   layout: ["engine/directories", "engine/repair"],
-  "manifest-file": ["engine/write-sync-failure", "engine/directories", "engine/recovery-versions"],
+  "manifest-file": ["engine/write-sync-failure", "engine/recovery-versions"],
   "recency-list": ["storage/file-pool", "storage/file-pool-random"],
-  segment: [...compaction, "engine/recovery-tail", "engine/checkpoint-doubt"],
-  "segment-scan": ["storage/segment-scan", ...tail],
-  "segment-set": [...compaction, "engine/recovery-versions", "engine/directories"],
+  segment: [...compaction, "engine/recovery-versions"],
+  "segment-scan": ["storage/segment-scan", "engine/hint-refused"],
+  "segment-set": [...compaction, "engine/recovery-versions"],
   "store-mark": ["engine/directories", "engine/repair"],
   "watched-file": ["engine/verify"],
 };
@@ -65,7 +65,7 @@ const order = ["engine/write-order", "engine/visibility", "engine/write-overlap"
 
 const engine: Readonly<Record<string, readonly string[]>> = {
   "acceptance-rules": ["engine/ttl", "engine/write-order", "engine/touch"],
-  "accepted-state": ["engine/accepted-state", ...order, "engine/ttl", "engine/touch-order"],
+  "accepted-state": ["engine/accepted-state", ...order],
   checkpoint: [...checkpoint, "engine/checkpoint"],
   "compaction/judge": [...compaction, "engine/compaction/judge"],
   "compaction/remover": [
@@ -81,17 +81,12 @@ const engine: Readonly<Record<string, readonly string[]>> = {
   ],
   evaluator: [...order, "engine/ttl", "engine/touch", "engine/callers-bytes"],
   "group-publisher": [...order, ...failures, "engine/group-publisher", "engine/snapshot-index"],
-  "group-writer": [...order, ...failures, "engine/group-writer", "engine/recovery-versions"],
+  "group-writer": ["engine/group-writer", "engine/write-order"],
   "hint-keeper": [...hints, ...compaction, "engine/hint-doubt", "engine/damage-displaced"],
   "key-range": ["engine/list", "engine/list-model"],
-  latch: failures,
-  "manifest-edits": [
-    "engine/manifest-edits",
-    ...compaction,
-    "engine/recovery-versions",
-    "engine/damage-remembered",
-  ],
-  "manifest-keeper": [...failures, "engine/damage-remembered"],
+  latch: ["engine/latch", "engine/write-sync-failure"],
+  "manifest-edits": ["engine/manifest-edits", "engine/compaction/compactor"],
+  "manifest-keeper": ["engine/manifest-keeper", ...failures],
   pins: ["engine/pins", "engine/pins-tickets"],
   publisher: [
     ...compaction,
@@ -99,13 +94,13 @@ const engine: Readonly<Record<string, readonly string[]>> = {
     "engine/snapshot-index",
     "engine/group-publisher",
   ],
-  recovery: [...tail, ...hints, "engine/recovery-versions", "engine/checkpoint-doubt"],
+  recovery: [...tail, "engine/recovery-versions", "engine/hint-refused", "engine/checkpoint-doubt"],
   retention: ["engine/retention"],
   salvage: [...loss, "engine/damage-bits"],
   "segment-namer": ["engine/directories", "engine/recovery-versions"],
-  "segment-recovery": [...loss, "engine/recovery-versions"],
+  "segment-recovery": [...tail, "engine/recovery-versions"],
   sweep: ["engine/ttl", "engine/ttl-clock"],
-  versions: [...failures, "engine/recovery-versions", "engine/group-writer"],
+  versions: ["engine/versions", "engine/group-writer"],
   "write-queue": [...order, ...failures, "engine/visibility-order", "engine/touch-order"],
 };
 
@@ -123,14 +118,14 @@ export const rooms: Readonly<Record<string, readonly Subject[]>> = {
 function subjectsOf(
   room: string,
   table: Readonly<Record<string, readonly string[]>>,
-  testMsMax: number,
+  effortMs: number,
 ): Subject[] {
   return Object.entries(table).map(([name, tests]) => {
     const source = `src/${room}/${name}.ts`;
     const pattern = except[source];
     return {
       source,
-      testMsMax,
+      effortMs,
       tests: [...new Set(tests)].map((test) => `test/${test}.test.ts`),
       ...(pattern === undefined ? {} : { except: pattern }),
     };

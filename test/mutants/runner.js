@@ -3,22 +3,25 @@
  * for a mutant runs only those tests that reach it, the quickest first, until one fails.
  *
  *     dry run    every test, one after the other: does it pass, what does it reach, what
- *                does it cost? One that costs more than testMsMax is asked of no mutant
- *     mutant     switched on -> tests -> switched off; what noticed it must pass again
+ *                does it cost?
+ *     mutant     switched on -> tests, as many as effortMs of a core are enough for
+ *                -> switched off; what noticed it must pass again
  *
  * A process of its own for each file of tests and each mutant would cost ten times as much.
  * What one process costs is that a mutant may leave something behind: then the test that
  * noticed it fails without it too, and the next mutant begins in a new process.
  *
  * A test fails by what it throws, by a rejection that nobody handles, and if it waits while
- * nothing is under way that could wake it. A loop that takes a hundred times the rounds that
- * the test took in the dry run is an endless one. How long something takes decides
- * nothing but at the tool's own limit of a minute.
+ * nothing is under way that could wake it. A loop is endless if it takes a hundred times the
+ * rounds that the test took in the dry run, or if the tests of a mutant take twice their
+ * time and two seconds more; both by the time of the core that they had, for others use the
+ * machine as well. So a thread watches this process, and ends it: the next one tells why.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { register } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { Worker } from "node:worker_threads";
 import { declareFactoryPlugin, PluginKind } from "@stryker-mutator/api/plugin";
 import {
   DryRunStatus,
@@ -33,12 +36,20 @@ const factsFile = "kvix-test-facts.json";
 /** A place that a test passes this many times as often as without the mutant is in an endless loop. */
 const ROUNDS_FACTOR = 100;
 const ROUNDS_MIN = 1000;
+/** Mutants that this process, or one before it, was ended for. In the sandbox. */
+const endlessFile = "kvix-test-endless.txt";
+/** What the tests of a mutant may take beyond twice their time, in milliseconds of a core. */
+const SPARE_MS = 2000;
+/** What loading a mutant may take that works while it is loaded. */
+const LOAD_MS = 30_000;
+/** How long a process may do nothing at all, in milliseconds of the clock. */
+const STANDSTILL_MS = 60_000;
 /** How often a test that waits is looked at, and how often it must have been idle. */
 const LOOK_MS = 20;
 const IDLE_LOOKS = 10;
 
 /** What main.ts asks for: see rooms.ts. */
-const { tests, except, testMsMax } = JSON.parse(process.env.KVIX_MUTANTS ?? "{}");
+const { tests, except, effortMs } = JSON.parse(process.env.KVIX_MUTANTS ?? "{}");
 
 /** What holds the state of the mutants' switches, by the tool's own name. */
 const switches = () => {
@@ -66,12 +77,14 @@ class Runner {
   /** How often a test passes the place of a mutant. */
   #rounds = {};
   #idleKinds = new Set();
+  #watched;
 
   capabilities() {
     return { reloadEnvironment: false };
   }
 
   async init() {
+    this.#watched = watch();
     register(`data:text/javascript,${encodeURIComponent(hooks)}`);
     for (const event of ["unhandledRejection", "uncaughtException"]) {
       process.on(event, (error) => failCurrent?.(error));
@@ -90,7 +103,7 @@ class Runner {
       const result = await this.#outcomeOf(test);
       const { user, system } = process.cpuUsage(before);
       const costMs = (user + system) / 1000;
-      if (result.status === TestStatus.Success && costMs > testMsMax) {
+      if (result.status === TestStatus.Success && costMs > effortMs) {
         delete switches().mutantCoverage?.perTest[test.id];
         continue;
       }
@@ -113,26 +126,34 @@ class Runner {
       if (id === undefined) delete process.env.__STRYKER_ACTIVE_MUTANT__;
       else process.env.__STRYKER_ACTIVE_MUTANT__ = id;
     };
-    if (mutantActivation === "static") turn(activeMutant.id);
+    if (endless().includes(activeMutant.id)) return { status: "timeout", reason: "endless" };
+    if (mutantActivation === "static") {
+      this.#watched(Number(activeMutant.id), LOAD_MS);
+      turn(activeMutant.id);
+    }
     await this.#load();
     turn(activeMutant.id);
     const chosen = this.#chosen(testFilter);
     if (chosen.length === 0) throw new Error("no test is left for a mutant that tests reach");
+    let limitMs = SPARE_MS;
+    for (const { id } of chosen) limitMs += 2 * this.#costs[id];
+    this.#watched(Number(activeMutant.id), limitMs);
     const results = [];
     let noticedBy;
-    let endless;
+    let isEndless;
     for (const test of chosen) {
       space.hitCount = 0;
       space.hitLimit = this.#roundsMax(test, activeMutant) ?? hitLimit;
       const result = await this.#outcomeOf(test);
       results.push(result);
-      endless = determineHitLimitReached(space.hitCount, space.hitLimit);
+      isEndless = determineHitLimitReached(space.hitCount, space.hitLimit);
       if (result.status === TestStatus.Failed) noticedBy = test;
-      if (endless !== undefined || noticedBy !== undefined) break;
+      if (isEndless !== undefined || noticedBy !== undefined) break;
     }
     turn(undefined);
-    if (noticedBy !== undefined || endless !== undefined) await this.#control(noticedBy);
-    return toMutantRunResult(endless ?? { status: DryRunStatus.Complete, tests: results });
+    this.#watched(-1, 0);
+    if (noticedBy !== undefined || isEndless !== undefined) await this.#control(noticedBy);
+    return toMutantRunResult(isEndless ?? { status: DryRunStatus.Complete, tests: results });
   }
 
   async dispose() {}
@@ -154,9 +175,14 @@ class Runner {
   #chosen(filter) {
     const asked = filter === undefined ? undefined : new Set(filter);
     const cost = ({ id }) => this.#costs[id] ?? Number.POSITIVE_INFINITY;
+    let leftMs = effortMs;
     return listedTests
-      .filter((test) => cost(test) <= testMsMax && asked?.has(test.id) !== false)
-      .sort((one, other) => cost(one) - cost(other));
+      .filter((test) => asked?.has(test.id) !== false)
+      .sort((one, other) => cost(one) - cost(other))
+      .filter((test) => {
+        leftMs -= cost(test);
+        return leftMs >= 0;
+      });
   }
 
   async #load() {
@@ -204,6 +230,51 @@ class Runner {
     }
   }
 }
+
+/** The ids of mutants that a process was ended for. */
+function endless() {
+  return existsSync(endlessFile) ? readFileSync(endlessFile, "utf8").split("\n") : [];
+}
+
+/** Has this process watched; the answer takes the number of a mutant, -1 for none, and its limit. */
+function watch() {
+  const shared = new Float64Array(new SharedArrayBuffer(16));
+  shared[0] = -1;
+  const workerData = { shared, endlessFile, standstillMs: STANDSTILL_MS };
+  new Worker(watcher, { eval: true, workerData }).unref();
+  return (mutant, limitMs) => {
+    shared[1] = limitMs;
+    shared[0] = mutant;
+  };
+}
+
+const watcher = `
+  const { shared, endlessFile, standstillMs } = require("node:worker_threads").workerData;
+  const { appendFileSync } = require("node:fs");
+  const spentMs = () => {
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1000;
+  };
+  let mutant = -1;
+  let beganAtMs = 0;
+  let movedAtMs = 0;
+  let seenMs = 0;
+  setInterval(() => {
+    const nowMs = spentMs();
+    if (shared[0] !== mutant) {
+      mutant = shared[0];
+      beganAtMs = nowMs;
+    }
+    if (nowMs - seenMs > 200 || mutant === -1) {
+      seenMs = nowMs;
+      movedAtMs = Date.now();
+    }
+    if (mutant === -1) return;
+    if (nowMs - beganAtMs < shared[1] && Date.now() - movedAtMs < standstillMs) return;
+    appendFileSync(endlessFile, mutant + "\\n");
+    process.kill(process.pid, "SIGKILL");
+  }, 250);
+`;
 
 /** Lets tests have node-test.js. */
 const hooks = `

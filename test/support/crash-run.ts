@@ -7,7 +7,14 @@ import { KvixError } from "../../src/base/kvix-error.js";
 import type { LocalStore } from "../../src/engine/local-store.js";
 import { openStore, type StoreSeams } from "../../src/engine/open-store.js";
 import type { StoreOptionsInput } from "../../src/engine/options.js";
-import type { Durability, Expiry, StoredRecord, TouchExpiry } from "../../src/engine/store.js";
+import type {
+  CommitResult,
+  Durability,
+  Expiry,
+  MutationResult,
+  StoredRecord,
+  TouchExpiry,
+} from "../../src/engine/store.js";
 import { compact } from "./compaction-rig.js";
 import { DurabilityOracle, type OracleState } from "./durability-oracle.js";
 import { SimClock } from "./sim-clock.js";
@@ -40,6 +47,34 @@ export const bytes = (text: string): Uint8Array => encoder.encode(text);
 export interface BatchStep {
   readonly key: string;
   readonly value: string | undefined;
+}
+
+let requests = 0;
+
+/** An id that no other request of this process bears: lives over one disk share what is remembered. */
+function nextRequestId(): Uint8Array {
+  requests += 1;
+  return bytes(`request ${requests}`.padEnd(16, "."));
+}
+
+/**
+ * What a request and its repeat, sent together, came to. If either was made it was made;
+ * if both failed, what one of them knows less of is what is known.
+ */
+async function madeOnce(
+  calls: readonly Promise<CommitResult>[],
+): Promise<readonly MutationResult[]> {
+  const ends = await Promise.allSettled(calls);
+  const made = ends.flatMap((end) => (end.status === "fulfilled" ? [end.value] : []));
+  const errors = ends.flatMap((end): unknown[] => (end.status === "rejected" ? [end.reason] : []));
+  const [one, other] = made;
+  if (one !== undefined && other !== undefined) {
+    assert.deepEqual(other.results, one.results, "a repeat is answered as the first was");
+    assert.notEqual(other.repeated, one.repeated, "one of the two is the repeat");
+  }
+  if (one !== undefined) return one.results;
+  const isUnknown = (error: unknown) => error instanceof KvixError && error.outcome === "unknown";
+  throw errors.find(isUnknown) ?? errors[0];
 }
 
 /** Drives a store and tells the oracle what it is told. */
@@ -227,7 +262,9 @@ export class CrashRun {
     });
   }
 
+  /** A commit under an id of its own, sent a second time at once: only one of the two makes it. */
   batch(steps: readonly BatchStep[], durability: Durability = "sync") {
+    const requestId = nextRequestId();
     for (const { key } of steps) this.#keys.add(key);
     const apply = (state: OracleState): void => {
       for (const { key, value } of steps) {
@@ -241,8 +278,12 @@ export class CrashRun {
         : ({ kind: "set", key: bytes(key), value: bytes(value) } as const),
     );
     return this.#settle(apply, durability, async () => {
-      const result = await this.store.commit(mutations, { durability });
-      return result.results.map(({ version }) => version);
+      const options = { durability, requestId };
+      const results = await madeOnce([
+        this.store.commit(mutations, options),
+        this.store.commit(mutations, options),
+      ]);
+      return results.map(({ version }) => version);
     });
   }
 

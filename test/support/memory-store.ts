@@ -8,25 +8,16 @@
  * newest state. A write goes through in the turn it is made, so nothing is
  * ever pending and both durabilities are the same.
  */
-import { create, toBinary } from "@bufbuild/protobuf";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { RecordSchema } from "../../gen/kvix/v1/kvix_pb.js";
 import { KvixError } from "../../src/base/kvix-error.js";
 import { BATCH_KEYS_MAX, EXPIRES_AT_MS_MAX } from "../../src/base/limits.js";
 import { boundsOf } from "../../src/engine/key-range.js";
 import {
   requireExpiry,
   requireKey,
-  requireRequestId,
   requireValue,
   requireVersion,
   requireWhole,
 } from "../../src/engine/request-rules.js";
-import {
-  commitDigest,
-  expiryOf,
-  incrementDigest,
-} from "../../src/engine/requests/request-digest.js";
 import type {
   CommitOptions,
   CommitResult,
@@ -41,13 +32,11 @@ import type {
   ListOptions,
   ListPage,
   Mutation,
-  MutationResult,
   SetResult,
   Store,
   StoredRecord,
   TouchExpiry,
   TouchResult,
-  UnmetCondition,
   UploadStart,
   WriteOptions,
 } from "../../src/engine/store.js";
@@ -62,29 +51,25 @@ import type {
 import type { CompactionProgress, SegmentFacts, StoreStats } from "../../src/engine/store-stats.js";
 import type { WatchEvent, WatchOptions, WatchSteps } from "../../src/engine/store-watch.js";
 import { watchAskOf } from "../../src/engine/watch/watch-rules.js";
+import { emptyStats } from "./empty-stats.js";
+import { MemoryCommits } from "./memory-commits.js";
 import { batchGetOf, deleteRangeOf, scanOf } from "./memory-ranges.js";
+import { type Entry, eventOf, recordOf } from "./memory-records.js";
 import { memoryDownload, memoryUpload } from "./memory-transfers.js";
 import { MemoryHistory } from "./memory-watch.js";
-
-/** What stands under a key. */
-interface Entry {
-  readonly value: Uint8Array;
-  readonly version: number;
-  readonly updatedAtMs: number;
-  /** 0: never. */
-  readonly expiresAtMs: number;
-}
 
 /** A store that lives as long as its object. */
 export class MemoryStore implements Store {
   /** Keys by their bytes, one character a byte. */
   readonly #entries = new Map<string, Entry>();
-  /** Requests by their ids. */
-  readonly #requests = new Map<
-    string,
-    { readonly digest: Uint8Array; readonly results: readonly MutationResult[] }
-  >();
   readonly #wallMs: () => number;
+  readonly #commits = new MemoryCommits({
+    nowMs: () => this.#wallMs(),
+    read: (key) => recordOf(key, this.#visible(key)),
+    put: (key, value, expiry) => this.#put(key, value, expiry, this.#visible(key)),
+    remove: (key) => this.#remove(key),
+    together: (apply) => this.#together(apply),
+  });
   readonly settings = { durability: "sync", flushIntervalMs: 100 } as const;
   readonly #history = new MemoryHistory();
   /** What the batch under way has changed; undefined: there is none. */
@@ -259,99 +244,13 @@ export class MemoryStore implements Store {
     delta: bigint,
     options: IncrementOptions = {},
   ): Promise<IncrementResult> {
-    const { initial = 0n, expiry = { kind: "keep" } } = options;
-    const mutation = { kind: "increment", key, delta, initial, expiry } as const;
-    const digest = incrementDigest(key, expiry, delta, initial);
-    const { results, repeated } = this.#once(options, digest, () => this.#mutate([mutation], ""));
-    const [result] = results;
-    if (result === undefined) throw new Error("an increment without a result");
-    return {
-      value: result.value,
-      version: result.version,
-      expiresAtMs: result.expiresAtMs,
-      repeated,
-    };
+    this.#requireWritable(options);
+    return this.#commits.increment(key, delta, options);
   }
 
   async commit(mutations: readonly Mutation[], options: CommitOptions = {}): Promise<CommitResult> {
-    const { conditions = [] } = options;
-    const digest = commitDigest(conditions, mutations);
-    if (mutations.length === 0 && conditions.length === 0) {
-      throw new KvixError("FIELD_INVALID", "a commit must have mutations or conditions", {
-        metadata: { field: "mutations" },
-      });
-    }
-    requireDistinct("mutations", mutations);
-    requireDistinct("conditions", conditions);
-    const unmet: UnmetCondition[] = [];
-    const { results, repeated } = this.#once(options, digest, () => {
-      for (const [index, { key, condition }] of conditions.entries()) {
-        const standing = this.#visible(key);
-        if (holds(condition, standing)) continue;
-        const record = recordOf(key, standing);
-        if (record === undefined) {
-          unmet.push({ index, current: undefined });
-          continue;
-        }
-        const { version, expiresAtMs, payload } = record;
-        const facts = { key, version, expiresAtMs, recordBytes: payload.byteLength };
-        unmet.push({ index, current: { ...facts, record } });
-      }
-      return unmet.length > 0 ? undefined : this.#mutate(mutations, "mutations");
-    });
-    return { applied: unmet.length === 0, results, unmet, repeated };
-  }
-
-  /** Applies it, unless it was applied under this id before; undefined is remembered by nobody. */
-  #once(
-    options: Pick<CommitOptions, "durability" | "signal" | "requestId">,
-    digest: Uint8Array,
-    apply: () => MutationResult[] | undefined,
-  ): { readonly results: readonly MutationResult[]; readonly repeated: boolean } {
-    if (options.requestId !== undefined) requireRequestId(options.requestId);
     this.#requireWritable(options);
-    const id = options.requestId && nameOf(options.requestId);
-    const known = id === undefined ? undefined : this.#requests.get(id);
-    if (known !== undefined) {
-      if (Buffer.compare(known.digest, digest) === 0)
-        return { results: known.results, repeated: true };
-      throw new KvixError("REQUEST_ID_REUSED");
-    }
-    const results = apply();
-    if (id !== undefined && results !== undefined) this.#requests.set(id, { digest, results });
-    return { results: results ?? [], repeated: false };
-  }
-
-  #mutate(mutations: readonly Mutation[], name: string): MutationResult[] {
-    const nowMs = this.#wallMs();
-    const plans = mutations.map((mutation, index) => {
-      const standing = this.#visible(mutation.key);
-      const field = name === "" ? "key" : `${name}[${index}].increment.key`;
-      const number = mutation.kind === "increment" ? added(mutation, standing, field) : 0n;
-      return { mutation, standing, number };
-    });
-    const changed: WatchEvent[] = [];
-    this.#batch = changed;
-    const results = plans.map(({ mutation, standing, number }) => {
-      const { key, kind } = mutation;
-      const found = standing !== undefined && (kind === "delete" || kind === "touch");
-      if (kind === "delete") {
-        const version = this.#remove(key);
-        return { version: found ? version : 0, expiresAtMs: 0, found, value: 0n };
-      }
-      if (kind === "touch" && standing === undefined) {
-        return { version: 0, expiresAtMs: 0, found, value: 0n };
-      }
-      const value =
-        kind === "set" ? mutation.value : kind === "touch" ? standing?.value : undefined;
-      const written = value ?? Buffer.from(number.toString());
-      expiresAt(expiryOf(mutation), nowMs, standing);
-      const entry = this.#put(key, written, expiryOf(mutation), standing);
-      return { version: entry.version, expiresAtMs: entry.expiresAtMs, found, value: number };
-    });
-    this.#batch = undefined;
-    this.#history.add(changed);
-    return results;
+    return this.#commits.commit(mutations, options);
   }
 
   watch(options: WatchOptions): WatchSteps {
@@ -364,6 +263,18 @@ export class MemoryStore implements Store {
         return entry === undefined ? [] : [eventOf("set", key, entry)];
       });
     return this.#history.watch(options, this.#version, standing, () => this.#isClosed);
+  }
+
+  /** What `apply` changes is one batch to those who watch. */
+  #together<Result>(apply: () => Result): Result {
+    const changed: WatchEvent[] = [];
+    this.#batch = changed;
+    try {
+      return apply();
+    } finally {
+      this.#batch = undefined;
+      if (changed.length > 0) this.#history.add(changed);
+    }
   }
 
   async *compact(): AsyncGenerator<CompactionProgress> {
@@ -433,31 +344,6 @@ export class MemoryStore implements Store {
   }
 }
 
-function requireDistinct(field: string, entries: readonly { readonly key: Uint8Array }[]): void {
-  const names = new Set(entries.map(({ key }) => nameOf(key)));
-  if (names.size < entries.length) {
-    throw new KvixError("FIELD_INVALID", `${field} must name each key once`);
-  }
-}
-
-/** The sum, by the text of the number: not by the engine's code. */
-function added(
-  { initial, delta }: Extract<Mutation, { kind: "increment" }>,
-  standing: Entry | undefined,
-  field: string,
-): bigint {
-  const text = standing && Buffer.from(standing.value).toString("latin1");
-  const isBad = text !== undefined && !/^-?[0-9]{1,19}$/.test(text);
-  const before = isBad ? undefined : text === undefined ? initial : BigInt(text);
-  const isNumber = text === undefined || before?.toString() === text;
-  if (before === undefined || !isNumber || BigInt.asIntN(64, before) !== before) {
-    throw new KvixError("NOT_A_NUMBER", "", { metadata: { field } });
-  }
-  const sum = before + delta;
-  if (BigInt.asIntN(64, sum) === sum) return sum;
-  throw new KvixError("NUMBER_OVERFLOW", "", { metadata: { field } });
-}
-
 function nameOf(key: Uint8Array): string {
   return Buffer.from(key).toString("latin1");
 }
@@ -488,95 +374,3 @@ function expiresAt(expiry: Expiry, nowMs: number, standing: Entry | undefined): 
       throw new KvixError("FIELD_INVALID", "ttl must end by the year 9999");
   }
 }
-
-/** The record in the encoding of the generated code, so that a splice is held against it. */
-function recordOf(key: Uint8Array, entry: Entry | undefined): StoredRecord | undefined {
-  if (entry === undefined) return undefined;
-  const { value, version, updatedAtMs, expiresAtMs } = entry;
-  const fields = { key, value, version: BigInt(version), updateTime: timestampFromMs(updatedAtMs) };
-  const expiry = expiresAtMs === 0 ? {} : { expireTime: timestampFromMs(expiresAtMs) };
-  const payload = toBinary(RecordSchema, create(RecordSchema, { ...fields, ...expiry }));
-  const valueOffset = value.byteLength === 0 ? 0 : offsetOfValue(payload);
-  return {
-    payload,
-    value: payload.subarray(valueOffset, valueOffset + value.byteLength),
-    version,
-    updatedAtMs,
-    expiresAtMs,
-  };
-}
-
-function eventOf(kind: WatchEvent["kind"], key: Uint8Array, entry: Entry): WatchEvent {
-  const { payload: record } = recordOf(key, entry) as StoredRecord;
-  const { version, expiresAtMs } = entry;
-  const recordBytes = kind === "set" ? record.length : 0;
-  return { kind, key: key.slice(), version, expiresAtMs, recordBytes, record };
-}
-
-/** Where the value's bytes begin in a record that has one: behind the fields' tags and lengths. */
-function offsetOfValue(payload: Uint8Array): number {
-  const afterVarint = (at: number): [value: number, end: number] => {
-    let value = 0;
-    let end = at;
-    let scale = 1;
-    do {
-      value += ((payload[end] ?? 0) & 0x7f) * scale;
-      scale *= 0x80;
-    } while ((payload[end++] ?? 0) >= 0x80);
-    return [value, end];
-  };
-  const [keyBytes, keyStart] = afterVarint(1);
-  return afterVarint(keyStart + keyBytes + 1)[1];
-}
-
-const emptyStats: StoreStats = {
-  version: 0,
-  durableVersion: 0,
-  keys: 0,
-  liveBytes: 0,
-  deadBytes: 0,
-  segments: 0,
-  openFiles: 0,
-  indexBytes: 0,
-  freeBytes: 0,
-  inFlightBytes: 0,
-  waitingCalls: 0,
-  uploads: 0,
-  stagedBytes: 0,
-  pageBytes: 0,
-  pins: 0,
-  syncs: 0,
-  groups: 0,
-  bytesAppended: 0,
-  expired: 0,
-  sweepPausedBecause: undefined,
-  hintsMissing: 0,
-  compaction: {
-    state: "off",
-    current: undefined,
-    runs: 0,
-    last: undefined,
-    nextAtMs: 0,
-    bytesRead: 0,
-    bytesWritten: 0,
-    bytesReclaimed: 0,
-    segmentsRemoved: 0,
-    pinnedBytes: 0,
-    historyFloor: 0,
-  },
-  condition: { degraded: false, latched: false, full: false, reasons: [] },
-  damage: [],
-  open: {
-    milliseconds: 0,
-    wasClean: true,
-    segments: 0,
-    segmentsFromHints: 0,
-    segmentsScanned: 0,
-    fromCheckpoint: false,
-    entriesLoaded: 0,
-    bytesScanned: 0,
-    tornBytesCut: 0,
-    bytesWrittenAgain: 0,
-    strayFiles: [],
-  },
-};

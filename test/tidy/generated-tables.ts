@@ -41,8 +41,9 @@ const limitRows: readonly (readonly [what: string, least: string, name: LimitNam
   ["version", "1", "VERSION_MAX"],
   ["segment id", "0", "SEGMENT_ID_MAX"],
   ["expiry", "0", "EXPIRES_AT_MS_MAX"],
-  ["mutations in an atomic batch", "1", "BATCH_MUTATIONS_MAX"],
-  ["frame of an atomic batch", "1 byte", "BATCH_BYTES_MAX"],
+  ["mutations, and conditions, of a commit", "1", "BATCH_MUTATIONS_MAX"],
+  ["frame of a commit", "1 byte", "BATCH_BYTES_MAX"],
+  ["id of a request", "16 bytes", "REQUEST_ID_BYTES_MAX"],
   ["records of a page", "1", "PAGE_RECORDS_MAX"],
   ["page", "1 byte", "PAGE_BYTES_MAX"],
   ["keys of a BatchGet", "1", "BATCH_KEYS_MAX"],
@@ -50,7 +51,10 @@ const limitRows: readonly (readonly [what: string, least: string, name: LimitNam
 ];
 
 /** The name of a number in src/base/limits.ts. */
-export type LimitName = Exclude<keyof typeof limits, "STORE_ID_BYTES" | "PAGE_RECORDS_DEFAULT">;
+export type LimitName = Exclude<
+  keyof typeof limits,
+  "STORE_ID_BYTES" | "PAGE_RECORDS_DEFAULT" | "REQUEST_ID_BYTES_MIN"
+>;
 
 const limitValues: Readonly<Record<LimitName, number>> = { ...limits };
 

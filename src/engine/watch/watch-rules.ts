@@ -46,7 +46,8 @@ export function watchAskOf(options: WatchOptions): WatchAsk {
 }
 
 function rangeOf({ key, prefix, start, end }: WatchOptions): KeyBounds {
-  if (key === undefined || key.length === 0) return boundsOf({ prefix, start, end });
+  const bounds = boundsOf({ prefix, start, end });
+  if (key === undefined || key.length === 0) return bounds;
   requireKey(key);
   const others = { prefix, start, end };
   for (const [field, bytes] of Object.entries(others)) {

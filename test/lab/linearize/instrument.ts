@@ -10,6 +10,9 @@
  * SYNC and BUFFERED writes bind alike: a kill of the process leaves what was written to
  * the page cache. Lifetimes are left out: when a key expires is up to a clock that no
  * client sees, and a history that forgives it would forgive more than that.
+ *
+ * In some runs commits and increments of several keys go on beside (commit-clients.ts),
+ * held against the order of versions (commit-order.ts).
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -80,6 +83,7 @@ function shortcomings(counts: Counts): string[] {
   );
   need((counts["kills"] ?? 0) > 0 && (counts["stops"] ?? 0) > 0, "no kill, or no stop");
   need((counts["segmentsCompacted"] ?? 0) > 0, "nothing was compacted");
+  need((counts["repeats"] ?? 0) > 0, "no request was repeated under its id");
   const givenUp = counts["keysGivenUp"] ?? 0;
   need(givenUp === 0, `the search of ${givenUp} keys was given up: of them nothing is known`);
   return short;

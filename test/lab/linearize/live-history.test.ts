@@ -118,3 +118,75 @@ for (const [name, lie] of liars) {
     assert.match(findings.join("\n"), /is not linearizable:\n/);
   });
 }
+
+const commitPlan: Plan = { ...plan, commitClients: 6 };
+
+test("commits and increments over a sound store have a place in the order of versions, repeats included (G-COMMIT-1 G-REQID-1)", async (t) => {
+  const start = await memoryServers(t, () => ({}));
+  const { faults, commits } = await makeHistory(commitPlan, start, new SimRandom(3));
+  assert.deepEqual(faults, []);
+  assert.ok(commits > 30, `${commits} commits`);
+});
+
+test("the real server, killed in the midst of commits, makes each once (G-COMMIT-1 G-REQID-1 G-REQID-5)", async (t) => {
+  const lives = (["kill", "stop", "kill"] as const).map((ending) => {
+    return { operations: 150, ending, pauses: 0, cuts: 3 };
+  });
+  const flags = planOf(1).serverFlags;
+  const at = flags.indexOf("--watch-retention") + 1;
+  const serverFlags = flags.with(at, "10m");
+  const short = { ...commitPlan, lives, isProxied: true, serverFlags };
+  const random = new SimRandom(4);
+  const start = realServers(makeDataDir(t), short, random);
+  const { faults, commits, repeats } = await makeHistory(short, start, random);
+  assert.deepEqual(faults, []);
+  assert.ok(commits > 60 && repeats > 0, `${commits} commits, ${repeats} repeats`);
+});
+
+const commitLiars: [name: string, why: RegExp, lie: (store: Store) => Partial<Store>][] = [
+  [
+    "makes a repeat again",
+    /made twice|first twice|does not add/,
+    (store) => ({
+      commit: (mutations, { requestId: _, ...options } = {}) => store.commit(mutations, options),
+    }),
+  ],
+  [
+    "makes a commit in two steps",
+    /no place|follow one another/,
+    (store) => ({
+      commit: async (mutations, options = {}) => {
+        if (mutations.length < 2) return await store.commit(mutations, options);
+        const first = await store.commit(mutations.slice(0, 1), options);
+        if (!first.applied) return first;
+        await settled();
+        const rest = await store.commit(mutations.slice(1));
+        return { ...first, results: [...first.results, ...rest.results] };
+      },
+    }),
+  ],
+  [
+    "looks at the conditions first and writes later",
+    /no place/,
+    (store) => ({
+      commit: async (mutations, options = {}) => {
+        const looked = await store
+          .commit([], { ...options, conditions: options.conditions ?? [] })
+          .catch(() => undefined);
+        if (looked?.applied === false || mutations.length === 0) {
+          return looked ?? (await store.commit(mutations, options));
+        }
+        await settled();
+        return await store.commit(mutations, { ...options, conditions: [] });
+      },
+    }),
+  ],
+];
+
+for (const [name, why, lie] of commitLiars) {
+  test(`a store that ${name} is found out by its commits`, async (t) => {
+    const start = await memoryServers(t, lie);
+    const { faults } = await makeHistory(commitPlan, start, new SimRandom(5));
+    assert.match(faults.join("\n"), why);
+  });
+}

@@ -9,9 +9,11 @@
  */
 import { AdminService, CompactionOutcome, CompactionPhase } from "../../../gen/kvix/v1/kvix_pb.js";
 import { RpcClient } from "../../../src/rpc/client.js";
-import type { SimRandom } from "../../support/sim-random.js";
+import { SimRandom } from "../../support/sim-random.js";
 import { Ballast } from "./ballast.js";
 import { type ClientEnvironment, operate, survey } from "./client.js";
+import { CommitClients } from "./commit-clients.js";
+import { commitFaults } from "./commit-order.js";
 import { type Operation, Recorder } from "./history.js";
 import type { Life, Plan } from "./plan.js";
 import type { LiveServer, StartServer } from "./server-lives.js";
@@ -25,6 +27,9 @@ export interface LiveHistory {
   readonly pauses: number;
   readonly cuts: number;
   readonly segmentsCompacted: number;
+  /** Operations on several keys, and how many answers were those of a first request. */
+  readonly commits: number;
+  readonly repeats: number;
   /** What is wrong apart from the history. */
   readonly faults: readonly string[];
 }
@@ -62,12 +67,14 @@ class Maker {
   readonly #faults = new Set<string>();
   readonly #environment: ClientEnvironment;
   readonly #ballast: Ballast;
+  readonly #commits: CommitClients;
   readonly #sums = { kills: 0, stops: 0, pauses: 0, cuts: 0, segmentsCompacted: 0 };
 
   constructor(plan: Plan, start: StartServer, random: SimRandom) {
     this.#plan = plan;
     this.#start = start;
     this.#ballast = new Ballast(random, plan.valueBytesMax);
+    this.#commits = new CommitClients(new SimRandom(random.below(2 ** 30)));
     this.#environment = {
       plan,
       random,
@@ -83,15 +90,20 @@ class Maker {
     for (const life of this.#plan.lives) await this.#live(life);
     await this.#live({ operations: 0, ending: "stop", pauses: 0, cuts: 0 });
     const { operations, refusedWrites } = this.#recorder;
-    return { operations, refusedWrites, ...this.#sums, faults: [...this.#faults] };
+    const { operations: commits, repeats, openCount, faults } = this.#commits;
+    if (openCount > 0) this.#faults.add(`${openCount} requests were not answered to the end`);
+    for (const fault of [...faults, ...commitFaults(commits)]) this.#faults.add(fault);
+    const sums = { ...this.#sums, commits: commits.length, repeats };
+    return { operations, refusedWrites, ...sums, faults: [...this.#faults] };
   }
 
   async #live(life: Life): Promise<void> {
     const server = await this.#start();
-    const load = new LifeLoad(server, life, this.#environment, this.#ballast);
+    const load = new LifeLoad(server, life, this.#environment, this.#ballast, this.#commits);
     try {
       await load.survey();
       for (const fault of await load.surveyBallast()) this.#faults.add(fault);
+      await load.settleCommits();
       const running = load.run();
       await Promise.race([running, load.whenDone]);
       const faults = await server.end(life.ending);
@@ -121,13 +133,21 @@ class LifeLoad {
   readonly #life: Life;
   readonly #environment: ClientEnvironment;
   readonly #ballast: Ballast;
+  readonly #commits: CommitClients;
   readonly #rpcs: RpcClient[];
   readonly #forgets: (() => void)[] = [];
   #begun = 0;
   #isOver = false;
   #setDone: () => void = () => undefined;
 
-  constructor(server: LiveServer, life: Life, environment: ClientEnvironment, ballast: Ballast) {
+  constructor(
+    server: LiveServer,
+    life: Life,
+    environment: ClientEnvironment,
+    ballast: Ballast,
+    commits: CommitClients,
+  ) {
+    this.#commits = commits;
     this.#server = server;
     this.#life = life;
     this.#environment = environment;
@@ -152,13 +172,26 @@ class LifeLoad {
     return await this.#ballast.faults(this.#rpcs[0] as RpcClient);
   }
 
+  /** Repeats what was of unknown outcome in the life before. */
+  async settleCommits(): Promise<void> {
+    if (this.#environment.plan.commitClients === 0) return;
+    const rpc = this.#connect();
+    await this.#commits.settle(rpc);
+    rpc.close();
+  }
+
   /** All clients, until `end` or until the server is gone. */
   async run(): Promise<void> {
-    const { clients, isCompacted } = this.#environment.plan;
+    const { clients, commitClients, isCompacted } = this.#environment.plan;
     if (this.#life.operations === 0) return;
     this.#plant();
     const work = Array.from({ length: clients }, (_, client) => this.#work(client));
-    await Promise.all([...work, this.#load(), isCompacted ? this.#compact() : undefined]);
+    const isOver = () => this.#isOver || this.#begun >= this.#life.operations;
+    const commits = Array.from({ length: commitClients }, () => {
+      return this.#commits.work(() => this.#connect(), isOver);
+    });
+    const beside = [this.#load(), isCompacted ? this.#compact() : undefined];
+    await Promise.all([...work, ...commits, ...beside]);
   }
 
   end(): void {

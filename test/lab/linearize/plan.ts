@@ -37,6 +37,11 @@ export interface Plan {
   /** The share of writes that are BUFFERED. */
   readonly bufferedShare: number;
   readonly valueBytesMax: number;
+  /**
+   * Clients of several keys at once, who repeat what is of unknown outcome under its id;
+   * 0 where the log is kept for nobody, for then ids are forgotten with it.
+   */
+  readonly commitClients: number;
 }
 
 const operationsMin = 8000;
@@ -53,6 +58,7 @@ export function planOf(seed: number): Plan {
   const clients = clientsMin + random.below(clientsMax - clientsMin + 1);
   const keys = 1 + random.below(Math.min(keysMax, Math.floor(clients / clientsPerKeyMin)));
   const isProxied = random.chance(0.35);
+  const isRemembered = random.chance(0.4);
   return {
     clients,
     connections: 2 + random.below(6),
@@ -61,10 +67,11 @@ export function planOf(seed: number): Plan {
     lives: livesOf(random, isProxied),
     isCompacted: random.chance(0.95),
     isProxied,
-    serverFlags: flagsOf(random),
+    serverFlags: flagsOf(random, isRemembered),
     giveUpShare: 0.05 + 0.03 * random.below(3),
     bufferedShare: random.pick([0, 0.2, 0.5]),
     valueBytesMax: random.pick([32, 200, 2000]),
+    commitClients: isRemembered ? 3 + random.below(4) : 0,
   };
 }
 
@@ -81,7 +88,7 @@ function livesOf(random: SimRandom, isProxied: boolean): Life[] {
   }));
 }
 
-function flagsOf(random: SimRandom): string[] {
+function flagsOf(random: SimRandom, isRemembered: boolean): string[] {
   const flags = {
     "--segment-bytes-max": String(random.pick([4096, 8192, 32_768])),
     "--flush-interval": random.pick(["1ms", "20ms", "100ms"]),
@@ -89,7 +96,7 @@ function flagsOf(random: SimRandom): string[] {
     "--compaction": "manual",
     // A slow one is overtaken by many writes.
     "--max-compaction-rate": random.pick(["16KiB", "64KiB", "64MiB"]),
-    "--watch-retention": "0ms",
+    "--watch-retention": isRemembered ? "10m" : "0ms",
   };
   return ["--lift-floors", ...Object.entries(flags).flat()];
 }

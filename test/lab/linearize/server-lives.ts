@@ -25,6 +25,8 @@ export interface LiveServer {
 /** Starts the next life. */
 export type StartServer = () => Promise<LiveServer>;
 
+/** On a busy machine a start takes its time. */
+const startMsMax = 120_000;
 /** Lines of a log that a finding quotes. */
 const logLinesMax = 5;
 const errorLevel = 50;
@@ -32,7 +34,8 @@ const errorLevel = 50;
 /** The real server over `dataDir`, as the plan wants it. */
 export function realServers(dataDir: string, plan: Plan, random: SimRandom): StartServer {
   return async () => {
-    const server = await ServerProcess.start(dataDir, ...plan.serverFlags);
+    const server = ServerProcess.launch(dataDir, plan.serverFlags, { startMsMax });
+    await server.serving;
     if (!plan.isProxied) return new RealServer(server, undefined);
     return new RealServer(server, await CuttingProxy.start(server.address, random));
   };

@@ -34,9 +34,9 @@ export interface Detector {
 
 /** The instruments, those first that say soonest what they see. */
 export const order: readonly string[] = [
-  "sweep",
   "simulate",
   "rot",
+  "sweep",
   "linearize",
   "kill",
   "syscalls",
@@ -55,14 +55,19 @@ const lastOfAll = ["test/embedded", "test/e2e", "test/cli"];
 
 /**
  * All there is, in the order in which it is asked about a plant: what is known to catch it
- * first, but the suite never before an instrument.
+ * first, then what can find a break of one of its properties; the suite never before an
+ * instrument.
  */
 export function detectorsFor(plant: Plant, instruments: readonly Instrument[]): Detector[] {
   const [expected, ...tests] = plant.caughtBy?.split(/\s+/) ?? [];
-  const rankOf = (name: string): number => (name === expected ? -1 : order.indexOf(name));
+  const rankOf = ({ name, properties }: Instrument): number => {
+    if (name === expected) return -1;
+    const isAble = properties.some((id) => plant.properties.includes(id));
+    return order.indexOf(name) + (isAble ? 0 : order.length);
+  };
   const known = instruments
     .filter(({ name }) => order.includes(name))
-    .sort((one, other) => rankOf(one.name) - rankOf(other.name));
+    .sort((one, other) => rankOf(one) - rankOf(other));
   return [...known.map(instrumentDetector), suiteDetector([...tests, ...roomsOf(plant)])];
 }
 

@@ -57,8 +57,13 @@ test("what is known to catch a plant is there, and is asked first", () => {
   });
   const instruments = ["plant", "kill", "rot", "sweep"].map(instrumentOf);
   const asked = (one: Plant): string[] => detectorsFor(one, instruments).map(({ name }) => name);
-  assert.deepEqual(asked(plant), ["sweep", "rot", "kill", "suite"]);
-  assert.deepEqual(asked({ ...plant, caughtBy: "kill" }), ["kill", "sweep", "rot", "suite"]);
+  assert.deepEqual(asked(plant), ["rot", "sweep", "kill", "suite"]);
+  assert.deepEqual(asked({ ...plant, caughtBy: "kill" }), ["kill", "rot", "sweep", "suite"]);
+  const [other] = detectorsFor(plant, [
+    ...instruments,
+    { ...instrumentOf("syscalls"), properties: ["D2"] },
+  ]);
+  assert.equal(other?.name, "syscalls", "what can find a break of its properties comes first");
   for (const { name, caughtBy } of readPlants()) {
     const [expected, ...tests] = caughtBy?.split(/\s+/) ?? ["suite"];
     assert.ok(expected === "suite" || order.includes(expected as string), name);
