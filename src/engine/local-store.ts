@@ -7,33 +7,17 @@
  */
 import { KvixError } from "../base/kvix-error.js";
 import { FRAME_HEADER_BYTES } from "../format/frame.js";
-import type { FileLock } from "../host/file-system.js";
-import type { Host } from "../host/host.js";
-import type { FilePool } from "../storage/file-pool.js";
-import type { SegmentSet } from "../storage/segment-set.js";
 import { hasExpired } from "./accepted-state.js";
-import type { CheckpointSaver } from "./checkpoint.js";
 import { CommitRequests, OP_OVERHEAD_BYTES } from "./commit-requests.js";
-import type { Compactor } from "./compaction/compactor.js";
-import type { Steps } from "./compaction/step.js";
-import type { DamageRegister } from "./damage.js";
-import type { DiskSpace } from "./disk-space.js";
 import { Downloads } from "./downloads.js";
-import type { HintKeeper } from "./hint-keeper.js";
-import { type Keydir, NO_ENTRY } from "./keydir/keydir.js";
-import type { Latch } from "./latch.js";
+import { NO_ENTRY } from "./keydir/keydir.js";
 import { letGo } from "./let-go.js";
-import type { Log } from "./log.js";
 import type { LogReaders } from "./log-readers.js";
 import { ManyRecords } from "./many-records.js";
-import type { StoreOptions } from "./options.js";
-import type { Pins } from "./pins.js";
-import type { Publisher } from "./publisher.js";
-import type { RecordReader } from "./record-reader.js";
 import { requireExpiry, requireKey, requireValue, requireVersion } from "./request-rules.js";
-import type { RequestMemory } from "./requests/request-memory.js";
 import { segmentFacts } from "./segment-facts.js";
 import { Snapshots } from "./snapshots/snapshots.js";
+import { statsOf } from "./stats-of.js";
 import type {
   CommitOptions,
   CommitResult,
@@ -54,6 +38,7 @@ import type {
   UploadStart,
   WriteOptions,
 } from "./store.js";
+import type { StoreParts } from "./store-parts.js";
 import type {
   BatchGetOptions,
   BatchGetResult,
@@ -62,54 +47,12 @@ import type {
   Scan,
   ScanOptions,
 } from "./store-ranges.js";
-import type {
-  CompactionProgress,
-  OpenStats,
-  SegmentFacts,
-  StoreSettings,
-  StoreStats,
-} from "./store-stats.js";
+import type { CompactionProgress, SegmentFacts, StoreSettings, StoreStats } from "./store-stats.js";
 import type { WatchOptions } from "./store-watch.js";
 import type { Sweep } from "./sweep.js";
-import type { Upkeep } from "./upkeep.js";
-import type { Uploads } from "./uploads.js";
-import type { Versions } from "./versions.js";
 import type { Watch } from "./watch/watch.js";
 import { Watches } from "./watch/watches.js";
 import { WriteOp, type WriteRequest, type WriteResult } from "./write-op.js";
-import type { WriteQueue } from "./write-queue.js";
-
-/** The parts of an open store. */
-export interface StoreParts {
-  readonly host: Host;
-  readonly options: StoreOptions;
-  readonly locks: readonly FileLock[];
-  readonly keydir: Keydir;
-  readonly segments: SegmentSet;
-  readonly pool: FilePool;
-  readonly reader: RecordReader;
-  readonly requests: RequestMemory;
-  readonly pins: Pins;
-  readonly logReaders: LogReaders;
-  readonly damage: DamageRegister;
-  readonly latch: Latch;
-  readonly versions: Versions;
-  readonly publisher: Publisher;
-  readonly log: Log;
-  readonly queue: WriteQueue;
-  readonly uploads: Uploads;
-  readonly space: DiskSpace;
-  readonly hints: HintKeeper;
-  readonly upkeep: Upkeep;
-  readonly compactor: Compactor;
-  readonly steps: Steps;
-  readonly openStats: OpenStats;
-  /** The newest timestamp of a frame, as far as it is known. */
-  readonly newestTimestampMs: () => number;
-  readonly saveCheckpoint: CheckpointSaver;
-  /** Made with the function that submits the sweep's writes. */
-  readonly sweepWith: (expire: (key: Uint8Array, version: number) => Promise<boolean>) => Sweep;
-}
 
 /** A store in two directories of this machine. */
 export class LocalStore implements Store {
@@ -319,35 +262,7 @@ export class LocalStore implements Store {
   }
 
   stats(): StoreStats {
-    const { publisher, queue, keydir, segments, pool, space, log, hints, damage } = this.#parts;
-    const { bytes, liveBytes } = segments.sums();
-    return {
-      version: publisher.version,
-      durableVersion: queue.durableVersion,
-      keys: keydir.count,
-      liveBytes,
-      deadBytes: bytes - liveBytes,
-      segments: segments.count,
-      openFiles: pool.openFiles,
-      indexBytes: keydir.bytes,
-      freeBytes: space.freeBytes,
-      inFlightBytes: queue.inFlightBytes,
-      waitingCalls: queue.waitingCalls,
-      uploads: this.#parts.uploads.count,
-      stagedBytes: this.#parts.uploads.stagedBytes,
-      pageBytes: this.#many.pageBytes,
-      pins: this.#parts.pins.count,
-      syncs: log.syncs,
-      groups: queue.groups,
-      bytesAppended: log.bytesAppended,
-      expired: this.#sweep.expired,
-      sweepPausedBecause: this.#sweep.pausedBecause,
-      hintsMissing: hints.missing,
-      compaction: this.#parts.compactor.stats(),
-      condition: this.#condition(),
-      damage: damage.toStats(),
-      open: this.#parts.openStats,
-    };
+    return statsOf(this.#parts, this.#sweep, this.#many.pageBytes);
   }
 
   segments(): readonly SegmentFacts[] {
@@ -362,20 +277,6 @@ export class LocalStore implements Store {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
-  }
-
-  #condition(): StoreStats["condition"] {
-    const { damage, latch, space } = this.#parts;
-    const reasons: string[] = [];
-    if (damage.count > 0) reasons.push(`${damage.count} damaged ranges are known`);
-    if (latch.why !== undefined) reasons.push(`${latch.why}; restart the store`);
-    if (space.isFull) reasons.push(`only ${space.freeBytes} bytes of disk are free`);
-    return {
-      degraded: damage.count > 0,
-      latched: latch.isClosed,
-      full: space.isFull,
-      reasons,
-    };
   }
 
   #isHidden(entry: number): boolean {

@@ -33,7 +33,7 @@ import { HintKeeper } from "./hint-keeper.js";
 import { Keydir, NO_ENTRY } from "./keydir/keydir.js";
 import { Latch } from "./latch.js";
 import { letGo } from "./let-go.js";
-import { LocalStore, type StoreParts } from "./local-store.js";
+import { LocalStore } from "./local-store.js";
 import { Log } from "./log.js";
 import { LogReaders } from "./log-readers.js";
 import { ManifestKeeper } from "./manifest-keeper.js";
@@ -48,6 +48,7 @@ import { RequestMemory, SEGMENT_REQUESTS_MAX } from "./requests/request-memory.j
 import { RETENTION_BYTES_MAX, retainedSegments } from "./retention.js";
 import { SegmentNamer } from "./segment-namer.js";
 import { Staging } from "./staging.js";
+import type { StoreParts } from "./store-parts.js";
 import { Sweep } from "./sweep.js";
 import { UnmetReader } from "./unmet-reader.js";
 import { Upkeep } from "./upkeep.js";

@@ -23,7 +23,10 @@ export class AdmittedRoom implements StreamRoom {
   #isAsked = false;
   #usedBytes = 0;
   /** How often it has begun to wait; tells one wait from the next. */
-  waits = 0;
+  #waits = 0;
+  /** The wait that was seen last, and since when. */
+  #waitSeen = 0;
+  #waitingSinceMs = 0;
   #waiter: { readonly bytes: number; readonly enter: (refusal?: KvixError) => void } | undefined;
   #isClosed = false;
   #onRefused: ((error: KvixError) => void) | undefined;
@@ -41,6 +44,16 @@ export class AdmittedRoom implements StreamRoom {
   /** Whether a message of the client is there that its handler has not asked for yet. */
   get isHolding(): boolean {
     return this.#held !== undefined;
+  }
+
+  /** Refuses what has waited for longer than this: one operation of many; the others go on. */
+  look(nowMs: number, waitMsMax: number): void {
+    if (!this.isWaiting) return;
+    if (this.#waits !== this.#waitSeen) {
+      this.#waitSeen = this.#waits;
+      this.#waitingSinceMs = nowMs;
+    }
+    if (nowMs - this.#waitingSinceMs > waitMsMax) this.refuse(this.#admission.overloaded());
   }
 
   /** A message of the client is there; `pass` gives it to the handler. */
@@ -76,7 +89,7 @@ export class AdmittedRoom implements StreamRoom {
     if (isThere) {
       this.#usedBytes += bytes;
     } else {
-      this.waits += 1;
+      this.#waits += 1;
       this.#waiter = { bytes, enter };
     }
     return isThere;

@@ -11,8 +11,9 @@ import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "nod
 import type { ServerInterceptingCallInterface } from "@grpc/grpc-js";
 import { KvixError } from "../base/kvix-error.js";
 import { toCallStatus } from "../rpc/status.js";
-import { type Account, type Admission, Hold, SMALL_BYTES_MAX } from "./admission.js";
+import { type Account, type Admission, Hold, largeBytes, SMALL_BYTES_MAX } from "./admission.js";
 import { AdmittedRoom } from "./admitted-room.js";
+import { dropEndlessTimeout, requireMetadata } from "./call-headers.js";
 import { MessageMeter } from "./message-meter.js";
 
 /** What every call is held to. */
@@ -48,8 +49,6 @@ const INFLATION_MAX = 1032;
 /** A message has its timeout, and a second more for each so many bytes. */
 const BYTES_PER_SECOND = 1_048_576;
 const MS_PER_SECOND = 1000;
-/** The longest that one of Node's timers waits. */
-const TIMER_MS_MAX = 2 ** 31 - 1;
 
 /** A call and its stream. */
 export class GatedCall {
@@ -95,9 +94,6 @@ export class GatedCall {
   #unsentSinceMs = 0;
   #wasFinished = false;
   readonly #answersAccount: Account;
-  /** The wait of the room that was seen last, and since when. */
-  #roomWait = 0;
-  #roomSinceMs = 0;
 
   constructor(
     stream: ServerHttp2Stream,
@@ -256,20 +252,8 @@ export class GatedCall {
       return false;
     }
     this.#waitingSinceMs = 0;
-    this.#lookAtRoom(nowMs);
+    this.room?.look(nowMs, this.#limits.admissionTimeoutMs);
     return this.#lookAtRequest(nowMs) || this.#lookAtAnswer(nowMs);
-  }
-
-  /** What is waited for on a stream is one operation of many: it is refused, and the others go on. */
-  #lookAtRoom(nowMs: number): void {
-    const { room } = this;
-    if (room === undefined || !room.isWaiting) return;
-    if (room.waits !== this.#roomWait) {
-      this.#roomWait = room.waits;
-      this.#roomSinceMs = nowMs;
-    }
-    if (nowMs - this.#roomSinceMs <= this.#limits.admissionTimeoutMs) return;
-    room.refuse(this.#rooms.answers.overloaded());
   }
 
   get #isWaiting(): boolean {
@@ -398,32 +382,4 @@ export class GatedCall {
     // What the client has sent or will send is nobody's any more.
     this.#stream.resume();
   }
-}
-
-/** What is held for a request of this length; 0 if it is a small one. */
-function largeBytes(lengthBytes: number): number {
-  return lengthBytes <= SMALL_BYTES_MAX ? 0 : 2 * lengthBytes;
-}
-
-/**
- * Node holds a client to the bound only once it has acknowledged the server's
- * settings, so the first calls of a connection are held to it here.
- */
-function requireMetadata(headers: IncomingHttpHeaders, bytesMax: number): void {
-  let bytes = 0;
-  for (const name in headers) bytes += name.length + String(headers[name]).length;
-  if (bytes <= bytesMax) return;
-  const metadata = { field: "metadata", range: `at most ${bytesMax} bytes`, bytes };
-  throw new KvixError("FIELD_INVALID", `metadata must be at most ${bytesMax} bytes`, { metadata });
-}
-
-/**
- * A timeout that a timer cannot wait is none. grpc-js 1.14 would cut it to 32 bits
- * and, for half of them, answer DEADLINE_EXCEEDED at once.
- */
-function dropEndlessTimeout(headers: IncomingHttpHeaders): void {
-  const match = /^(\d{1,8})([HMS])$/.exec(String(headers["grpc-timeout"]));
-  if (match === null) return;
-  const unitMs = { H: 3_600_000, M: 60_000, S: 1000 }[match[2] as "H" | "M" | "S"];
-  if (Number(match[1]) * unitMs > TIMER_MS_MAX) delete headers["grpc-timeout"];
 }

@@ -270,3 +270,33 @@ test("V8: an observation in front of a group takes the BARRIER from no frame, an
   assert.deepEqual(timestamps, [9]);
   assert.deepEqual([group.bytes, group.lastVersion], [120, 1]);
 });
+
+test("I4 I6: a frame that fills the room to its last byte is written, and one past 8 MiB alone", async () => {
+  const { log, stage, write } = setUpGroups();
+  log.room = 100;
+  stage(100);
+  assert.equal((await write()).bytes, 100);
+  log.room = Number.POSITIVE_INFINITY;
+  const large = 9 * 1024 * 1024;
+  stage(large);
+  stage(60);
+  assert.equal((await write()).bytes, large);
+  assert.equal((await write()).bytes, 60);
+});
+
+test("observations in front of a frame that has no room, and behind one, change nothing of what is written", async () => {
+  const { log, stage, observe, write, pieces } = setUpGroups();
+  const first = observe();
+  stage(120);
+  log.room = 50;
+  const append = log.append;
+  log.append = () => assert.fail("nothing was to be appended");
+  const group = await write();
+  assert.deepEqual([group.ops, group.bytes, group.lastVersion], [[first], 0, 0]);
+  log.room = Number.POSITIVE_INFINITY;
+  log.append = append;
+  const last = observe();
+  const second = await write();
+  assert.equal(second.ops.at(-1), last);
+  assert.deepEqual([second.bytes, second.lastVersion, pieces.length], [120, 1, 1]);
+});

@@ -52,8 +52,9 @@ test("V15: lost versions stay lost, each once, however their ranges meet", () =>
   assert.deepEqual(rangesAfter([10, 20], [20, 30]), [[10, 30]]);
   assert.deepEqual(rangesAfter([10, 20], [12, 15]), [[10, 20]]);
   assert.deepEqual(rangesAfter([10, 20], [5, 40]), [[5, 40]]);
-  assert.deepEqual(rangesAfter([1, 2], [10, 20], [22, 30], [15, 40]), [
+  assert.deepEqual(rangesAfter([1, 2], [5, 6], [10, 20], [22, 30], [15, 40]), [
     [1, 2],
+    [5, 6],
     [10, 40],
   ]);
 });

@@ -45,7 +45,7 @@ const compaction = ["engine/compaction/resurrection", "engine/compaction/compact
 const checkpoint = ["engine/checkpoint-doubt", "crash/checkpoint-crash"];
 
 const storage: Readonly<Record<string, readonly string[]>> = {
-  "byte-window": ["storage/byte-window", "engine/damage-remembered", "engine/hint-refused"],
+  "byte-window": ["storage/byte-window", "engine/hint-refused"],
   "checkpoint-file": checkpoint,
   descriptors: pool,
   "file-pool": pool,
@@ -55,7 +55,7 @@ const storage: Readonly<Record<string, readonly string[]>> = {
   "manifest-file": ["engine/write-sync-failure", "engine/recovery-versions"],
   "recency-list": ["storage/file-pool", "storage/file-pool-random"],
   segment: [...compaction, "engine/recovery-versions"],
-  "segment-scan": ["storage/segment-scan", "engine/damage-remembered", "engine/hint-refused"],
+  "segment-scan": ["storage/segment-scan", "engine/hint-refused"],
   "segment-set": [...compaction, "engine/recovery-versions"],
   "store-mark": ["engine/directories", "engine/repair"],
   "watched-file": ["engine/verify"],
@@ -81,16 +81,11 @@ const engine: Readonly<Record<string, readonly string[]>> = {
   ],
   evaluator: [...order, "engine/ttl", "engine/touch", "engine/callers-bytes"],
   "group-publisher": [...order, ...failures, "engine/group-publisher", "engine/snapshot-index"],
-  "group-writer": [...order, ...failures, "engine/group-writer", "engine/recovery-versions"],
+  "group-writer": ["engine/group-writer", "engine/write-order"],
   "hint-keeper": [...hints, ...compaction, "engine/hint-doubt", "engine/damage-displaced"],
   "key-range": ["engine/list", "engine/list-model"],
   latch: ["engine/latch", "engine/write-sync-failure"],
-  "manifest-edits": [
-    "engine/manifest-edits",
-    ...compaction,
-    "engine/recovery-versions",
-    "engine/damage-remembered",
-  ],
+  "manifest-edits": ["engine/manifest-edits", "engine/compaction/compactor"],
   "manifest-keeper": ["engine/manifest-keeper", ...failures],
   pins: ["engine/pins", "engine/pins-tickets"],
   publisher: [
@@ -105,7 +100,7 @@ const engine: Readonly<Record<string, readonly string[]>> = {
   "segment-namer": ["engine/directories", "engine/recovery-versions"],
   "segment-recovery": [...tail, "engine/recovery-versions"],
   sweep: ["engine/ttl", "engine/ttl-clock"],
-  versions: [...failures, "engine/recovery-versions", "engine/group-writer"],
+  versions: ["engine/versions", "engine/group-writer"],
   "write-queue": [...order, ...failures, "engine/visibility-order", "engine/touch-order"],
 };
 

@@ -13,8 +13,8 @@
  *
  * A test fails by what it throws, by a rejection that nobody handles, and if it waits while
  * nothing is under way that could wake it. A loop is endless if it takes a hundred times the
- * rounds that the test took in the dry run, or if the tests of a mutant take three times their
- * time and five seconds more; both by the time of the core that they had, for others use the
+ * rounds that the test took in the dry run, or if the tests of a mutant take twice their
+ * time and two seconds more; both by the time of the core that they had, for others use the
  * machine as well. So a thread watches this process, and ends it: the next one tells why.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
@@ -38,8 +38,8 @@ const ROUNDS_FACTOR = 100;
 const ROUNDS_MIN = 1000;
 /** Mutants that this process, or one before it, was ended for. In the sandbox. */
 const endlessFile = "kvix-test-endless.txt";
-/** What the tests of a mutant may take beyond three times their time, in milliseconds of a core. */
-const SPARE_MS = 5000;
+/** What the tests of a mutant may take beyond twice their time, in milliseconds of a core. */
+const SPARE_MS = 2000;
 /** What loading a mutant may take that works while it is loaded. */
 const LOAD_MS = 30_000;
 /** How long a process may do nothing at all, in milliseconds of the clock. */
@@ -136,7 +136,7 @@ class Runner {
     const chosen = this.#chosen(testFilter);
     if (chosen.length === 0) throw new Error("no test is left for a mutant that tests reach");
     let limitMs = SPARE_MS;
-    for (const { id } of chosen) limitMs += 3 * this.#costs[id];
+    for (const { id } of chosen) limitMs += 2 * this.#costs[id];
     this.#watched(Number(activeMutant.id), limitMs);
     const results = [];
     let noticedBy;

@@ -20,8 +20,9 @@ export class MemoryFile {
   async read(target: Uint8Array, position: number): Promise<number> {
     this.reads.push([position, target.length]);
     const bytes = this.content.subarray(position, position + target.length);
-    for (let at = position; at < position + bytes.length; at += 1) {
-      if (!this.#badBlocks.has(Math.floor(at / blockBytes))) continue;
+    for (const block of this.#badBlocks) {
+      const start = block * blockBytes;
+      if (start >= position + bytes.length || start + blockBytes <= position) continue;
       throw Object.assign(new Error("the disk cannot read it"), { code: this.#code });
     }
     target.set(bytes);

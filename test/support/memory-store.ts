@@ -8,9 +8,6 @@
  * newest state. A write goes through in the turn it is made, so nothing is
  * ever pending and both durabilities are the same.
  */
-import { create, toBinary } from "@bufbuild/protobuf";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { RecordSchema } from "../../gen/kvix/v1/kvix_pb.js";
 import { KvixError } from "../../src/base/kvix-error.js";
 import { BATCH_KEYS_MAX, EXPIRES_AT_MS_MAX } from "../../src/base/limits.js";
 import { boundsOf } from "../../src/engine/key-range.js";
@@ -57,17 +54,9 @@ import { watchAskOf } from "../../src/engine/watch/watch-rules.js";
 import { emptyStats } from "./empty-stats.js";
 import { MemoryCommits } from "./memory-commits.js";
 import { batchGetOf, deleteRangeOf, scanOf } from "./memory-ranges.js";
+import { type Entry, eventOf, recordOf } from "./memory-records.js";
 import { memoryDownload, memoryUpload } from "./memory-transfers.js";
 import { MemoryHistory } from "./memory-watch.js";
-
-/** What stands under a key. */
-interface Entry {
-  readonly value: Uint8Array;
-  readonly version: number;
-  readonly updatedAtMs: number;
-  /** 0: never. */
-  readonly expiresAtMs: number;
-}
 
 /** A store that lives as long as its object. */
 export class MemoryStore implements Store {
@@ -384,44 +373,4 @@ function expiresAt(expiry: Expiry, nowMs: number, standing: Entry | undefined): 
       if (nowMs + expiry.ttlMs <= EXPIRES_AT_MS_MAX) return nowMs + expiry.ttlMs;
       throw new KvixError("FIELD_INVALID", "ttl must end by the year 9999");
   }
-}
-
-/** The record in the encoding of the generated code, so that a splice is held against it. */
-function recordOf(key: Uint8Array, entry: Entry | undefined): StoredRecord | undefined {
-  if (entry === undefined) return undefined;
-  const { value, version, updatedAtMs, expiresAtMs } = entry;
-  const fields = { key, value, version: BigInt(version), updateTime: timestampFromMs(updatedAtMs) };
-  const expiry = expiresAtMs === 0 ? {} : { expireTime: timestampFromMs(expiresAtMs) };
-  const payload = toBinary(RecordSchema, create(RecordSchema, { ...fields, ...expiry }));
-  const valueOffset = value.byteLength === 0 ? 0 : offsetOfValue(payload);
-  return {
-    payload,
-    value: payload.subarray(valueOffset, valueOffset + value.byteLength),
-    version,
-    updatedAtMs,
-    expiresAtMs,
-  };
-}
-
-function eventOf(kind: WatchEvent["kind"], key: Uint8Array, entry: Entry): WatchEvent {
-  const { payload: record } = recordOf(key, entry) as StoredRecord;
-  const { version, expiresAtMs } = entry;
-  const recordBytes = kind === "set" ? record.length : 0;
-  return { kind, key: key.slice(), version, expiresAtMs, recordBytes, record };
-}
-
-/** Where the value's bytes begin in a record that has one: behind the fields' tags and lengths. */
-function offsetOfValue(payload: Uint8Array): number {
-  const afterVarint = (at: number): [value: number, end: number] => {
-    let value = 0;
-    let end = at;
-    let scale = 1;
-    do {
-      value += ((payload[end] ?? 0) & 0x7f) * scale;
-      scale *= 0x80;
-    } while ((payload[end++] ?? 0) >= 0x80);
-    return [value, end];
-  };
-  const [keyBytes, keyStart] = afterVarint(1);
-  return afterVarint(keyStart + keyBytes + 1)[1];
 }

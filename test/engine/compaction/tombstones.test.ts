@@ -174,6 +174,28 @@ test("V6: without an elder nothing is known of a tombstone above the horizon", a
   assert.equal(await check.droppableBytes(subject), 31);
 });
 
+test("V6: versions past 2^32 are told from those below", async () => {
+  const hints = new Hints();
+  const horizon = 2 ** 32 + 10;
+  const elder = await hints.segmentOf([value("kept", horizon + 1)]);
+  const subject = await hints.segmentOf([
+    tombstone("kept", horizon + 5, 31),
+    tombstone("gone", horizon + 6, 33),
+  ]);
+  const { check, mayGo } = await checkOf(hints, { horizon, elders: [elder] }, subject);
+  assert.deepEqual([mayGo("kept", horizon + 5), mayGo("gone", horizon + 6)], [false, true]);
+  assert.equal(await check.droppableBytes(subject), 33);
+});
+
+test("V6: the key whose hash would be that of an empty place is none that was asked about", async () => {
+  const hints = new Hints();
+  const subject = await hints.segmentOf([tombstone("p", 24)]);
+  const { check } = await checkOf(hints, { elders: [] }, subject);
+  // FNV-1a makes 0 of it.
+  const key = Uint8Array.of(0xcc, 0x24, 0x31, 0xc4);
+  assert.ok(!check.mayGo(key, 0, key.length, 24));
+});
+
 test("V6: thousands of keys are told apart, those that an elder names and those that none does", async () => {
   const hints = new Hints();
   const keys = Array.from({ length: 5000 }, (_, index) => `key ${index}`);
