@@ -1,5 +1,6 @@
 /** `kvix get`: the value of a key, or the records of several. */
 import { KvService } from "../../gen/kvix/v1/kvix_pb.js";
+import { KvixError } from "../base/kvix-error.js";
 import type { ByteFormat } from "./byte-text.js";
 import {
   addClientFlags,
@@ -13,13 +14,15 @@ import { CommandEnd } from "./failure.js";
 import { getMany, requireFew } from "./get-many.js";
 import { addFormatFlags, type FormatFlags, readFormat, readKey } from "./key-flags.js";
 import { jsonRecord } from "./record-text.js";
+import { download } from "./transfers.js";
 import { FaultList } from "./usage-error.js";
 import { writeValue } from "./value-output.js";
 import type { DeclareVerb, VerbContext } from "./verb.js";
 
 const help = `
 Into a file or a pipe go exactly the bytes of the value; on a terminal a line
-feed follows, and what is no text is escaped.
+feed follows, and what is no text is escaped. A value that is too large for a message
+is downloaded, and printed when all of it is there and sound.
 
 Several keys are read at one point in time, as far as an answer has room (4 MiB):
 one record a line, as \`kvix list\` prints it, in the order of the command line. Those
@@ -73,9 +76,15 @@ async function getOne(
   way: { readonly format: ByteFormat; readonly isJson: boolean; readonly file: string | undefined },
   context: VerbContext,
 ): Promise<void> {
-  const { record, storeVersion } = await withServer(session, (call) =>
-    call(KvService.method.get, { key }),
-  );
+  const { record, storeVersion } = await withServer(session, async (call, stream) => {
+    try {
+      return await call(KvService.method.get, { key });
+    } catch (error) {
+      const isLarge = error instanceof KvixError && error.reason === "RECORD_TOO_LARGE";
+      if (!isLarge) throw error;
+      return await download(stream, key);
+    }
+  });
   if (record === undefined) context.exitCode = ExitCode.MISS;
   if (way.isJson) {
     const found = record === undefined ? {} : jsonRecord(record, way.format);

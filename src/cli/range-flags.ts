@@ -101,16 +101,15 @@ function keyAbove(prefix: Uint8Array): Uint8Array | undefined {
   return above;
 }
 
-/** A key as it is typed behind a flag: in the format asked for, or in --hex where it is no text. */
+/**
+ * A key as it is typed behind a flag: in the format asked for, or in --hex where a shell,
+ * or the line of a message, would make something else of its text.
+ */
 export function typedKey(flag: string, key: Uint8Array, format: ByteFormat): string {
   if (format !== "text") return `--${format} ${flag} ${showBytes(key, format)}`;
-  if (!isPrintable(key) || key.includes(0x0a) || key.includes(0x09)) {
-    return `--hex ${flag} ${showBytes(key, "hex")}`;
-  }
-  return `${flag} ${quoted(Buffer.from(key).toString("utf8"))}`;
-}
-
-/** Text as a shell takes it for one word. */
-function quoted(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+  const text = isPrintable(key) ? Buffer.from(key).toString("utf8") : "";
+  if (/^[\w@%+=:,./-]+$/.test(text)) return `${flag} ${text}`;
+  return /^[^\n\t\\']+$/.test(text)
+    ? `${flag} '${text}'`
+    : `--hex ${flag} ${showBytes(key, "hex")}`;
 }

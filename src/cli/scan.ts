@@ -97,7 +97,8 @@ async function scan(flags: ScanFlags, { out, environment }: VerbContext): Promis
 /** The same end, with where to go on; a reader that went away, and a defect, stay what they are. */
 function goingOn(error: unknown, last: Uint8Array, format: ByteFormat): unknown {
   if (!(error instanceof CommandEnd) && !(error instanceof KvixError)) return error;
-  const { message, exitCode } = explainFailure(error);
+  const { exitCode } = explainFailure(error);
+  const { message } = error;
   const onwards = typedKey("--after", last, format);
   return new CommandEnd(exitCode, `${message.replace(/\.$/, "")}. Go on with ${onwards}`);
 }

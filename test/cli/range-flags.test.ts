@@ -63,7 +63,9 @@ test("behind the longest key there is no bound that is longer than a key may be"
 
 test("a key is named so that a shell takes it for the same bytes", () => {
   assert.equal(typedKey("--after", Buffer.from("user:1"), "text"), "--after user:1");
-  assert.equal(typedKey("--after", Buffer.from("it's"), "text"), "--after 'it'\\''s'");
+  assert.equal(typedKey("--after", Buffer.from("a $b!"), "text"), "--after 'a $b!'");
+  assert.equal(typedKey("--after", Buffer.from("it's"), "text"), "--hex --after 69742773");
+  assert.equal(typedKey("--after", Buffer.from("a\\b"), "text"), "--hex --after 615c62");
   assert.equal(typedKey("--after", Buffer.from("a\nb"), "text"), "--hex --after 610a62");
   assert.equal(typedKey("--after", Buffer.from([0xff]), "text"), "--hex --after ff");
   assert.equal(typedKey("--after", Buffer.from([0xff]), "base64"), "--base64 --after /w==");

@@ -41,7 +41,9 @@ test("watch prints what was changed after a version, of a key, a prefix or a ran
     all.stdout.toString(),
     `${first}\tset\tw/1\tone\n${first + 1}\tset\tw/2\t\\n\\xff\n${first + 2}\tdelete\tw/1\n`,
   );
-  assert.equal(all.stderr, `kvix watch: ended; go on with --after ${first + 2}\n`);
+  // How far a message reaches beyond its last change is the server's.
+  const reached = Number(/^kvix watch: ended; go on with --after (\d+)\n$/.exec(all.stderr)?.[1]);
+  assert.ok(reached >= first + 2 && reached <= last, all.stderr);
   const key = await kvix(["watch", "w/1", ...from, "--keys-only", "--limit", "2"]);
   assert.equal(key.stdout.toString(), `${first}\tset\tw/1\n${first + 2}\tdelete\tw/1\n`);
   const range = await kvix(["watch", "--start", "w/2", ...from, "--limit", "2", "--json"]);

@@ -10,14 +10,14 @@ import { toCallStatus } from "../../src/rpc/status.js";
 /** Listens on a free port of the loopback until the test ends; "HOST:PORT". */
 export function scriptedServer(
   t: TestContext,
-  onCall: (call: ServerHttp2Stream) => void,
+  onCall: (call: ServerHttp2Stream, path: string) => void,
 ): Promise<string> {
   const server = createServer();
   const sessions = new Set<ServerHttp2Session>();
   server.on("session", (session) => sessions.add(session));
-  server.on("stream", (call) => {
+  server.on("stream", (call, headers) => {
     call.on("error", () => undefined);
-    onCall(call);
+    onCall(call, String(headers[":path"]));
   });
   t.after(() => {
     for (const session of sessions) session.destroy();
@@ -36,25 +36,30 @@ export function sendMessage<Schema extends DescMessage>(
   schema: Schema,
   message: MessageInitShape<Schema>,
 ): void {
-  if (!call.headersSent) {
-    call.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
-  }
+  begin(call);
   const bytes = toBinary(schema, create(schema, message));
   const header = Buffer.alloc(5);
   header.writeUInt32BE(bytes.length, 1);
   call.write(Buffer.concat([header, bytes]));
 }
 
-/** Ends the answer with an error of kvix's, after what was sent. */
-export function endWith(call: ServerHttp2Stream, error: KvixError): void {
-  const { code, details, metadata } = toCallStatus(error);
-  const [bytes] = metadata.get("grpc-status-details-bin");
-  call.once("wantTrailers", () => {
-    call.sendTrailers({
-      "grpc-status": String(code),
-      "grpc-message": encodeURIComponent(details),
-      "grpc-status-details-bin": Buffer.from(bytes ?? "").toString("base64"),
-    });
-  });
+/** Ends the answer with an error of kvix's, after what was sent; without one, well. */
+export function endWith(call: ServerHttp2Stream, error?: KvixError): void {
+  begin(call);
+  const trailers: Record<string, string> = { "grpc-status": "0" };
+  if (error !== undefined) {
+    const { code, details, metadata } = toCallStatus(error);
+    const [bytes] = metadata.get("grpc-status-details-bin");
+    trailers["grpc-status"] = String(code);
+    trailers["grpc-message"] = details;
+    trailers["grpc-status-details-bin"] = Buffer.from(bytes ?? "").toString("base64");
+  }
+  call.once("wantTrailers", () => call.sendTrailers(trailers));
   call.end();
+}
+
+function begin(call: ServerHttp2Stream): void {
+  if (call.headersSent) return;
+  const headers = { ":status": 200, "content-type": "application/grpc" };
+  call.respond(headers, { waitForTrailers: true });
 }
