@@ -10,9 +10,9 @@
  *
  *  1. A segment that a compaction has replaced is forgotten: its frames are gone.
  *     Those inside the window are no victims.
- *  2. When a segment is sealed, those are forgotten that got their last request
- *     more than the window ago, or ten minutes if that is longer; by a clock that
- *     nobody sets.
+ *  2. When a segment is sealed, those outside the window are forgotten that got
+ *     their last request more than its length ago, or ten minutes if that is longer;
+ *     by a clock that nobody sets. One that others still write to stays inside.
  *  3. When there is no room, those outside the window are forgotten, oldest first.
  *     If that frees none, another request with an id is refused: nothing inside
  *     the window is forgotten silently.
@@ -184,8 +184,10 @@ export class RequestMemory {
     this.#forgetGone();
     const keptMs = Math.max(this.#context.retentionMs, KEPT_MS_MIN);
     const sinceMs = this.#context.monotonicMs() - keptMs;
+    const retained = this.retained();
     for (const { segment, lastMs } of Array.from(this.#byOrdinal.values())) {
-      if (segment.isSealed && lastMs < sinceMs) this.#forget(segment);
+      const isOld = segment.isSealed && lastMs < sinceMs;
+      if (isOld && !retained.has(segment)) this.#forget(segment);
     }
   }
 

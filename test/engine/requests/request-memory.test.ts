@@ -100,6 +100,21 @@ test("M5: a compaction leaves alone what is remembered inside the window, and fo
   await store.close();
 });
 
+test("an id is known as long as anybody writes to its segment inside the window (G-REQID-6)", async () => {
+  const sim = simHost({ seed: 1 });
+  const store = await open(sim);
+  const other = () => store.set(bytes("other"), new Uint8Array(100), { kind: "never" });
+  await add(store, "request-0");
+  await sim.clock.advance(600_001);
+  // The newest frame of a segment says whether it lies inside, not the newest request in it.
+  while (store.segments().length === 1) await other();
+  await requireKnown(store, ["request-0"]);
+  await sim.clock.advance(600_001);
+  while (store.segments().length === 2) await other();
+  assert.equal((await add(store, "request-0")).repeated, false, "its segment has left the window");
+  await store.close();
+});
+
 test("V11: at the bound another request with an id is refused, until some leave the window (G-REQID-7)", async () => {
   const sim = simHost({ seed: 1 });
   const store = await open(sim, { requestsMax: 12 }, { watchRetentionMs: 60_000 });
