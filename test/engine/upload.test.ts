@@ -158,6 +158,29 @@ test("a store that closes ends uploads that are being received, and finishes tho
   await rig.store.close();
 });
 
+test("a store that closes finishes uploads that wait for their turn, too (G-UP-4)", async () => {
+  let rig = await Rig.open();
+  // One is larger than all that may be queued beside another (G-UP-11).
+  const value = random.bytes(9 * 1024 * 1024);
+  const names = ["a", "b", "c"];
+  const finishing = [];
+  for (const name of names) {
+    const upload = await begin(rig.store, bytes(name), value.length);
+    await send(upload, value, 1024 * 1024);
+    finishing.push(upload.finish(checksumOf(value)));
+  }
+  await rig.store.close();
+  for (const finished of finishing) assert.equal((await finished).applied, true);
+  assert.deepEqual(await stagingFiles(rig), []);
+  rig = await Rig.open(rig.options, rig.sim);
+  assert.equal(rig.store.stats().open.wasClean, true);
+  assert.deepEqual(
+    names.map((name) => rig.store.exists(bytes(name))?.version),
+    [1, 2, 3],
+  );
+  await rig.store.close();
+});
+
 test("the next opening takes away what a killed process was uploading, and no other file (G-UP-5, V9)", async () => {
   let rig = await Rig.open();
   await rig.set("a", "1");
