@@ -6,7 +6,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { connect, type KvixClient } from "../src/client/index.js";
+import { connect, type KvixClient } from "../src/client/connect.js";
 import { ServerProcess } from "../test/support/server-process.js";
 import type { BenchResult } from "./bench-result.js";
 import { keyBytes, Records, valueBytes } from "./engine-records.js";

@@ -28,4 +28,44 @@ export type {
   StoreStats,
 } from "./engine/store-stats.js";
 export type { Host, Log } from "./host/host.js";
-export * from "./kv/index.js";
+export type {
+  CommitCondition,
+  CommitOptions,
+  CommitResult,
+  IncrementOptions,
+  IncrementResult,
+  Mutation,
+  MutationResult,
+  RequestIdOptions,
+  UnmetCondition,
+} from "./kv/commits.js";
+export type { Data } from "./kv/data.js";
+export type { KeyValueStore } from "./kv/key-value-store.js";
+export type {
+  BatchGetOptions,
+  BatchGetResult,
+  DeleteRangeOptions,
+  DeleteRangeResult,
+  ListOptions,
+  ListPage,
+  RangeOptions,
+  RangeReadOptions,
+  Scan,
+  ScanOptions,
+} from "./kv/reads.js";
+export { KvixRecord, ListedRecord, type Omission } from "./kv/records.js";
+export type { Download, UploadOptions, UploadResult, UploadSource } from "./kv/transfers.js";
+export { type WatchBatch, WatchEvent, type WatchOptions } from "./kv/watches.js";
+export type {
+  CallOptions,
+  ConditionOptions,
+  DeleteResult,
+  Durability,
+  SetExpiryOptions,
+  SetOptions,
+  SetResult,
+  TouchExpiryOptions,
+  TouchOptions,
+  TouchResult,
+  WriteOptions,
+} from "./kv/writes.js";

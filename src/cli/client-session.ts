@@ -4,6 +4,7 @@
  */
 import type {
   DescMessage,
+  DescMethodClientStreaming,
   DescMethodServerStreaming,
   DescMethodUnary,
   MessageInitShape,
@@ -15,6 +16,7 @@ import type { Command } from "commander";
 import { StatusCode } from "../base/error-catalogue.js";
 import { NodeClock } from "../host/node-clock.js";
 import { RpcClient } from "../rpc/client.js";
+import type { ClientIntake } from "../rpc/client-intake.js";
 import { addressRange, ENDPOINT_DEFAULT, ENDPOINT_VARIABLE, parseAddress } from "./address.js";
 import { ExitCode } from "./exit-code.js";
 import { CommandEnd } from "./failure.js";
@@ -31,6 +33,8 @@ export const NO_TIMEOUT = "none";
 const TIMEOUT_MS_MAX = 2 ** 31 - 1;
 /** How often a server that is silent is asked whether it still lives; then it has 20 s. */
 const KEEPALIVE_MS = 60_000;
+/** How long a connection that failed is not tried again, at most: a watch waits for its server. */
+const RECONNECT_MS_MAX = 2000;
 
 const clock = new NodeClock();
 
@@ -103,8 +107,20 @@ export type Call = <Input extends DescMessage, Output extends DescMessage>(
 export type Stream = <Input extends DescMessage, Output extends DescMessage>(
   method: DescMethodServerStreaming<Input, Output>,
   request: MessageInitShape<Input>,
-  signal: AbortSignal,
+  signal?: AbortSignal,
 ) => AsyncIterable<MessageShape<Output>>;
+
+/** What an upload sends its parts to. */
+export type Sending<Input extends DescMessage> = Pick<
+  ClientIntake<Input, DescMessage>,
+  "isAnswered" | "send"
+>;
+
+/** A method that takes a stream: `send` sends it, and the answer is what comes of it. */
+export type Intake = <Input extends DescMessage, Output extends DescMessage>(
+  method: DescMethodClientStreaming<Input, Output>,
+  send: (call: Sending<Input>) => Promise<void>,
+) => Promise<MessageShape<Output>>;
 
 /**
  * Runs `use` with a connection, and ends it. The refusals of the transport come
@@ -112,7 +128,7 @@ export type Stream = <Input extends DescMessage, Output extends DescMessage>(
  */
 export async function withServer<Result>(
   session: Session,
-  use: (call: Call, stream: Stream) => Promise<Result>,
+  use: (call: Call, stream: Stream, intake: Intake) => Promise<Result>,
 ): Promise<Result> {
   setLogVerbosity(logVerbosity.NONE);
   // What a library will have to do otherwise one day is nothing to whoever types a command.
@@ -123,12 +139,13 @@ export async function withServer<Result>(
     "grpc.max_send_message_length": -1,
     "grpc.enable_http_proxy": 0,
     "grpc.keepalive_time_ms": KEEPALIVE_MS,
+    "grpc.max_reconnect_backoff_ms": RECONNECT_MS_MAX,
     ...tlsChannelOptions(session.endpoint, session.tls),
   };
   const channel = await channelCredentials(session.endpoint, session.tls);
   const client = new RpcClient(session.endpoint, options, channel);
   const { timeoutMs } = session;
-  const deadline = () =>
+  const deadline = (): { readonly deadlineMs?: number } =>
     timeoutMs === undefined ? {} : { deadlineMs: clock.wallMs() + timeoutMs };
   try {
     return await use(
@@ -142,6 +159,16 @@ export async function withServer<Result>(
       async function* (method, request, signal) {
         try {
           yield* client.stream(method, request, { ...deadline(), signal });
+        } catch (error) {
+          throw explainTransport(error, session, method.idempotency);
+        }
+      },
+      async (method, send) => {
+        const sending = client.intake(method, deadline().deadlineMs);
+        try {
+          await send(sending);
+          sending.end();
+          return await sending.answer;
         } catch (error) {
           throw explainTransport(error, session, method.idempotency);
         }

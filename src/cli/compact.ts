@@ -23,6 +23,7 @@ import { showWork } from "./compaction-text.js";
 import { ExitCode, exitCodesHelp } from "./exit-code.js";
 import { CommandEnd } from "./failure.js";
 import { openProgressBar, type ProgressBar } from "./progress-bar.js";
+import { StopSignal } from "./stop-signal.js";
 import { FaultList } from "./usage-error.js";
 import type { DeclareVerb, VerbContext } from "./verb.js";
 
@@ -42,7 +43,6 @@ ${exitCodesHelp}`;
 const BAR_FORMAT = "compacting {bar} {percentage}% {segments}";
 /** The bar is drawn in thousandths. */
 const BAR_TOTAL = 1000;
-const STOP_SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
 interface CompactFlags extends ClientFlags {
   readonly progress?: boolean;
@@ -88,24 +88,22 @@ const codeOfOutcome: Readonly<Record<CompactionOutcome, number>> = {
 
 /** The last that the server tells of the run; a signal to stop cancels the call. */
 async function follow(session: Session, bar: ProgressBar): Promise<Partial<CompactResponse>> {
-  const stopped = new AbortController();
-  const stop = () => stopped.abort();
-  for (const name of STOP_SIGNALS) process.once(name, stop);
+  const stop = new StopSignal();
   try {
     return await withServer(session, async (_call, stream) => {
       let last: Partial<CompactResponse> = {};
-      for await (const answer of stream(AdminService.method.compact, {}, stopped.signal)) {
+      for await (const answer of stream(AdminService.method.compact, {}, stop.signal)) {
         last = answer;
         draw(bar, answer.progress);
       }
       return last;
     });
   } catch (error) {
-    if (!stopped.signal.aborted) throw error;
+    if (!stop.signal.aborted) throw error;
     const unless = "unless somebody else waits for it or the server began it by itself";
     throw new CommandEnd(ExitCode.FAILURE, `stopped; the compaction is cancelled, ${unless}`);
   } finally {
-    for (const name of STOP_SIGNALS) process.off(name, stop);
+    stop.end();
     bar.end();
   }
 }

@@ -1,10 +1,18 @@
-/** `kvix delete`: removes a key. */
+/** `kvix delete`: removes a key, or a range of keys. */
 import { type DeleteResponse, KvService } from "../../gen/kvix/v1/kvix_pb.js";
 import type { ByteFormat } from "./byte-text.js";
 import { addClientFlags, type ClientFlags, readSession, withServer } from "./client-session.js";
+import {
+  deleteRange,
+  namesRange,
+  type RangeDeleteFlags,
+  readLimit,
+  requireRange,
+} from "./delete-range.js";
 import { ExitCode, exitCodesHelp } from "./exit-code.js";
 import { CommandEnd } from "./failure.js";
 import { addFormatFlags, type FormatFlags, readFormat, readKey } from "./key-flags.js";
+import { addRangeFlags, readRange } from "./range-flags.js";
 import { jsonAnswered } from "./record-text.js";
 import { unmetMessage } from "./unmet.js";
 import { FaultList } from "./usage-error.js";
@@ -22,32 +30,82 @@ const help = `
 A key that is absent or expired is no error of the store: nothing is written, and
 the exit code says so.
 
+A range of keys, --prefix, --start and --end, or --all, is removed record by record,
+and others write meanwhile; how many records that were is printed. --dry-run only
+counts them.
+
 Examples:
   kvix delete greeting
   kvix delete lock --if-version 17
   kvix delete job:1 --return-previous > job.json
+  kvix delete --prefix session: --dry-run
+  kvix delete --start log:2025 --end log:2026
 ${exitCodesHelp}`;
 
 type DeleteFlags = ClientFlags &
   FormatFlags &
+  RangeDeleteFlags &
   ConditionFlags &
   DurabilityFlag & { readonly returnPrevious?: true };
 
-/** `kvix delete KEY`. */
+/** `kvix delete KEY`, or of a range. */
 export const declareDelete: DeclareVerb = (command, context) => {
-  addFormatFlags(command)
-    .argument("<KEY>", "the key")
+  addRangeFlags(addFormatFlags(command).argument("[KEY]", "the key"))
+    .option("--all", "all keys")
+    .option("--limit <N>", "of a range: at most so many records; default: all")
+    .option("--dry-run", "of a range: only count")
     .option("--return-previous", "answer with the value that was removed");
   addClientFlags(addWriteFlags(command))
     .addHelpText("after", help)
-    .action((key: string, flags: DeleteFlags) => remove(key, flags, context));
+    .action((key: string | undefined, flags: DeleteFlags) => {
+      if (key === undefined && namesRange(flags)) return removeRange(flags, context);
+      return remove(key, flags, context);
+    });
 };
 
-async function remove(keyText: string, flags: DeleteFlags, context: VerbContext): Promise<void> {
+async function removeRange(flags: DeleteFlags, context: VerbContext): Promise<void> {
+  const faults = new FaultList();
+  const session = readSession(flags, context.environment, faults);
+  const range = readRange(flags, readFormat(flags, faults), faults);
+  requireRange(flags, range, faults);
+  const { ifAbsent, ifPresent, ifVersion, returnPrevious } = flags;
+  const others = {
+    "--if-absent": ifAbsent,
+    "--if-present": ifPresent,
+    "--if-version": ifVersion,
+    "--return-previous": returnPrevious,
+  };
+  for (const [name, value] of Object.entries(others)) {
+    if (value !== undefined) faults.add(name, "goes with a key, not with a range");
+  }
+  const limit = readLimit(flags, faults);
+  const durability = readDurability(flags, faults);
+  faults.throwIfAny();
+  const isDryRun = flags.dryRun === true;
+  const asked = { ...range, all: flags.all === true, isDryRun, limit, durability };
+  await deleteRange(session, asked, flags.json === true, context);
+}
+
+async function remove(
+  keyText: string | undefined,
+  flags: DeleteFlags,
+  context: VerbContext,
+): Promise<void> {
   const faults = new FaultList();
   const session = readSession(flags, context.environment, faults);
   const format = readFormat(flags, faults);
-  const key = readKey(keyText, format, faults);
+  if (keyText === undefined) {
+    faults.add("KEY", "is missing; give it, or a range: --prefix, --start, --end or --all");
+  } else if (namesRange(flags)) {
+    faults.add("KEY", "does not go together with a range: --prefix, --start, --end or --all");
+  }
+  for (const [name, value] of Object.entries({
+    "--dry-run": flags.dryRun,
+    "--limit": flags.limit,
+  })) {
+    if (value !== undefined) faults.add(name, "goes with a range, not with a key");
+  }
+  const key = keyText === undefined ? new Uint8Array(0) : readKey(keyText, format, faults);
   const precondition = readCondition(flags, faults);
   const durability = readDurability(flags, faults);
   faults.throwIfAny();

@@ -52,6 +52,7 @@ export function exitCodeOf(error: KvixError): number {
       return ExitCode.DATA_LOSS;
     case "UNAVAILABLE":
     case "DEADLINE_EXCEEDED":
+    case "ABORTED":
       return ExitCode.UNAVAILABLE;
     case "FAILED_PRECONDITION":
     case "OUT_OF_RANGE":

@@ -31,7 +31,7 @@ export interface Failure {
 export function describeFailure(verb: string, error: unknown): Failure {
   if (error instanceof UsageError)
     return { text: usageText(verb, error), exitCode: ExitCode.USAGE };
-  const { message, exitCode } = explain(error);
+  const { message, exitCode } = explainFailure(error);
   return { text: `${verb}: ${escapeText(message)}\n`, exitCode };
 }
 
@@ -42,7 +42,8 @@ function usageText(verb: string, { faults }: UsageError): string {
   return `${verb}: wrong options\n${lines.map((line) => `  ${line}\n`).join("")}`;
 }
 
-function explain(error: unknown): { message: string; exitCode: number } {
+/** What an error says to somebody at a command line, and the exit code that goes with it. */
+export function explainFailure(error: unknown): { message: string; exitCode: number } {
   if (error instanceof CommandEnd) return error;
   if (error instanceof KvixError) {
     const advice = error.row.operator === "" ? "" : `. ${error.row.operator}`;

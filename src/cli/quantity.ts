@@ -109,3 +109,22 @@ export function formatBytes(bytes: number): string {
   if (size === 1) return `${bytes} B`;
   return `${(bytes / size).toFixed(1)} ${name}`;
 }
+
+const INT64_MIN = -(2n ** 63n);
+const INT64_MAX = 2n ** 63n - 1n;
+
+/** What a number of 64 bits must be, for messages. */
+export const INT64_RANGE = `a whole number from ${INT64_MIN} to ${INT64_MAX}`;
+
+/** A number of 64 bits. */
+export function parseInt64(text: string): bigint | undefined {
+  if (!/^-?\d{1,19}$/.test(text)) return undefined;
+  const number = BigInt(text);
+  return number >= INT64_MIN && number <= INT64_MAX ? number : undefined;
+}
+
+/** A number of 64 bits in JSON: text where a reader of doubles would round it. */
+export function jsonInt64(number: bigint): number | string {
+  const rounded = Number(number);
+  return Number.isSafeInteger(rounded) ? rounded : String(number);
+}

@@ -1,16 +1,21 @@
 /** `kvix set`: stores a value. */
-import { KvService, type SetResponse } from "../../gen/kvix/v1/kvix_pb.js";
+import {
+  KvService,
+  type SetResponse,
+  type Record as StoreRecord,
+  type UploadResponse,
+} from "../../gen/kvix/v1/kvix_pb.js";
 import { VALUE_BYTES_MAX } from "../base/limits.js";
-import { errorCode } from "../host/file-system.js";
-import { readToEnd, readUserFile } from "../host/user-file.js";
 import { type ByteFormat, parseByteText } from "./byte-text.js";
 import { addClientFlags, type ClientFlags, readSession, withServer } from "./client-session.js";
 import { ExitCode, exitCodesHelp } from "./exit-code.js";
 import { CommandEnd } from "./failure.js";
 import { addFormatFlags, type FormatFlags, readFormat, readKey } from "./key-flags.js";
 import { jsonAnswered, jsonExpiry, showExpiry } from "./record-text.js";
+import { MESSAGE_VALUE_BYTES, upload } from "./transfers.js";
 import { unmetMessage } from "./unmet.js";
-import { FaultList, UsageError } from "./usage-error.js";
+import { FaultList } from "./usage-error.js";
+import { readNamedFile } from "./value-input.js";
 import { STANDARD_STREAM, writeValue } from "./value-output.js";
 import type { DeclareVerb, VerbContext } from "./verb.js";
 import {
@@ -26,7 +31,8 @@ import {
 const help = `
 The value is an argument, or comes byte by byte from stdin (-) or a file. Without
 --ttl, --expire-at or --keep-ttl the record never expires. With --return-previous
-stdout gets the value that was replaced.
+stdout gets the value that was replaced; without it a value that is too large for a
+message is uploaded.
 
 Examples:
   kvix set greeting hello
@@ -80,17 +86,20 @@ async function set(
   const durability = readDurability(flags, faults);
   const given = readValueArgument(valueText, flags, format, faults);
   faults.throwIfAny();
-  const value = given ?? (await readValueStream(flags.file ?? STANDARD_STREAM, context));
+  const value = given ?? (await readValueFile(flags.file, context));
   const returnPrevious = flags.returnPrevious === true;
-  const answer = await withServer(session, (call) =>
-    call(KvService.method.set, {
-      key,
-      value,
-      ...(expiry && { expiry }),
-      ...(precondition && { precondition }),
-      returnPrevious,
-      durability,
-    }),
+  const header = {
+    key,
+    ...(expiry && { expiry }),
+    ...(precondition && { precondition }),
+    durability,
+  };
+  // What was replaced comes with a Set alone.
+  const isLarge = value.length > MESSAGE_VALUE_BYTES && !returnPrevious;
+  const answer = await withServer(session, async (call, _stream, intake) =>
+    isLarge
+      ? await upload(intake, header, value)
+      : await call(KvService.method.set, { ...header, value, returnPrevious }),
   );
   if (!answer.applied) context.exitCode = ExitCode.UNMET;
   if (flags.json === true) return await context.out.json(jsonAnswer(answer, format));
@@ -98,18 +107,28 @@ async function set(
   const line = `set version ${answer.version}${showExpiry(answer.expireTime)}`;
   if (!returnPrevious) return await context.out.line(line);
   await context.err.line(`kvix set: ${line}${previousNote(answer)}`);
-  if (answer.previous !== undefined && !answer.valueOmitted) {
-    await writeValue(answer.previous.value, format, context);
+  const previous = previousOf(answer);
+  if (previous !== undefined && !answer.valueOmitted) {
+    await writeValue(previous.value, format, context);
   }
 }
 
-function previousNote({ previous, valueOmitted, recordBytes }: SetResponse): string {
+type Answer = SetResponse | UploadResponse;
+
+function previousNote(answer: Answer): string {
+  const { valueOmitted, recordBytes } = answer;
+  const previous = previousOf(answer);
   if (previous === undefined) return "; there was no record before";
   if (!valueOmitted) return "";
   return `; the previous record has ${recordBytes} bytes, too many for a message`;
 }
 
-function jsonAnswer(answer: SetResponse, format: ByteFormat): Readonly<Record<string, unknown>> {
+/** What was replaced: a Set may say so. */
+function previousOf(answer: Answer): StoreRecord | undefined {
+  return "previous" in answer ? answer.previous : undefined;
+}
+
+function jsonAnswer(answer: Answer, format: ByteFormat): Readonly<Record<string, unknown>> {
   const { applied, version, expireTime, storeVersion } = answer;
   return {
     applied,
@@ -136,15 +155,9 @@ function readValueArgument(
   return undefined;
 }
 
-async function readValueStream(file: string, { input }: VerbContext): Promise<Uint8Array> {
-  try {
-    return file === STANDARD_STREAM
-      ? await readToEnd(input, VALUE_BYTES_MAX)
-      : await readUserFile(file, VALUE_BYTES_MAX);
-  } catch (error) {
-    const why = errorCode(error) ?? (error instanceof Error ? error.message : String(error));
-    const option = file === STANDARD_STREAM ? "VALUE" : "--file";
-    const name = file === STANDARD_STREAM ? "stdin" : file;
-    throw new UsageError([{ option, problem: `cannot be read from ${name}: ${why}` }]);
-  }
+/** The value's bytes from --file, or from stdin. */
+async function readValueFile(file: string | undefined, context: VerbContext): Promise<Uint8Array> {
+  const isStandard = file === undefined || file === STANDARD_STREAM;
+  const option = isStandard ? "VALUE" : "--file";
+  return await readNamedFile(option, file ?? STANDARD_STREAM, VALUE_BYTES_MAX, context);
 }

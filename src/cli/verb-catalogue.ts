@@ -14,7 +14,7 @@ export const verbs: readonly Verb[] = [
   },
   {
     name: "get",
-    summary: "Print the value of a key, byte by byte as it is.",
+    summary: "Print the value of a key, byte by byte as it is; or several, one a line.",
     load: async () => (await import("./get.js")).declareGet,
   },
   {
@@ -24,7 +24,7 @@ export const verbs: readonly Verb[] = [
   },
   {
     name: "delete",
-    summary: "Remove a key.",
+    summary: "Remove a key, or a range of keys.",
     load: async () => (await import("./delete.js")).declareDelete,
   },
   {
@@ -38,9 +38,29 @@ export const verbs: readonly Verb[] = [
     load: async () => (await import("./touch.js")).declareTouch,
   },
   {
+    name: "incr",
+    summary: "Add to a number, and print what it is now.",
+    load: async () => (await import("./incr.js")).declareIncr,
+  },
+  {
+    name: "commit",
+    summary: "Make several changes together, if all conditions hold: all or none.",
+    load: async () => (await import("./commit.js")).declareCommit,
+  },
+  {
     name: "list",
-    summary: "Print keys and values in the order of the keys.",
+    summary: "Print keys and values in the order of the keys, page after page.",
     load: async () => (await import("./list.js")).declareList,
+  },
+  {
+    name: "scan",
+    summary: "Print keys and values in order, all as of one point in time.",
+    load: async () => (await import("./scan.js")).declareScan,
+  },
+  {
+    name: "watch",
+    summary: "Print every change as it becomes durable.",
+    load: async () => (await import("./watch.js")).declareWatch,
   },
   {
     name: "status",

@@ -29,11 +29,20 @@ export interface DurabilityFlag {
 
 /** Declares the flags of a precondition and of durability. */
 export function addWriteFlags(command: Command): Command {
-  return command
-    .option("--if-absent", "only if the key is absent or expired")
-    .option("--if-present", "only if the key is there")
-    .option("--if-version <N>", "only if the key's record has this version")
-    .option("--durability <MODE>", "sync or buffered; default: what the server is set to");
+  return addDurabilityFlag(
+    command
+      .option("--if-absent", "only if the key is absent or expired")
+      .option("--if-present", "only if the key is there")
+      .option("--if-version <N>", "only if the key's record has this version"),
+  );
+}
+
+/** Declares the flag of durability alone. */
+export function addDurabilityFlag(command: Command): Command {
+  return command.option(
+    "--durability <MODE>",
+    "sync or buffered; default: what the server is set to",
+  );
 }
 
 /** A deadline in the proto's terms. */
@@ -55,22 +64,30 @@ export function readDeadline(
   return expireAt === undefined ? byTtl : readInstant(expireAt, faults);
 }
 
-function readTtl(text: string, faults: FaultList): Deadline | undefined {
+/** What a time to live must be, for messages. */
+export const ttlRange = `more than 0, with a unit: 90s, 1h30m (${durationUnitNames})`;
+/** What an instant must be, for messages. */
+export const instantRange =
+  "an instant with its zone: 2027-01-31T12:00:00Z or 2027-01-31T12:00:00+01:00";
+
+/** A time to live in the proto's terms; undefined: it is none. */
+export function parseTtl(text: string): Instant | undefined {
   const ms = parseDuration(text);
-  if (ms !== undefined && ms > 0) {
-    const value = { seconds: BigInt(Math.floor(ms / 1000)), nanos: (ms % 1000) * 1_000_000 };
-    return { case: "ttl", value };
-  }
-  const problem = `is ${JSON.stringify(text)}; it must be more than 0, with a unit`;
-  faults.add("--ttl", `${problem}: 90s, 1h30m (${durationUnitNames})`);
+  if (ms === undefined || ms <= 0) return undefined;
+  return { seconds: BigInt(Math.floor(ms / 1000)), nanos: (ms % 1000) * 1_000_000 };
+}
+
+function readTtl(text: string, faults: FaultList): Deadline | undefined {
+  const value = parseTtl(text);
+  if (value !== undefined) return { case: "ttl", value };
+  faults.add("--ttl", `is ${JSON.stringify(text)}; it must be ${ttlRange}`);
   return undefined;
 }
 
 function readInstant(text: string, faults: FaultList): Deadline | undefined {
   const value = parseInstant(text);
   if (value !== undefined) return { case: "expireTime", value };
-  const problem = `is ${JSON.stringify(text)}; it must be an instant with its zone`;
-  faults.add("--expire-at", `${problem}: 2027-01-31T12:00:00Z or 2027-01-31T12:00:00+01:00`);
+  faults.add("--expire-at", `is ${JSON.stringify(text)}; it must be ${instantRange}`);
   return undefined;
 }
 

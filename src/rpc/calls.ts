@@ -28,6 +28,7 @@ import { asKvixError, type BugHost } from "./bug-report.js";
 import { type Answer, Malformed } from "./definition.js";
 import { type Exchange, type ExchangeCall, runExchange } from "./exchange.js";
 import { Intake } from "./intake.js";
+import type { OpenStream, OpenStreams } from "./open-stream.js";
 import { type CallStatus, ForeignStatus, toCallStatus } from "./status.js";
 import { roomOf } from "./stream-room.js";
 
@@ -92,18 +93,8 @@ export type HandlersOf<Service extends DescService> = {
 };
 
 /** What calls need of the server that they run in. */
-export interface CallEnvironment {
+export interface CallEnvironment extends OpenStreams {
   readonly host: BugHost;
-  /** The streams under way, so that a stop can end them. */
-  readonly streams: Set<OpenStream>;
-  /** What `endStreams` has ended them with: one whose request comes later ends with it too. */
-  streamsEndedBy?: KvixError;
-}
-
-/** A report, an intake or a conversation under way. */
-export interface OpenStream {
-  /** Ends it with a status. */
-  end(error: KvixError): void;
 }
 
 /**

@@ -11,8 +11,8 @@
 import type { DescMessage } from "@bufbuild/protobuf";
 import type { ServerDuplexStream } from "@grpc/grpc-js";
 import type { KvixError } from "../base/kvix-error.js";
-import type { CallEnvironment, OpenStream } from "./calls.js";
 import type { Answer } from "./definition.js";
+import type { OpenStream, OpenStreams } from "./open-stream.js";
 import { toCallStatus } from "./status.js";
 import { roomOf, type StreamRoom } from "./stream-room.js";
 
@@ -54,7 +54,7 @@ export type ExchangeCall = ServerDuplexStream<Uint8Array, Answer<DescMessage>>;
 export function runExchange(
   call: ExchangeCall,
   exchange: Exchange<DescMessage>,
-  environment: Pick<CallEnvironment, "streams" | "streamsEndedBy">,
+  environment: OpenStreams,
 ): void {
   const { streams } = environment;
   const room = roomOf(call.metadata);

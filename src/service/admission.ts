@@ -25,6 +25,11 @@ import { KvixError } from "../base/kvix-error.js";
 /** Up to here a message is small, in bytes. */
 export const SMALL_BYTES_MAX = 65_536;
 
+/** What is held for a request of this length; 0 if it is a small one. */
+export function largeBytes(lengthBytes: number): number {
+  return lengthBytes <= SMALL_BYTES_MAX ? 0 : 2 * lengthBytes;
+}
+
 /** How much there is. */
 export interface AdmissionLimits {
   readonly bytesMax: number;

@@ -1,4 +1,4 @@
-/** The headers that a call begins with: what is too much of them, and what is not meant. */
+/** What is wrong with the headers of a call before it begins. */
 import type { IncomingHttpHeaders } from "node:http2";
 import { KvixError } from "../base/kvix-error.js";
 

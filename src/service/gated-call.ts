@@ -11,7 +11,7 @@ import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "nod
 import type { ServerInterceptingCallInterface } from "@grpc/grpc-js";
 import { KvixError } from "../base/kvix-error.js";
 import { toCallStatus } from "../rpc/status.js";
-import { type Account, type Admission, Hold, SMALL_BYTES_MAX } from "./admission.js";
+import { type Account, type Admission, Hold, largeBytes, SMALL_BYTES_MAX } from "./admission.js";
 import { AdmittedRoom } from "./admitted-room.js";
 import { dropEndlessTimeout, requireMetadata } from "./call-headers.js";
 import { MessageMeter } from "./message-meter.js";
@@ -382,9 +382,4 @@ export class GatedCall {
     // What the client has sent or will send is nobody's any more.
     this.#stream.resume();
   }
-}
-
-/** What is held for a request of this length; 0 if it is a small one. */
-function largeBytes(lengthBytes: number): number {
-  return lengthBytes <= SMALL_BYTES_MAX ? 0 : 2 * lengthBytes;
 }

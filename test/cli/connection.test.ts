@@ -1,14 +1,10 @@
 /** What the command says when there is no server, or none that answers. */
 import assert from "node:assert/strict";
 import { createServer as createHttpServer } from "node:http";
-import {
-  createServer as createHttp2Server,
-  type ServerHttp2Session,
-  type ServerHttp2Stream,
-} from "node:http2";
 import { type AddressInfo, createServer, type Server } from "node:net";
 import { type TestContext, test } from "node:test";
 import { runInside } from "../support/command-run.js";
+import { scriptedServer } from "../support/scripted-server.js";
 import { runKvix } from "../support/server-process.js";
 
 /** Listens on a free port of the loopback until the test ends; "HOST:PORT". */
@@ -76,30 +72,10 @@ test("a server that is no gRPC server is told, in one line", async (t) => {
   assert.match(stderr, /^kvix get: .*\n$/);
 });
 
-/** A server that takes calls and does with each what the test likes. */
-function grpcServer(t: TestContext, onCall: (call: ServerHttp2Stream) => void): Promise<string> {
-  const server = createHttp2Server();
-  const sessions = new Set<ServerHttp2Session>();
-  server.on("session", (session) => sessions.add(session));
-  server.on("stream", (call) => {
-    call.on("error", () => undefined);
-    onCall(call);
-  });
-  t.after(() => {
-    for (const session of sessions) session.destroy();
-    server.close();
-  });
-  return new Promise((resolve) => {
-    server.listen(0, "127.0.0.1", () => {
-      resolve(`127.0.0.1:${(server.address() as AddressInfo).port}`);
-    });
-  });
-}
-
 test("P3: a write that was sent and not answered ends with 8, for it may have happened; a read with 5", async (t) => {
   const servers = {
-    silent: await grpcServer(t, () => undefined),
-    cut: await grpcServer(t, (call) => call.session?.destroy()),
+    silent: await scriptedServer(t, () => undefined),
+    cut: await scriptedServer(t, (call) => call.session?.destroy()),
   };
   for (const [what, endpoint] of Object.entries(servers)) {
     const where = ["--endpoint", endpoint, "--timeout", "1500ms"];
@@ -107,12 +83,24 @@ test("P3: a write that was sent and not answered ends with 8, for it may have ha
       ["set", "k", "v"],
       ["delete", "k"],
       ["touch", "k", "--persist"],
+      ["delete", "--prefix", "k"],
     ]) {
       const { code, stderr } = await runInside([...write, ...where]);
       assert.equal(code, 8, `${what}: ${stderr}`);
       assert.match(stderr, /Whether it was applied is unknown\.\n$/);
     }
-    for (const read of [["get", "k"], ["list"], ["sync"], ["status"]]) {
+    const input = '{"op": "delete", "key": "k"}';
+    for (const write of [["incr", "k"], ["commit"]]) {
+      const without = await runInside([...write, ...where], { input });
+      assert.equal(without.code, 8, `${what}: ${without.stderr}`);
+      assert.match(without.stderr, /is unknown\. With a --request-id it could be run again\.\n$/);
+      const id = ["--request-id", "0123456789abcdef"];
+      const named = await runInside([...write, ...id, ...where], { input });
+      assert.equal(named.code, 8, `${what}: ${named.stderr}`);
+      assert.match(named.stderr, /Run it again with the same --request-id: that does no harm\.\n$/);
+    }
+    const reads = [["get", "k"], ["get", "k", "l"], ["list"], ["scan"], ["sync"], ["status"]];
+    for (const read of reads) {
       const { code, stderr } = await runInside([...read, ...where]);
       assert.equal(code, 5, `${what}: ${stderr}`);
       const advice =

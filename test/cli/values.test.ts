@@ -3,10 +3,14 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { KvService } from "../../gen/kvix/v1/kvix_pb.js";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { DownloadResponseSchema, KvService } from "../../gen/kvix/v1/kvix_pb.js";
+import { KvixError } from "../../src/base/kvix-error.js";
+import { crc32 } from "../../src/format/checksum.js";
 import { RpcClient } from "../../src/rpc/client.js";
 import { type Client, clientOf, jsonOf, runInside, runShell } from "../support/command-run.js";
 import { makeFolder } from "../support/folder.js";
+import { endWith, scriptedServer, sendMessage } from "../support/scripted-server.js";
 import { ServerProcess } from "../support/server-process.js";
 import { SimRandom } from "../support/sim-random.js";
 
@@ -103,11 +107,71 @@ test("I6: an empty value, a line feed at the end and a megabyte come back as the
   assert.deepEqual(jsonOf(await kvix(["get", "value", "--json"]))["value"], "");
 });
 
-test("a record larger than the server's messages is refused with what to do, and nothing is cut", async () => {
-  const { code, stderr } = await kvix(["set", "large", "-"], { input: Buffer.alloc(5_000_000) });
+test("I6: a value that is too large for a message goes and comes in pieces, byte by byte", async () => {
+  const value = new SimRandom(4).bytes(5_000_000);
+  const path = join(folder.path, "large");
+  writeFileSync(path, value);
+  const set = await kvix(["set", "large", "-", "--ttl", "1h"], { input: value });
+  assert.equal(set.code, 0, set.stderr);
+  assert.match(set.stdout.toString(), /^set version \d+ expires \S+Z\n$/);
+  const { code, stdout, stderr } = await kvix(["get", "large"]);
+  assert.deepEqual([code, stderr, stdout.equals(value)], [0, "", true]);
+  const kept = jsonOf(await kvix(["set", "large", "--file", path, "--keep-ttl", "--json"]));
+  assert.deepEqual([kept["applied"], typeof kept["expireTime"]], [true, "string"]);
+  const out = join(folder.path, "large-out");
+  assert.equal((await kvix(["get", "large", "--file", out])).code, 0);
+  assert.ok(readFileSync(out).equals(value));
+  const json = jsonOf(await kvix(["get", "large", "--json"]));
+  assert.deepEqual([json["found"], json["version"]], [true, kept["version"]]);
+  assert.ok(Buffer.from(String(json["valueBase64"]), "base64").equals(value));
+  const unmet = await kvix(["set", "large", "--file", path, "--if-absent"]);
+  assert.equal(unmet.code, 4);
+  assert.match(unmet.stderr, /^kvix set: not applied.*the key has version \d+ expires/);
+  const several = await kvix(["get", "large", "large"]);
+  assert.equal(several.code, 7);
+  assert.match(several.stderr, /too large for an answer, get them one by one: large, large\n$/);
+});
+
+test("a large value beside --return-previous goes in one message, or is refused with what to do", async () => {
+  const line = ["set", "previous", "-", "--return-previous"];
+  const { code, stderr } = await kvix(line, { input: Buffer.alloc(5_000_000) });
   assert.equal(code, 7);
   assert.match(stderr, /^kvix set: .*--max-message-bytes.*\n$/);
-  assert.equal((await kvix(["exists", "large"])).code, 3);
+  assert.equal((await kvix(["exists", "previous"])).code, 3);
+});
+
+type Part = NonNullable<MessageInitShape<typeof DownloadResponseSchema>["part"]>;
+
+test("of a download that does not come to a sound end nothing is printed", async (t) => {
+  const record = { key: Buffer.from("k"), version: 1n };
+  const header: Part = { case: "header", value: { record, valueBytes: 3n } };
+  const chunk: Part = { case: "chunk", value: Buffer.from("abc") };
+  const end: Part = { case: "end", value: { crc32: crc32(Buffer.from("abc")) } };
+  const wrong: Part = { case: "end", value: { crc32: 1 } };
+  /** What `kvix get k` makes of these parts. */
+  const got = async (...parts: readonly Part[]) => {
+    const address = await scriptedServer(t, (call, path) => {
+      if (path.endsWith("/Get")) return endWith(call, new KvixError("RECORD_TOO_LARGE"));
+      for (const part of parts) sendMessage(call, DownloadResponseSchema, { part });
+      endWith(call);
+    });
+    return await runInside(["get", "k", "--endpoint", address]);
+  };
+  const sound = await got(header, chunk, end);
+  assert.deepEqual([sound.code, sound.stdout.toString()], [0, "abc"]);
+  const unsound: readonly (readonly Part[])[] = [
+    [],
+    [header],
+    [header, chunk],
+    [header, chunk, wrong],
+    [header, chunk, chunk],
+    [header, end],
+  ];
+  for (const parts of unsound) {
+    const { code, stdout, stderr } = await got(...parts);
+    assert.deepEqual([code, stdout.length], [5, 0]);
+    assert.match(stderr, /^kvix get: the download broke: .*\. Try again\.\n$/);
+  }
 });
 
 test("JSON has text as text and other bytes as base64, or all of it in the form asked for", async () => {

@@ -8,7 +8,7 @@ import {
   PipelineRequestSchema,
   PipelineResponseSchema,
 } from "../../gen/kvix/v1/kvix_pb.js";
-import { KvixError } from "../../src/client/index.js";
+import { KvixError } from "../../src/client/connect.js";
 import { PipelineCalls } from "../../src/client/pipeline-calls.js";
 import { NodeClock } from "../../src/host/node-clock.js";
 import type { RpcClient } from "../../src/rpc/client.js";

@@ -9,7 +9,7 @@ import {
   IncrementResponseSchema,
   SetResponseSchema,
 } from "../../gen/kvix/v1/kvix_pb.js";
-import { connect, errorCatalogue, KvixError, type Reason } from "../../src/client/index.js";
+import { connect, errorCatalogue, KvixError, type Reason } from "../../src/client/connect.js";
 import { mayRepeat } from "../../src/client/retries.js";
 import { refusal } from "../conformance/suite.js";
 import { startFakeKv } from "./fake-kv.js";

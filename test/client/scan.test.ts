@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { type ScanRequest, ScanResponseSchema } from "../../gen/kvix/v1/kvix_pb.js";
-import { connect, KvixError, type ScanOptions } from "../../src/client/index.js";
+import { connect, KvixError, type ScanOptions } from "../../src/client/connect.js";
 import { refusal } from "../conformance/suite.js";
 import { startFakeKv } from "./fake-kv.js";
 

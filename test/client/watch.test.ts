@@ -8,7 +8,12 @@ import {
   type WatchResponse,
   WatchResponseSchema,
 } from "../../gen/kvix/v1/kvix_pb.js";
-import { connect, KvixError, type WatchBatch, type WatchOptions } from "../../src/client/index.js";
+import {
+  connect,
+  KvixError,
+  type WatchBatch,
+  type WatchOptions,
+} from "../../src/client/connect.js";
 import { refusal } from "../conformance/suite.js";
 import { startFakeKv } from "./fake-kv.js";
 

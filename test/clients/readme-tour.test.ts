@@ -77,7 +77,7 @@ test("the tour has a server, clients of three kinds, what is left behind, and th
   const blocks = tourBlocks();
   assert.deepEqual(
     blocks.map(({ language, kind }) => `${language} ${kind}`.trim()),
-    ["sh server", "sh", "sh", "sh", "sh", "sh stopped", "ts"],
+    ["sh server", "sh", "sh", "sh", "sh", "sh", "sh stopped", "ts"],
   );
   const all = blocks.map(({ text }) => text).join("");
   for (const word of ["kvix set", "grpcurl ", "buf curl", "kvix verify"]) {

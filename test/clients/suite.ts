@@ -18,6 +18,7 @@ import { adminScenario } from "./admin-scenario.js";
 import { commitScenario } from "./commit-scenario.js";
 import { lifeScenario } from "./life-scenario.js";
 import { listScenario } from "./list-scenario.js";
+import { pipelineScenario } from "./pipeline-scenario.js";
 import { rangeScenario } from "./range-scenario.js";
 import { refusalScenario } from "./refusal-scenario.js";
 import { textScenario } from "./text-scenario.js";
@@ -86,6 +87,7 @@ export function clientSuite(
     textScenario(world);
     listScenario(world);
     transferScenario(world);
+    pipelineScenario(world);
     rangeScenario(world);
     adminScenario(world);
     refusalScenario(world);

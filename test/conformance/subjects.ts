@@ -3,7 +3,7 @@
  * and a server over it, whose client batches its calls or does not.
  */
 import type { TestContext } from "node:test";
-import { connect } from "../../src/client/index.js";
+import { connect } from "../../src/client/connect.js";
 import type { Store } from "../../src/engine/store.js";
 import { type KeyValueStore, Kvix } from "../../src/index.js";
 import { startMemoryServer } from "../service/memory-server.js";

@@ -65,7 +65,7 @@ const order = ["engine/write-order", "engine/visibility", "engine/write-overlap"
 
 const engine: Readonly<Record<string, readonly string[]>> = {
   "acceptance-rules": ["engine/ttl", "engine/write-order", "engine/touch"],
-  "accepted-state": ["engine/accepted-state", ...order],
+  "accepted-state": ["engine/accepted-state", "engine/write-order"],
   checkpoint: [...checkpoint, "engine/checkpoint"],
   "compaction/judge": [...compaction, "engine/compaction/judge"],
   "compaction/remover": [
@@ -98,7 +98,7 @@ const engine: Readonly<Record<string, readonly string[]>> = {
   retention: ["engine/retention"],
   salvage: [...loss, "engine/damage-bits"],
   "segment-namer": ["engine/directories", "engine/recovery-versions"],
-  "segment-recovery": [...tail, "engine/recovery-versions"],
+  "segment-recovery": ["engine/segment-recovery", "engine/damage-displaced"],
   sweep: ["engine/ttl", "engine/ttl-clock"],
   versions: ["engine/versions", "engine/group-writer"],
   "write-queue": [...order, ...failures, "engine/visibility-order", "engine/touch-order"],

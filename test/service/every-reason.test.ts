@@ -43,6 +43,12 @@ const neverSent: Readonly<Partial<Record<Reason, string>>> = {
   STORE_DAMAGED: "refused at opening, before anything is served",
   INDEX_LIMIT_TOO_SMALL: "refused at opening, before anything is served",
   OPEN_FAILED: "refused at opening, before anything is served",
+  REQUEST_IDS_FULL: "takes more requests than a test sends: test/engine/requests",
+  UNREACHABLE: "a client's own: test/client/retries",
+  CONNECTION_LOST: "a client's own: test/client/retries",
+  DEADLINE_PASSED: "a client's own: test/client/retries",
+  MESSAGE_TOO_LARGE: "a client's own: test/client/transport-errors",
+  NOT_UNDERSTOOD: "a client's own: test/client/transport-errors",
 };
 
 /** A server over a store of a rig, and a client of it. */
@@ -95,6 +101,23 @@ const scenes: Readonly<Partial<Record<Reason, Scene>>> = {
   FIELD_INVALID: async (t) => {
     const client = await serve(t, await filledRig());
     return [client.call(touch, { key }), client.call(KvService.method.list, { pageSize: -1 })];
+  },
+
+  NOT_A_NUMBER: async (t) => {
+    const client = await serve(t, await filledRig());
+    return [client.call(KvService.method.increment, { key })];
+  },
+
+  NUMBER_OVERFLOW: async (t) => {
+    const client = await serve(t, await Rig.open());
+    return [client.call(KvService.method.increment, { key, initial: 2n ** 63n - 1n })];
+  },
+
+  REQUEST_ID_REUSED: async (t) => {
+    const client = await serve(t, await Rig.open());
+    const requestId = Buffer.alloc(16, 1);
+    await client.call(KvService.method.increment, { key, requestId });
+    return [client.call(KvService.method.increment, { key, requestId, delta: 2n })];
   },
 
   NOT_TEXT: async (t) => {

@@ -31,8 +31,12 @@ export class TestPipeline {
   ending: { readonly error: unknown } | undefined;
   #nextId = 1n;
 
-  constructor(t: Pick<TestContext, "after">, client: RpcClient) {
-    this.#exchange = client.exchange(KvService.method.pipeline, {
+  constructor(
+    t: Pick<TestContext, "after">,
+    client: RpcClient,
+    method = KvService.method.pipeline,
+  ) {
+    this.#exchange = client.exchange(method, {
       onMessage: (message) => {
         this.messages += 1;
         this.longestBytes = Math.max(this.longestBytes, message.length);

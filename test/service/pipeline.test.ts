@@ -52,7 +52,7 @@ test("a read sees every write of its key that was sent before it, and none sent 
   timeout,
 }, async (t) => {
   const { client, held } = await startHeld(t);
-  const pipeline = new TestPipeline(t, client);
+  const pipeline = new TestPipeline(t, client, kv.pipeline);
   const first = pipeline.send(set("a", "1"), set("a", "2"), get("a"), set("a", "3"), get("a"));
   const second = pipeline.send(get("a"), set("a", "4"), get("a"));
   // The writes behind the first read wait for it; those before it do not wait for one another.
@@ -74,7 +74,7 @@ test("a commit is in order with every key that it names, and a read behind it se
   timeout,
 }, async (t) => {
   const { client, held } = await startHeld(t);
-  const pipeline = new TestPipeline(t, client);
+  const pipeline = new TestPipeline(t, client, kv.pipeline);
   const put = (key: string, value: string) =>
     ({ mutation: { case: "set", value: { key: bytes(key), value: bytes(value) } } }) as const;
   const ids = pipeline.send(
@@ -99,7 +99,7 @@ test("a commit is in order with every key that it names, and a read behind it se
 
 test("operations on other keys pass one that waits (G-PIPE-2)", { timeout }, async (t) => {
   const { client, held } = await startHeld(t);
-  const pipeline = new TestPipeline(t, client);
+  const pipeline = new TestPipeline(t, client, kv.pipeline);
   const ids = pipeline.send(set("a", "1"), get("a"), get("b"));
   const exists = pipeline.send({ case: "exists", value: { key: bytes("c") } });
   await pipeline.until(2);
@@ -115,7 +115,7 @@ test("every operation has one result that bears its id, also where ids repeat or
   timeout,
 }, async (t) => {
   const { client } = await startMemoryServer(t);
-  const pipeline = new TestPipeline(t, client);
+  const pipeline = new TestPipeline(t, client, kv.pipeline);
   const ids = [0n, 7n, 7n, 2n ** 64n - 1n, 300n];
   const operations = ids.map((id) => ({ id, operation: get("nothing") }));
   pipeline.sendBytes(
@@ -130,7 +130,7 @@ test("every operation has one result that bears its id, also where ids repeat or
 
 test("every kind of operation is answered as a call of its own is", { timeout }, async (t) => {
   const { client } = await startMemoryServer(t);
-  const pipeline = new TestPipeline(t, client);
+  const pipeline = new TestPipeline(t, client, kv.pipeline);
   const key = bytes("k");
   const asked: readonly Asked[] = [
     {
@@ -165,7 +165,7 @@ test("an operation fails with the code and the details of a call of its own, and
   timeout,
 }, async (t) => {
   const { client } = await startMemoryServer(t);
-  const pipeline = new TestPipeline(t, client);
+  const pipeline = new TestPipeline(t, client, kv.pipeline);
   const wrong: readonly Asked[] = [
     get(""),
     { case: "set", value: { key: bytes("k"), expiry: { case: "ttl", value: { seconds: -1n } } } },
@@ -187,7 +187,7 @@ test("an operation that names nothing, or bytes that are no request, fails alone
   timeout,
 }, async (t) => {
   const { client } = await startMemoryServer(t);
-  const pipeline = new TestPipeline(t, client);
+  const pipeline = new TestPipeline(t, client, kv.pipeline);
   // {id: 1}, {id: 2, get: {key: cut short}}, {id: 3, get: {key: "k"}}
   pipeline.sendBytes(
     Buffer.from([
@@ -206,7 +206,7 @@ test("after a half-close all operations are answered, and the stream ends well (
   timeout,
 }, async (t) => {
   const { client, held } = await startHeld(t);
-  const pipeline = new TestPipeline(t, client);
+  const pipeline = new TestPipeline(t, client, kv.pipeline);
   const ids = pipeline.send(set("a", "1"), get("a"), set("b", "1"));
   pipeline.halfClose();
   await until(() => held.waiting === 2);
@@ -221,7 +221,7 @@ test("after a cancel nothing is begun that was not handed to the log (G-PIPE-6)"
   timeout,
 }, async (t) => {
   const { client, held, server, store } = await startHeld(t);
-  const pipeline = new TestPipeline(t, client);
+  const pipeline = new TestPipeline(t, client, kv.pipeline);
   pipeline.send(set("a", "1"), get("a"), set("a", "2"), set("a", "3"));
   await until(() => held.waiting === 1);
   pipeline.cancel();
@@ -236,7 +236,7 @@ test("a server that stops answers what it took, and ends the stream with STORE_C
   timeout,
 }, async (t) => {
   const { client, held, server } = await startHeld(t);
-  const pipeline = new TestPipeline(t, client);
+  const pipeline = new TestPipeline(t, client, kv.pipeline);
   const ids = pipeline.send(set("a", "1"), get("a"));
   await until(() => held.waiting === 1);
   const stopped = server.stop(20_000);
@@ -260,7 +260,7 @@ test("a message of too many operations is refused whole, behind the results of t
   timeout,
 }, async (t) => {
   const { client, store } = await startMemoryServer(t);
-  const pipeline = new TestPipeline(t, client);
+  const pipeline = new TestPipeline(t, client, kv.pipeline);
   pipeline.send(set("a", "1"));
   pipeline.send(...Array.from({ length: 10_001 }, () => set("b", "1")));
   const error = await pipeline.end();
@@ -274,7 +274,7 @@ test("bytes that are no message end the stream, behind the results of those befo
   timeout,
 }, async (t) => {
   const { client } = await startMemoryServer(t);
-  const pipeline = new TestPipeline(t, client);
+  const pipeline = new TestPipeline(t, client, kv.pipeline);
   pipeline.send(set("a", "1"));
   pipeline.sendBytes(Buffer.from([0x0a, 9, 0x08]));
   const error = await pipeline.end();
@@ -284,7 +284,7 @@ test("bytes that are no message end the stream, behind the results of those befo
 
 test("a message of 10,000 operations is answered in few messages", { timeout }, async (t) => {
   const { client } = await startMemoryServer(t);
-  const pipeline = new TestPipeline(t, client);
+  const pipeline = new TestPipeline(t, client, kv.pipeline);
   const value = "v".repeat(100);
   pipeline.send(...Array.from({ length: 10_000 }, (_, at) => set(`key ${at}`, value)));
   await pipeline.until(10_000);
@@ -298,7 +298,7 @@ test("a message of 10,000 operations is answered in few messages", { timeout }, 
 test("operations are counted as calls of their rpc", { timeout }, async (t) => {
   const { client } = await startMemoryServer(t);
   const { AdminService } = await import("../../gen/kvix/v1/kvix_pb.js");
-  const pipeline = new TestPipeline(t, client);
+  const pipeline = new TestPipeline(t, client, kv.pipeline);
   pipeline.send(set("a", "1"), get("a"), get(""));
   pipeline.halfClose();
   await pipeline.end();

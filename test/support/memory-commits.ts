@@ -2,8 +2,10 @@
  * Commits, increments and request ids of a MemoryStore, without the code of the
  * engine: what a digest is of is the one thing that they share.
  */
+
 import { KvixError } from "../../src/base/kvix-error.js";
 import { EXPIRES_AT_MS_MAX } from "../../src/base/limits.js";
+import { requireRequestId } from "../../src/engine/request-rules.js";
 import {
   commitDigest,
   expiryOf,
@@ -98,6 +100,7 @@ export class MemoryCommits {
     digest: Uint8Array,
     apply: () => MutationResult[] | undefined,
   ): { readonly results: readonly MutationResult[]; readonly repeated: boolean } {
+    if (requestId !== undefined) requireRequestId(requestId);
     const id = requestId && Buffer.from(requestId).toString("latin1");
     const known = id === undefined ? undefined : this.#requests.get(id);
     if (known !== undefined) {

@@ -15,7 +15,7 @@ export const idPattern = /\b[VDRMITBP]\d{1,2}\b/g;
 
 /** The names that a file gives to its tests. */
 export function testNames(file: SourceFile): string[] {
-  const starts = file.code.matchAll(/\b(?:test|it|describe|suite)\(\s*(?=["'`])/g);
+  const starts = file.code.matchAll(/\b(?:test|it|describe|suite|conforms)\(\s*(?=["'`])/g);
   return [...starts].map((match) => {
     const at = match.index + match[0].length;
     return file.text.slice(at + 1, file.text.indexOf(file.text.charAt(at), at + 1));

@@ -122,7 +122,8 @@ func (d *driver) invoke(ctx context.Context, c call, options []grpc.CallOption) 
 	return protojson.Marshal(results[0].Interface().(proto.Message))
 }
 
-// sendAll makes a call whose requests are a stream, and answers with its one answer.
+// sendAll makes a call whose requests are a stream, and answers with its one answer, or
+// with the last of a stream of them.
 func sendAll(ctx context.Context, method reflect.Value, requests []json.RawMessage, options []grpc.CallOption) (json.RawMessage, error) {
 	arguments := []reflect.Value{reflect.ValueOf(ctx)}
 	for _, option := range options {
@@ -142,6 +143,10 @@ func sendAll(ctx context.Context, method reflect.Value, requests []json.RawMessa
 		if _, isError := send.Call([]reflect.Value{request})[0].Interface().(error); isError {
 			break
 		}
+	}
+	if !opened[0].MethodByName("CloseAndRecv").IsValid() {
+		opened[0].MethodByName("CloseSend").Call(nil)
+		return lastOf(opened[0].MethodByName("Recv"))
 	}
 	results := opened[0].MethodByName("CloseAndRecv").Call(nil)
 	if err, isError := results[1].Interface().(error); isError {

@@ -107,7 +107,7 @@ def start(channel, call):
         "wait_for_ready": call.get("waitForReady", False),
         "compression": grpc.Compression.Gzip if call.get("gzip") else None,
     }
-    if isinstance(method, grpc.UnaryStreamMultiCallable):
+    if isinstance(method, (grpc.UnaryStreamMultiCallable, grpc.StreamStreamMultiCallable)):
         answers = method(request, **options)
         threading.Thread(target=follow, args=(call, answers)).start()
         return
