@@ -5,6 +5,7 @@
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { KvService, type MutationSchema, type UnmetCondition } from "../../gen/kvix/v1/kvix_pb.js";
+import { REQUEST_ID_BYTES_MAX, REQUEST_ID_BYTES_MIN } from "../base/limits.js";
 import {
   type CommitOptions,
   type CommitResult,
@@ -21,6 +22,7 @@ import { listedOf, msOf } from "./answers.js";
 import type { ClientCallOptions, Connection } from "./connection.js";
 import {
   durabilityField,
+  invalid,
   preconditionField,
   setExpiryField,
   touchExpiryField,
@@ -45,7 +47,7 @@ export async function commit(
     }),
     mutations: mutations.map(mutationField),
     durability: durabilityField(durability),
-    requestId: requestId ?? connection.host.entropy.bytes(REQUEST_ID_BYTES),
+    requestId: requestIdField(requestId, connection),
   };
   const answer = await connection.operate("commit", kv.commit, request, "named", options);
   return {
@@ -75,7 +77,7 @@ export async function increment(
     initial: int64Of(initial, "initial"),
     expiry: touchExpiryField(changedExpiryOf(options)),
     durability: durabilityField(durability),
-    requestId: requestId ?? connection.host.entropy.bytes(REQUEST_ID_BYTES),
+    requestId: requestIdField(requestId, connection),
   };
   const answer = await connection.operate("increment", kv.increment, request, "named", options);
   return {
@@ -84,6 +86,19 @@ export async function increment(
     expireTime: dateOf(msOf(answer.expireTime)),
     repeated: answer.repeated,
   };
+}
+
+/**
+ * An id of its own memory: the caller may use his again before the request is sent
+ * again. One of no length would be none on the wire, and a repeat another request.
+ */
+function requestIdField(given: Uint8Array | undefined, { host }: Connection): Uint8Array {
+  if (given === undefined) return host.entropy.bytes(REQUEST_ID_BYTES);
+  if (given.length < REQUEST_ID_BYTES_MIN || given.length > REQUEST_ID_BYTES_MAX) {
+    const range = `${REQUEST_ID_BYTES_MIN} to ${REQUEST_ID_BYTES_MAX} bytes, or left out`;
+    throw invalid("request_id", range);
+  }
+  return new Uint8Array(given);
 }
 
 function standingOf({

@@ -59,8 +59,9 @@ export async function* watch(
         connection.sawVersion(answer.storeVersion);
         const version = Number(answer.version);
         wasTold ||= answer.events.length > 0;
-        // From here on it is known where to go on; a part of a commit does not count.
-        if (version > 0) {
+        // From here on it is known where to go on, be it from version 0, that of an empty
+        // store. In a part of a commit it stands before that.
+        if (version > 0 || !answer.current) {
           afterVersion = version;
           includeCurrent = false;
         }

@@ -323,8 +323,8 @@ export class LocalStore implements Store {
     await attempt(() => this.#sweep.stop());
     await attempt(() => this.#parts.compactor.stop());
     await attempt(() => this.#parts.steps.stop());
-    await attempt(() => queue.close());
     await attempt(() => uploads.idle());
+    await attempt(() => queue.close());
     await attempt(() => hints.stop());
     const newestMs = Math.max(this.#parts.newestTimestampMs(), host.clock.wallMs());
     await attempt(() => log.markClean(versions.last, newestMs, this.#parts.saveCheckpoint));

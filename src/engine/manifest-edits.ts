@@ -44,14 +44,15 @@ export function noteName(draft: Manifest, name: SegmentName): void {
 }
 
 /**
- * Adds a range to the lost ones. It may reach over the last: a session that
- * began and wrote nothing leaves what was lost before it lost, and more.
+ * Adds a range to the lost ones. Ranges that overlap become one; those that follow one
+ * another stay apart, for the last version of one was that of the store in between: who
+ * was told of it has missed nothing before it.
  */
 export function addLostRange(draft: Manifest, range: { first: number; last: number }): void {
   let first = BigInt(range.first);
   let last = BigInt(range.last);
   for (let known = draft.lostRanges.at(-1); known !== undefined; known = draft.lostRanges.at(-1)) {
-    if (known.last + 1n < first) break;
+    if (known.last < first) break;
     draft.lostRanges.pop();
     if (known.first < first) first = known.first;
     if (known.last > last) last = known.last;

@@ -149,15 +149,17 @@ class Recovery {
   }
 
   #result(keydir: Keydir, active: Segment | undefined, tail: ActiveTail | undefined): Recovered {
-    const { clean, versionMark, historyFloor } = this.#context.manifest.current;
+    const { clean, versionMark, historyFloor, lostRanges } = this.#context.manifest.current;
     const mark = Number(versionMark);
     const cleanTimestampMs = Number((clean?.newestTimestamp ?? 0n) / NS_PER_MS);
     const nextVersion =
       clean === undefined
         ? Math.max(mark, this.#highestVersion + 1)
         : Math.max(Number(clean.lastVersion), this.#highestVersion) + 1;
-    // What a compaction took out of the log was durable, and is not lost.
-    const firstLost = Math.max(this.#highestVersion, Number(historyFloor)) + 1;
+    // What a compaction took out of the log was durable, and is not lost; nor is what was
+    // lost before, up to the version that the store had then, lost again.
+    const known = Number(lostRanges.at(-1)?.last ?? 0n);
+    const firstLost = Math.max(this.#highestVersion, Number(historyFloor), known) + 1;
     const isLost = clean === undefined && nextVersion > firstLost;
     return {
       keydir,

@@ -105,14 +105,13 @@ export class Uploads {
     }
   }
 
-  /** Takes no more; gives up those whose bytes are still coming. */
+  /** Takes no more; gives up those whose bytes are still coming. Those that wait for their turn get it. */
   stop(): void {
     this.#isClosed = true;
-    this.#queued.close();
     for (const upload of this.#underWay) upload.giveUp(new KvixError("STORE_CLOSING"));
   }
 
-  /** Resolves when none is under way and no staging file is left. */
+  /** Resolves when none is under way and no staging file is left. To be awaited before the queue closes. */
   async idle(): Promise<void> {
     if (this.count > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }

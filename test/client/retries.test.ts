@@ -149,6 +149,32 @@ test("increments and commits bear an id of their own, and are repeated with it w
   assert.ok(ids.every((id) => id.length === 32));
 });
 
+test("a request id of the caller is what goes out each time, and one that is none is refused (G-CLIENT-11)", {
+  timeout,
+}, async (t) => {
+  const ids: string[] = [];
+  const fake = await startFakeKv(t, {
+    increment: async ({ requestId }) => {
+      ids.push(Buffer.from(requestId).toString("latin1"));
+      memory.fill("2");
+      if (ids.length === 2) return create(IncrementResponseSchema, { value: 7n });
+      fake.cut();
+      return new Promise<never>(() => undefined);
+    },
+  });
+  const kvix = client(t, fake.address);
+  const memory = Buffer.alloc(16, "1");
+  assert.equal((await kvix.increment("n", 1, { requestId: memory })).value, 7n);
+  assert.deepEqual(ids, Array(2).fill("1".repeat(16)));
+  // On the wire an empty id is none: a repeat would be another request.
+  for (const requestId of [new Uint8Array(0), new Uint8Array(15), new Uint8Array(65)]) {
+    const refused = await refusal(kvix.increment("n", 1, { requestId }), "FIELD_INVALID");
+    assert.match(refused.message, /request_id must be 16 to 64 bytes, or left out/);
+    await refusal(kvix.commit([{ kind: "delete", key: "k" }], { requestId }), "FIELD_INVALID");
+  }
+  assert.equal(ids.length, 2);
+});
+
 test("a server that is not there is UNREACHABLE, nothing was written, and it is looked for again (G-CLIENT-3)", {
   timeout,
 }, async (t) => {

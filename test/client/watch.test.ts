@@ -91,6 +91,22 @@ test("after a broken connection a watch goes on behind what it has told (G-CLIEN
   await watch.return(undefined);
 });
 
+test("a watch that begins in an empty store goes on from there (G-CLIENT-8)", {
+  timeout,
+}, async (t) => {
+  for (const includeCurrent of [false, true]) {
+    const { watch, requests } = await watching(
+      t,
+      [[{ keys: [], version: 0 }], [{ keys: ["a"], version: 1 }]],
+      { includeCurrent },
+    );
+    assert.deepEqual(await take(watch, 2), [" @0", "a @1"]);
+    // To begin anew would be to miss what was written meanwhile.
+    assert.deepEqual([requests[1]?.afterVersion, requests[1]?.includeCurrent], [0n, false]);
+    await watch.return(undefined);
+  }
+});
+
 test("a commit that was told in part is told once, and whole (G-CLIENT-8)", {
   timeout,
 }, async (t) => {

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { fromBinary } from "@bufbuild/protobuf";
 import { RecordSchema } from "../../gen/kvix/v1/kvix_pb.js";
 import { UPLOADS_MAX } from "../../src/engine/uploads.js";
+import { verifyStore } from "../../src/engine/verify.js";
 import { SimRandom } from "../support/sim-random.js";
 import { bytes, Gate, Rig, rejects, segmentFiles, text, watch } from "../support/store-rig.js";
 import { begin, checksumOf, downloaded, send, uploadTo } from "../support/transfers.js";
@@ -60,6 +61,21 @@ test("an upload of any length is a record like any other, also after a restart (
   rig = await rig.powerCut();
   await check("power cut");
   await rig.store.close();
+});
+
+test("the checksum of a segment is that of its bytes, those of uploads too (G-UP-1, V3)", async () => {
+  for (const segmentBytesMax of [5_000, 1024 * 1024 * 1024]) {
+    const rig = await Rig.open({ segmentBytesMax });
+    for (const length of [1, 4_000, 300_000]) {
+      await rig.set(`before ${length}`, "1");
+      await uploadTo(rig.store, bytes(`k${length}`), random.bytes(length), { pieceBytes: 100_000 });
+      await rig.set(`after ${length}`, "1");
+    }
+    await rig.store.hintsWritten();
+    await rig.store.close();
+    const { findings } = await verifyStore(rig.options, rig.sim);
+    assert.deepEqual(findings, []);
+  }
 });
 
 test("nothing of an upload shows before it is finished and durable (G-UP-2, V1, V14)", async () => {
@@ -155,6 +171,29 @@ test("a store that closes ends uploads that are being received, and finishes tho
   assert.equal(rig.store.stats().open.wasClean, true);
   assert.deepEqual(rig.store.exists(key), undefined);
   assert.equal(rig.store.exists(bytes("done"))?.version, 1);
+  await rig.store.close();
+});
+
+test("a store that closes finishes uploads that wait for their turn, too (G-UP-4)", async () => {
+  let rig = await Rig.open();
+  // One is larger than all that may be queued beside another (G-UP-11).
+  const value = random.bytes(9 * 1024 * 1024);
+  const names = ["a", "b", "c"];
+  const finishing = [];
+  for (const name of names) {
+    const upload = await begin(rig.store, bytes(name), value.length);
+    await send(upload, value, 1024 * 1024);
+    finishing.push(upload.finish(checksumOf(value)));
+  }
+  await rig.store.close();
+  for (const finished of finishing) assert.equal((await finished).applied, true);
+  assert.deepEqual(await stagingFiles(rig), []);
+  rig = await Rig.open(rig.options, rig.sim);
+  assert.equal(rig.store.stats().open.wasClean, true);
+  assert.deepEqual(
+    names.map((name) => rig.store.exists(bytes(name))?.version),
+    [1, 2, 3],
+  );
   await rig.store.close();
 });
 

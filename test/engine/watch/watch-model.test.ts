@@ -119,6 +119,36 @@ test("V14 D4: whoever resumes with the version he has is told every change once,
   assert.ok(kills > 30 && continued > 20, `${kills}, ${continued}`);
 });
 
+test("V15: the version that a watch was told after a crash is good after the next one, too (G-WATCH-11)", async () => {
+  let rig = await Rig.open({ compaction: "manual" });
+  await rig.set("before", "1");
+  rig = await rig.powerCut();
+  const told = rig.store.version;
+  const first = rig.store.watch({});
+  assert.equal((await first.next()).value?.version, told);
+  await first.return();
+  // The session begins, and all that it writes is lost.
+  await rig.set("lost", "1", { durability: "buffered" });
+  const lost = rig.store.version;
+  rig = await rig.powerCut();
+  assert.equal(await rig.get("lost"), undefined);
+  for (const isSessionBegun of [false, true]) {
+    if (isSessionBegun) await rig.set("after", "1");
+    const resumed = rig.store.watch({ afterVersion: told });
+    assert.equal((await resumed.next()).value?.version, told);
+    const next = isSessionBegun ? await resumed.next() : undefined;
+    assert.deepEqual(
+      next?.value?.events.map(({ version }) => version),
+      isSessionBegun ? [rig.store.version] : undefined,
+    );
+    await resumed.return();
+    for (const afterVersion of [told - 1, lost]) {
+      assert.throws(() => rig.store.watch({ afterVersion }), /HISTORY_LOST/);
+    }
+  }
+  await rig.store.close();
+});
+
 test("V14 D4: what a watch has told is there after a power cut, from the first change on (G-WATCH-2)", async () => {
   let lost = 0;
   for (let seed = 1; seed <= 20; seed += 1) {
