@@ -3,7 +3,9 @@ import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import { Versions } from "../../src/engine/versions.js";
 import type { OperationFacts } from "../support/file-operation.js";
-import { Gate, Rig, rejects, segmentFiles, watch } from "../support/store-rig.js";
+import { SimRandom } from "../support/sim-random.js";
+import { bytes, Gate, Rig, rejects, segmentFiles, watch } from "../support/store-rig.js";
+import { uploadTo } from "../support/transfers.js";
 
 /** Whether an operation belongs to a hint. */
 const isHint = ({ path }: OperationFacts): boolean => /\.hint(\.tmp)?$/.test(path);
@@ -62,6 +64,24 @@ test("D3 V8: after a failed sync a restart serves a state that may be, and write
   const cut = await again.powerCut();
   assert.deepEqual(await cut.values("a", "b"), { a: "1", b: "1" });
   await cut.set("c", "1");
+  await cut.store.close();
+});
+
+test("D3 V8: after a failed sync of an upload a restart writes all of it again (G-UP-2)", async () => {
+  const rig = await Rig.open();
+  await rig.set("a", "1");
+  const value = new SimRandom(4).bytes(5 * 1024 * 1024);
+  rig.sim.files.onOperation = ({ op, path }) =>
+    op === "syncData" && segmentFiles.test(path) ? "fail" : undefined;
+  await rejects(uploadTo(rig.store, bytes("b"), value), "SYNC_FAILED", "unknown");
+  rig.sim.files.onOperation = undefined;
+  await rejects(rig.store.close(), "SYNC_FAILED");
+  const again = await Rig.open(rig.options, rig.sim);
+  assert.ok(again.store.stats().open.bytesWrittenAgain > value.length);
+  const cut = await again.powerCut();
+  assert.equal(await cut.get("a"), "1");
+  const record = await cut.store.get(bytes("b"));
+  assert.ok(record !== undefined && Buffer.from(record.value).equals(value));
   await cut.store.close();
 });
 

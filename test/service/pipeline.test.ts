@@ -97,6 +97,33 @@ test("a commit is in order with every key that it names, and a read behind it se
   assert.equal(valueIn(pipeline.resultOf(ids[3] as bigint)), "2");
 });
 
+test("a commit is in order with every key that it asks about, too (G-PIPE-1)", {
+  timeout,
+}, async (t) => {
+  const { client, held } = await startHeld(t);
+  const pipeline = new TestPipeline(t, client);
+  const [, , commit, other] = pipeline.send(
+    set("a", "1"),
+    get("a"),
+    {
+      case: "commit",
+      value: {
+        conditions: [
+          { key: bytes("a"), precondition: { condition: { case: "present", value: true } } },
+        ],
+        mutations: [{ mutation: { case: "delete", value: { key: bytes("b") } } }],
+      },
+    },
+    get("c"),
+  );
+  await pipeline.until(1);
+  assert.equal(pipeline.results[0]?.id, other);
+  held.release();
+  await pipeline.until(4);
+  const result = pipeline.resultOf(commit as bigint);
+  assert.ok(result.case === "commit" && result.value.applied);
+});
+
 test("operations on other keys pass one that waits (G-PIPE-2)", { timeout }, async (t) => {
   const { client, held } = await startHeld(t);
   const pipeline = new TestPipeline(t, client, kv.pipeline);

@@ -92,6 +92,24 @@ test("V14: a change is told when it is durable and published, not before (G-WATC
   await rig.store.close().catch(() => undefined);
 });
 
+test("V14: what stands is told when all of it is durable, not before (G-WATCH-14, G-WATCH-2)", async () => {
+  const rig = await Rig.open({ flushIntervalMs: 1000 });
+  await rig.set("a", "1");
+  const gate = new Gate();
+  rig.injector = ({ op, path }) =>
+    op === "syncData" && segmentFiles.test(path) ? gate.fault : undefined;
+  await rig.set("b", "1", buffered);
+  assert.equal(await rig.get("b"), "1", "it is visible");
+  const watcher = watching(rig, { includeCurrent: true });
+  await rig.settle();
+  assert.deepEqual([watcher.steps.length, gate.held], [0, 1], "it does not wait for the interval");
+  gate.open();
+  await rig.settle();
+  assert.deepEqual(watcher.steps.map(short), ["0|1 set a 1|2 set b 1|current", "2"]);
+  await watcher.stop();
+  await rig.store.close();
+});
+
 test("the changes of a commit are told at once (G-WATCH-3)", async () => {
   const rig = await Rig.open();
   const [all, some] = [watching(rig), watching(rig, { prefix: bytes("x") })];
