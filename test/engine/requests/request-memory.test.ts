@@ -175,6 +175,24 @@ test("R2 V13: whichever bit of a batch is wrong, its request is applied no secon
   }
 });
 
+test("R7 V13: the hint of a segment tells of a request whose batch is damaged (G-REQID-8)", async () => {
+  const sim = simHost({ seed: 1 });
+  const store = await open(sim, fromHints);
+  await add(store, "one");
+  const path = `/store/segments/${store.segments()[0]?.file}`;
+  const file = await sim.files.open(path, "read");
+  await flipBitAtRest(sim.files, path, ((await file.size()) - 5) * 8);
+  await file.close();
+  // The segment is sealed, and read for its hint.
+  while (store.segments().length === 1) await store.increment(bytes("other"), 1n);
+  await store.hintsWritten();
+  await store.close();
+  const next = await open(sim, fromHints);
+  assert.equal(next.stats().open.segmentsFromHints, 1);
+  await rejects(add(next, "one"), "PREVIOUS_CORRUPT", "applied");
+  await next.close();
+});
+
 test("a batch that is torn was never applied, and its repeat is the first (G-REQID-5)", async () => {
   const rig = await Rig.open();
   await rig.set("before", "1");
