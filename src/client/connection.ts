@@ -2,6 +2,7 @@
  * A connection to a server and the ways of a call over it: batched or by itself, with
  * its deadline, its retries, and every failure as a KvixError.
  */
+import { setMaxListeners } from "node:events";
 import type {
   DescMessage,
   DescMethodServerStreaming,
@@ -54,6 +55,8 @@ export class Connection {
 
   /** Throws OPTION_INVALID. The connection itself is made with the first call. */
   constructor(options: ConnectOptions) {
+    // Every stream under way listens to it; they are bounded by the connection.
+    setMaxListeners(0, this.#closed.signal);
     this.options = resolveOptions(options);
     this.host = options.host ?? {
       clock: new NodeClock({ holdsProcess: true }),

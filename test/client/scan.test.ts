@@ -80,3 +80,23 @@ test("without leave to go on a scan throws, for it would be another point in tim
   const cut = await scanning(t, [["a"], ["b"]], {}, true);
   await refusal(keysOf(cut.scan), "CONNECTION_LOST");
 });
+
+test("twenty streams at once are no leak to Node", { timeout }, async (t) => {
+  const warnings: string[] = [];
+  const onWarning = ({ name }: Error) => void warnings.push(name);
+  process.on("warning", onWarning);
+  t.after(() => process.off("warning", onWarning));
+  const fake = await startFakeKv(t, {
+    scan: async function* () {
+      yield create(ScanResponseSchema, { records: [{ record: { key: Buffer.of(1) } }] });
+      await new Promise(() => undefined);
+    } as never,
+  });
+  const kvix = connect({ address: fake.address });
+  const scans = Array.from({ length: 20 }, () => kvix.scan({})[Symbol.asyncIterator]());
+  await Promise.all(scans.map((scan) => scan.next()));
+  // A warning comes in a turn of its own.
+  await new Promise((resolve) => setImmediate(resolve));
+  await kvix.close();
+  assert.deepEqual(warnings, []);
+});
