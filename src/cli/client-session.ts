@@ -16,10 +16,10 @@ import type { Command } from "commander";
 import { StatusCode } from "../base/error-catalogue.js";
 import { NodeClock } from "../host/node-clock.js";
 import { RpcClient } from "../rpc/client.js";
-import type { ClientIntake } from "../rpc/client-intake.js";
 import { addressRange, ENDPOINT_DEFAULT, ENDPOINT_VARIABLE, parseAddress } from "./address.js";
 import { ExitCode } from "./exit-code.js";
 import { CommandEnd } from "./failure.js";
+import { PartSender } from "./part-sender.js";
 import { durationUnitNames, parseDuration } from "./quantity.js";
 import { channelCredentials, readTlsFlags, type TlsFiles, tlsChannelOptions } from "./tls-flags.js";
 import type { FaultList } from "./usage-error.js";
@@ -110,16 +110,10 @@ export type Stream = <Input extends DescMessage, Output extends DescMessage>(
   signal?: AbortSignal,
 ) => AsyncIterable<MessageShape<Output>>;
 
-/** What an upload sends its parts to. */
-export type Sending<Input extends DescMessage> = Pick<
-  ClientIntake<Input, DescMessage>,
-  "isAnswered" | "send"
->;
-
 /** A method that takes a stream: `send` sends it, and the answer is what comes of it. */
 export type Intake = <Input extends DescMessage, Output extends DescMessage>(
   method: DescMethodClientStreaming<Input, Output>,
-  send: (call: Sending<Input>) => Promise<void>,
+  send: (call: PartSender<Input>) => Promise<void>,
 ) => Promise<MessageShape<Output>>;
 
 /**
@@ -164,13 +158,16 @@ export async function withServer<Result>(
         }
       },
       async (method, send) => {
-        const sending = client.intake(method, deadline().deadlineMs);
+        const intake = client.intake(method, deadline().deadlineMs);
+        const sending = new PartSender(intake);
         try {
           await send(sending);
-          sending.end();
-          return await sending.answer;
+          intake.end();
+          return await intake.answer;
         } catch (error) {
-          throw explainTransport(error, session, method.idempotency);
+          const { idempotency } = method;
+          const harm = sending.isWhole ? idempotency : Idempotency.NO_SIDE_EFFECTS;
+          throw explainTransport(error, session, harm);
         }
       },
     );

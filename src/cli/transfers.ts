@@ -52,7 +52,7 @@ export async function upload(
       await call.send({ part: { case: "chunk", value: piece } });
     }
     if (!call.isAnswered)
-      await call.send({ part: { case: "end", value: { crc32: crc32(value) } } });
+      await call.sendLast({ part: { case: "end", value: { crc32: crc32(value) } } });
   });
 }
 

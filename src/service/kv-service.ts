@@ -28,6 +28,8 @@ import { recordTooLarge, requireReadable } from "./record-size.js";
 import { scan } from "./scan.js";
 import { transferHandlers } from "./transfers.js";
 import {
+  requireCondition,
+  requireDurability,
   requireExpiry,
   requireKey,
   requirePageSize,
@@ -81,7 +83,13 @@ export function kvHandlers(context: KvServiceContext, carrier: Carrier = bytesCa
       const value = requireValue(request.value);
       carrier.check("value", value);
       const expiry = requireExpiry(request.expiry, clock.wallMs());
-      const options = { ...requireWriteOptions(request), signal };
+      // One object, for there are many of these.
+      const options = {
+        condition: requireCondition(request.precondition),
+        returnPrevious: request.returnPrevious,
+        durability: requireDurability(request.durability),
+        signal,
+      };
       requireReadable(key, value, messageBytesMax);
       return store
         .set(key, value, expiry, options)

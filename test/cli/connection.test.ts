@@ -110,6 +110,20 @@ test("P3: a write that was sent and not answered ends with 8, for it may have ha
   }
 });
 
+test("P3: a large value that was not sent to its end is not written, and a lost answer ends with 8", async (t) => {
+  const input = Buffer.alloc(3_000_000);
+  // A server that reads nothing takes no more than its window, and never the end.
+  const silent = await scriptedServer(t, () => undefined);
+  const set = ["set", "k", "-", "--timeout", "1500ms", "--endpoint"];
+  const unsent = await runInside([...set, silent], { input });
+  assert.equal(unsent.code, 5, unsent.stderr);
+  assert.match(unsent.stderr, /Nothing was changed; try again\.\n$/);
+  const reading = await scriptedServer(t, (call) => call.resume());
+  const unanswered = await runInside([...set, reading], { input });
+  assert.equal(unanswered.code, 8, unanswered.stderr);
+  assert.match(unanswered.stderr, /Whether it was applied is unknown\.\n$/);
+});
+
 test("an endpoint or a time that is none is refused with what it must be", async () => {
   for (const endpoint of ["localhost", "localhost:x", "::1:5849", "a b:1", "host:70000", ""]) {
     const { code, stderr } = await runInside(["get", "k", "--endpoint", endpoint]);

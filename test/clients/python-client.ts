@@ -10,7 +10,8 @@ import { repositoryRoot } from "../support/paths.js";
 import { cachedTool, mustRun } from "../support/tool-cache.js";
 
 const GRPC = "1.85.1";
-const PACKAGES = [
+/** What is installed, as pip names it. */
+export const PACKAGES: readonly string[] = [
   `grpcio==${GRPC}`,
   `grpcio-status==${GRPC}`,
   `grpcio-tools==${GRPC}`,
@@ -19,13 +20,18 @@ const PACKAGES = [
 ];
 const proto = join(repositoryRoot, "proto");
 
-/** Makes ready to run the driver; the folder is the caller's to remove. */
-export async function preparePython(): Promise<{ driver: Driver; folder: string }> {
-  const environment = await cachedTool(`grpcio-${GRPC}`, async (target) => {
+/** A Python environment with these packages. */
+export function pythonEnvironment(): Promise<string> {
+  return cachedTool(`grpcio-${GRPC}`, async (target) => {
     await mustRun("python3", ["-m", "venv", target]);
     const pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
     await mustRun(join(target, "bin", "python"), [...pip, ...PACKAGES]);
   });
+}
+
+/** Makes ready to run the driver; the folder is the caller's to remove. */
+export async function preparePython(): Promise<{ driver: Driver; folder: string }> {
+  const environment = await pythonEnvironment();
   const python = join(environment, "bin", "python");
   const folder = mkdtempSync(join(tmpdir(), "kvix-python-"));
   const outputs = [`--python_out=${folder}`, `--grpc_python_out=${folder}`];

@@ -41,6 +41,7 @@ test("the package has what it needs and no more", () => {
   for (const needed of [
     ...["package.json", "README.md", "LICENSE", "CHANGELOG.md", "SECURITY.md"],
     ...["dist/src/index.js", "dist/src/index.d.ts", "dist/src/cli/main.js"],
+    ...["dist/src/client/connect.js", "proto/kvix/v1/service-config.json", "docs/client.md"],
     ...["dist/gen/kvix/v1/kvix_pb.js", "gen/descriptors.binpb", "proto/kvix/v1/kvix.proto"],
     ...["proto/google/LICENSE", "proto/grpc/LICENSE", "docs/api.md", "docs/operations.md"],
   ]) {
@@ -112,6 +113,19 @@ test("installed alone, the command and the embedded store run with what package.
   );
   const embedded = node("embedded.mjs");
   assert.deepEqual([embedded.stdout, embedded.stderr], ["1\n", ""]);
+  writeFileSync(
+    join(folder.path, "remote.mjs"),
+    `import { readFileSync } from "node:fs";
+     import { createRequire } from "node:module";
+     import { connect, KvixError } from "kvix/client";
+     const config = createRequire(import.meta.url).resolve("kvix/service-config.json");
+     console.log(JSON.parse(readFileSync(config, "utf8")).methodConfig.length);
+     const kvix = connect({ address: "127.0.0.1:1", attemptsMax: 1 });
+     await kvix.get("a").catch((error) => console.log(error instanceof KvixError, error.reason));
+     await kvix.close();`,
+  );
+  const remote = node("remote.mjs");
+  assert.deepEqual([remote.stdout, remote.stderr], ["1\ntrue UNREACHABLE\n", ""]);
   // Every verb loads what it needs, and finds it: those that fail say why in their own words.
   const verify = node(command, "verify", "data");
   assert.equal(verify.status, 0, verify.stderr);

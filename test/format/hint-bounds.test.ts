@@ -26,7 +26,7 @@ import {
   type HintBlock,
   HintCheck,
 } from "../../src/format/hint-reader.js";
-import { noBytes, text, viewOf } from "./frames.js";
+import { concat, noBytes, text, viewOf } from "./frames.js";
 import {
   entriesEndOf,
   entryOf,
@@ -108,8 +108,11 @@ test("V11 R7 a block without entries, and one past its bounds, is refused under 
 test("R7 a block cut anywhere is damaged, also where nothing lies behind it", () => {
   const block = blockOf([1]);
   for (let length = 0; length < block.length; length++) {
-    const verdict = decodeHintBlock(block.slice(0, length), 0, length);
-    assert.deepEqual(verdict, { kind: "damaged", why: "a block cut off" }, `${length} bytes`);
+    for (const at of [0, 24]) {
+      const cut = concat(new Uint8Array(at), block.subarray(0, length));
+      const verdict = decodeHintBlock(cut, at, cut.length);
+      assert.deepEqual(verdict, { kind: "damaged", why: "a block cut off" }, `${length} bytes`);
+    }
   }
 });
 

@@ -85,19 +85,25 @@ test("fields out of order, unknown ones and parts of a request are read as proto
   assert.equal(read.length, 2);
 });
 
-test("any bytes are read, or called no message, and never more than there is", () => {
+test("any bytes are read, or called no message, and nothing is read that is not there", () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 64 }), (garbage) => {
-      let isSound = true;
+      const read = readOperations(garbage) ?? [];
+      const requestBytes = read.reduce(
+        (sum, { id, request }) => sum + id.length + request.length,
+        0,
+      );
+      assert.ok(requestBytes <= garbage.length);
+      let decoded: ReturnType<typeof create<typeof PipelineRequestSchema>>;
       try {
-        fromBinary(PipelineRequestSchema, garbage);
+        decoded = fromBinary(PipelineRequestSchema, garbage);
       } catch {
-        isSound = false;
+        return;
       }
-      // What the generated code reads, this reads; a request inside is judged in its turn.
-      if (isSound && readOperations(garbage) === undefined) {
-        assert.fail(Buffer.from(garbage).toString("hex"));
-      }
+      // The generated code takes fields of a wrong wire type for what they are not; what it
+      // writes of them is a message again.
+      const again = toBinary(PipelineRequestSchema, decoded, { writeUnknownFields: false });
+      assert.equal(readOperations(again)?.length, decoded.operations.length);
     }),
     { numRuns: 5000 },
   );

@@ -157,12 +157,13 @@ test("R2 R3: behind damage the first sound frame is found, wherever it starts", 
   }
 });
 
-test("R2 R3: the first sound frame is found across the end of a window", async () => {
-  for (const before of [windowBytes - 20, windowBytes + 5]) {
+for (const behind of [-40, -20, -10, 5]) {
+  test(`R2 R3: a sound frame that starts ${behind} bytes behind the end of a window is found`, async () => {
+    const before = windowBytes + behind;
     const content = concat(new Uint8Array(before).fill(0xa5), frameWith(1), frameWith(2));
     assert.deepEqual(await findFrame(rangeOf(content)), { kind: "frame", offset: before });
-  }
-});
+  });
+}
 
 test("R2: batches are found as records are, and no frame of another segment is", async () => {
   const member = frameWith(1);

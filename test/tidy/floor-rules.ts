@@ -2,7 +2,7 @@
  * The floors of the house as data, and the rules that hold the imports to them.
  *
  *     cli > service > rpc > engine > storage > format > base, host
- *                embedded > engine, kv      client > rpc, kv
+ *                embedded > engine, kv      client > rpc, kv      adapters > kv
  *
  * An arrow only points down; src/index.ts stands on top of all; src/kv is what the
  * doors of a program have in common, and knows neither engine nor wire; gen/ may be
@@ -26,6 +26,8 @@ export const floorsBelow: Readonly<Record<string, readonly string[]>> = {
   embedded: ["base", "host", "format", "storage", "engine", "kv"],
   // A program with a client brings no engine with it.
   client: ["base", "host", "format", "rpc", "kv"],
+  // What adapts a store to others' interfaces takes either door.
+  adapters: ["base", "kv"],
   cli: ["base", "host", "format", "storage", "engine", "rpc", "service"],
 };
 

@@ -79,7 +79,21 @@ export function renderTables(): GeneratedTable[] {
     { page: "docs/testing.md", section: "rot-verdicts", content: `${rotTable().join("\n")}\n` },
     { page: "docs/testing.md", section: "plants", content: renderPlants() },
     { page: "docs/testing.md", section: "properties", content: renderProperties() },
+    ...recipes.map((name) => ({
+      page: "docs/recipes.md",
+      section: `recipe-${name}`,
+      content: renderRecipe(name),
+    })),
   ];
+}
+
+/** The programs of examples/recipes that docs/recipes.md shows. */
+const recipes = ["lock", "leader", "rate-limiter", "once", "work-queue"];
+
+/** A recipe as it stands in its file. */
+function renderRecipe(name: string): string {
+  const text = readFileSync(join(repositoryRoot, "examples", "recipes", `${name}.ts`), "utf8");
+  return `\`\`\`ts\n${text}\`\`\`\n`;
 }
 
 function renderLimits(): string {
