@@ -8,6 +8,7 @@ import {
   GetResponseSchema,
   IncrementResponseSchema,
   SetResponseSchema,
+  UploadResponseSchema,
 } from "../../gen/kvix/v1/kvix_pb.js";
 import { connect, errorCatalogue, KvixError, type Reason } from "../../src/client/connect.js";
 import { mayRepeat } from "../../src/client/retries.js";
@@ -173,6 +174,28 @@ test("a request id of the caller is what goes out each time, and one that is non
     await refusal(kvix.commit([{ kind: "delete", key: "k" }], { requestId }), "FIELD_INVALID");
   }
   assert.equal(ids.length, 2);
+});
+
+test("an upload of a value at hand is tried again, one of pieces that come once is not (G-CLIENT-3)", {
+  timeout,
+}, async (t) => {
+  const uploads = failing(
+    1,
+    () => new KvixError("OVERLOADED"),
+    () => create(UploadResponseSchema, { applied: true, version: 3n }),
+  );
+  const again = failing(9, () => new KvixError("OVERLOADED"), found);
+  const handlers = { upload: uploads.handler as () => Promise<never> };
+  const fake = await startFakeKv(t, handlers);
+  const kvix = client(t, fake.address);
+  assert.equal((await kvix.upload("k", "value")).version, 3);
+  assert.equal(uploads.calls(), 2);
+  handlers.upload = again.handler as () => Promise<never>;
+  async function* pieces() {
+    yield Buffer.from("value");
+  }
+  await refusal(kvix.upload("k", pieces(), { valueBytes: 5 }), "OVERLOADED");
+  assert.equal(again.calls(), 1);
 });
 
 test("a server that is not there is UNREACHABLE, nothing was written, and it is looked for again (G-CLIENT-3)", {

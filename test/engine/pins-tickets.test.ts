@@ -2,7 +2,7 @@
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import { flipBitAtRest } from "../support/faulty-file-system.js";
-import { Gate, Rig, rejects, segmentFiles } from "../support/store-rig.js";
+import { bytes, Gate, Rig, rejects, segmentFiles } from "../support/store-rig.js";
 
 /** What a scene leaves behind: calls under way, and what lets them end. */
 interface Scene {
@@ -155,7 +155,8 @@ const scenes: readonly Scene[] = [
   },
   {
     what: "of a Touch whose record is read first",
-    out: 1,
+    // That of all reads that it waits for, and that of the read itself.
+    out: 2,
     begin: async (rig, gate) => {
       await rig.set("big", big);
       rig.injector = ({ op }) => (op === "read" ? gate.fault : undefined);
@@ -170,6 +171,16 @@ const scenes: readonly Scene[] = [
       await rig.set("big", big);
       rig.injector = ({ op }) => (op === "read" ? gate.fault : undefined);
       return [rig.store.list({})];
+    },
+  },
+  {
+    what: "of a BatchGet",
+    // Its own, and that of its read.
+    out: 2,
+    begin: async (rig, gate) => {
+      await rig.set("big", big);
+      rig.injector = ({ op }) => (op === "read" ? gate.fault : undefined);
+      return [rig.store.batchGet([bytes("big")])];
     },
   },
   {

@@ -82,7 +82,7 @@ export class RepeatReader {
     return isSound ? head : undefined;
   }
 
-  #corrupt({ segment, offset, length }: RequestPlace): KvixError {
+  #corrupt({ segment, offset, length, version }: RequestPlace): KvixError {
     const file = segment.name.fileName;
     const end = offset + length;
     const isKnown = this.#damage.of(segment.name).some((known) => {
@@ -94,7 +94,8 @@ export class RepeatReader {
         offset,
         length,
         firstVersion: segment.lowestVersion,
-        lastVersion: segment.highestVersion,
+        // Of a request that an opening found it is not known: 0.
+        lastVersion: version > 0 ? version : segment.highestVersion,
         // The index has its members; reads of them tell which are damaged.
         keysUnknown: false,
       });

@@ -193,6 +193,26 @@ test("R7 V13: the hint of a segment tells of a request whose batch is damaged (G
   await next.close();
 });
 
+test("V13: damage that a repeat meets ends with its batch, and history behind it goes on (G-REQID-8, G-WATCH-10)", async () => {
+  const rig = await Rig.open({ compaction: "manual" });
+  await rig.set("before", "1");
+  const { version } = await add(rig.store, "one");
+  await rig.set("after", "1");
+  const frame = (await rig.frames()).find(({ isBatch }) => isBatch);
+  assert.ok(frame);
+  await flipBitAtRest(rig.sim.files, `/store/segments/${frame.segment}`, (frame.offset + 5) * 8);
+  await rejects(add(rig.store, "one"), "PREVIOUS_CORRUPT", "applied");
+  assert.equal(rig.store.stats().damage[0]?.lastVersion, version);
+  const watch = rig.store.watch({ afterVersion: version });
+  await watch.next();
+  assert.deepEqual(
+    (await watch.next()).value?.events.map((event) => event.version),
+    [version + 1],
+  );
+  await watch.return();
+  await rig.store.close();
+});
+
 test("a batch that is torn was never applied, and its repeat is the first (G-REQID-5)", async () => {
   const rig = await Rig.open();
   await rig.set("before", "1");

@@ -146,6 +146,12 @@ test("V15: the version that a watch was told after a crash is good after the nex
       assert.throws(() => rig.store.watch({ afterVersion }), /HISTORY_LOST/);
     }
   }
+  // Both ranges stand in the manifest, which says so after a clean close, too.
+  rig = await rig.reopened();
+  await rig.store.watch({ afterVersion: told }).return?.();
+  for (const afterVersion of [told - 1, lost]) {
+    assert.throws(() => rig.store.watch({ afterVersion }), /HISTORY_LOST/);
+  }
   await rig.store.close();
 });
 
