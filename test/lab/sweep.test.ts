@@ -6,7 +6,6 @@ import { CrashSweep } from "../support/crash-sweep.js";
 import { ErrorSweep, writeErrors } from "../support/error-sweep.js";
 import { liveOn } from "../support/live-on.js";
 import type { SimHook } from "../support/sim-hook.js";
-import { sweepInstrument } from "./sweep/instrument.js";
 import { drawLife, lifeNames } from "./sweep/life-plan.js";
 import { Life, LifeCounts, newRunOf } from "./sweep/life-run.js";
 
@@ -87,9 +86,4 @@ test("R8: a life is the same from its seed every time, and the names take turns"
     assert.equal(await sweep.countOperations(), operations);
     assert.ok(operations > 60, `${plan.name}: ${operations} operations`);
   }
-});
-
-test("a part that there is not is refused", () => {
-  const only = "nothing";
-  assert.throws(() => sweepInstrument.start({ only }), /power-cut, twice, kill/);
 });

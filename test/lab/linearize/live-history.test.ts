@@ -185,8 +185,13 @@ const commitLiars: [name: string, why: RegExp, lie: (store: Store) => Partial<St
 
 for (const [name, why, lie] of commitLiars) {
   test(`a store that ${name} is found out by its commits`, async (t) => {
-    const start = await memoryServers(t, lie);
-    const { faults } = await makeHistory(commitPlan, start, new SimRandom(5));
-    assert.match(faults.join("\n"), why);
+    const told: string[] = [];
+    // Who meets whom is for the machine to say; one history may have had no clash.
+    for (let seed = 5; seed < 15 && !why.test(told.join("\n")); seed += 1) {
+      const start = await memoryServers(t, lie);
+      const { faults } = await makeHistory(commitPlan, start, new SimRandom(seed));
+      told.push(...faults);
+    }
+    assert.match(told.join("\n"), why);
   });
 }
