@@ -226,6 +226,7 @@ export const requestFields: readonly RequestField[] = [
   { field: "return_previous", rpcs: kv("Set", "Delete"), range: "", leftOut: "false" },
   { field: "delta", rpcs: kv("Increment"), range: "", leftOut: "1" },
   { field: "initial", rpcs: kv("Increment"), range: "", leftOut: "0" },
+  { field: "operations.id", rpcs: kv("Pipeline"), range: "", leftOut: "0" },
   {
     field: "request_id",
     rpcs: kv("Increment", "Commit"),
@@ -333,18 +334,23 @@ export const requestFields: readonly RequestField[] = [
 export function fieldsOfServices(): string[] {
   return [KvService, AdminService].flatMap((service: DescService) =>
     service.methods.flatMap((method) =>
-      fieldsOf(method.input).map((field) => `${field} ${service.name}.${method.name}`),
+      fieldsOf(method.input, new Set(service.methods.map(({ input }) => input))).map(
+        (field) => `${field} ${service.name}.${method.name}`,
+      ),
     ),
   );
 }
 
-/** The fields of a message, those of kvix's own messages in it included. */
-function fieldsOf(message: DescMessage): string[] {
-  return message.fields.flatMap((field) =>
-    field.message?.file.proto.package === "kvix.v1"
-      ? fieldsOf(field.message).map((inner) =>
-          field.oneof?.name === "part" ? inner : `${field.name}.${inner}`,
-        )
-      : [field.name],
-  );
+/**
+ * The fields of a message, those of kvix's own messages in it included. A request of
+ * another rpc in it (an operation of a Pipeline) is that rpc's.
+ */
+function fieldsOf(message: DescMessage, requests: ReadonlySet<DescMessage>): string[] {
+  return message.fields.flatMap((field) => {
+    if (field.message?.file.proto.package !== "kvix.v1") return [field.name];
+    if (requests.has(field.message)) return [];
+    return fieldsOf(field.message, requests).map((inner) =>
+      field.oneof?.name === "part" ? inner : `${field.name}.${inner}`,
+    );
+  });
 }

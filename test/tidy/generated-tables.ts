@@ -151,7 +151,7 @@ function renderFields(): string {
   const rows = requestFields.map(({ field, rpcs, range, leftOut }) => [
     `\`${field}\``,
     rpcs.map((rpc) => rpc.slice(rpc.indexOf(".") + 1)).join(", "),
-    range === "" ? "true or false" : range,
+    range !== "" ? range : leftOut === "false" ? "true or false" : "any number of 64 bits",
     leftOut,
   ]);
   return markdownTable(["field", "of", "must be", "left out"], rows);
