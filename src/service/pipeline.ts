@@ -18,6 +18,7 @@
  */
 import type { KvService, PipelineResponseSchema } from "../../gen/kvix/v1/kvix_pb.js";
 import { KvixError } from "../base/kvix-error.js";
+import type { Outcome, SetResult } from "../engine/store.js";
 import type { Host } from "../host/host.js";
 import { asKvixError } from "../rpc/bug-report.js";
 import type { HandlersOf } from "../rpc/calls.js";
@@ -29,6 +30,7 @@ import { type OperationKind, type OperationName, operationKinds } from "./pipeli
 import { type EncodedOperation, readOperations } from "./pipeline-request.js";
 import { ERROR_FIELD, PipelineResults, RESULT_OVERHEAD_BYTES_MAX } from "./pipeline-results.js";
 import type { RpcCount } from "./rpc-counters.js";
+import type { SetFields, SetOperation } from "./set-operation.js";
 import { fieldInvalid } from "./validation.js";
 
 /** The most operations of a message. */
@@ -47,6 +49,8 @@ export interface PipelineContext {
   /** They answer operations; their largest answer is `answerBytesMax`. */
   readonly handlers: KvHandlers;
   readonly host: Pick<Host, "clock" | "entropy" | "log">;
+  /** The same, for sets. */
+  readonly sets: SetOperation;
   /** How large the answer to a request may get, in bytes. */
   readonly estimate: (name: OperationName, request: object) => number;
   /** Where operations are counted: each as a call of its rpc. */
@@ -79,8 +83,9 @@ interface Message {
   unanswered: number;
 }
 
-/** An operation on its way. */
-interface Operation {
+/** An operation on its way. Of a set it is the outcome too, and so needs no promise. */
+class Operation implements Outcome<SetResult> {
+  readonly #onEnd: (operation: Operation) => void;
   readonly message: Message;
   readonly id: Uint8Array;
   readonly field: number;
@@ -89,6 +94,39 @@ interface Operation {
   readonly costBytes: number;
   readonly lanes: readonly number[];
   readonly isRead: boolean;
+  /** What a set ended with: a result, or an error. */
+  result: SetResult | undefined;
+  error: unknown;
+
+  /** `onEnd` is called once, when it ended as a set does. */
+  constructor(
+    onEnd: (operation: Operation) => void,
+    message: Message,
+    { id, field }: EncodedOperation,
+    kind: OperationKind,
+    request: object,
+    costBytes: number,
+  ) {
+    this.#onEnd = onEnd;
+    this.message = message;
+    this.id = id;
+    this.field = field;
+    this.kind = kind;
+    this.request = request;
+    this.costBytes = OPERATION_BYTES + costBytes;
+    this.lanes = kind.lanesOf(request);
+    this.isRead = kind.isRead;
+  }
+
+  resolve(result: SetResult): void {
+    this.result = result;
+    this.#onEnd(this);
+  }
+
+  reject(error: unknown): void {
+    this.error = error;
+    this.#onEnd(this);
+  }
 }
 
 class PipelineStream implements ExchangeListener<Uint8Array> {
@@ -96,6 +134,13 @@ class PipelineStream implements ExchangeListener<Uint8Array> {
   readonly #context: PipelineContext;
   readonly #lanes = new KeyLanes<Operation>((operation) => this.#run(operation));
   readonly #results = new PipelineResults();
+  /** Sets that have ended, and whatever failed at once. */
+  #ended: Operation[] = [];
+  // Not at once: what waits in its lane would begin, and may fail, in its wake, each inside
+  // the other; and the queue of writes may be in the midst of its answers.
+  readonly #onEnd = (operation: Operation): void => {
+    if (this.#ended.push(operation) === 1) void Promise.resolve().then(() => this.#answerEnded());
+  };
   /** The message whose operations are being set on their way. */
   #message: Message | undefined;
   /** The bytes of messages, operations and results on their way, and how many operations. */
@@ -186,15 +231,15 @@ class PipelineStream implements ExchangeListener<Uint8Array> {
   }
 
   #takeNext(message: Message): boolean {
-    const { id, field, request: encoded } = message.operations[message.next] as EncodedOperation;
+    const encoded = message.operations[message.next] as EncodedOperation;
+    const { id } = encoded;
     let operation: Operation;
     try {
-      const kind = operationKinds.get(field);
+      const kind = operationKinds.get(encoded.field);
       if (kind === undefined) throw fieldInvalid("operation", "given, and one that is known");
-      const request = kind.decode(encoded);
-      const costBytes = OPERATION_BYTES + this.#context.estimate(kind.name, request);
-      const lanes = kind.lanesOf(request);
-      operation = { message, id, field, kind, request, costBytes, lanes, isRead: kind.isRead };
+      const request = kind.decode(encoded.request);
+      const costBytes = this.#context.estimate(kind.name, request);
+      operation = new Operation(this.#onEnd, message, encoded, kind, request, costBytes);
     } catch (error) {
       message.next += 1;
       this.#addResult(message, id, ERROR_FIELD, this.#encodeError(error), 0);
@@ -258,6 +303,11 @@ class PipelineStream implements ExchangeListener<Uint8Array> {
     if (this.#isGone) return;
     const { kind, request } = operation;
     try {
+      if (kind.name === "set") {
+        // The request is what a set's `decode` gave.
+        this.#context.sets.begin(request as SetFields, this.#stream.signal, operation);
+        return;
+      }
       const answer = kind.answer(this.#context.handlers, request, this.#stream);
       if (answer instanceof Promise) {
         answer.then(
@@ -268,8 +318,28 @@ class PipelineStream implements ExchangeListener<Uint8Array> {
         this.#answered(operation, operation.field, answer);
       }
     } catch (error) {
-      // Not at once: what waits in its lane would fail in its wake, each inside the other.
-      void Promise.resolve().then(() => this.#failed(operation, error));
+      operation.reject(error);
+    }
+  }
+
+  /** Answers what has ended; what this lets begin has its end in another turn. */
+  #answerEnded(): void {
+    const ended = this.#ended;
+    this.#ended = [];
+    for (const operation of ended) {
+      const { result, error } = operation;
+      if (result === undefined) {
+        this.#failed(operation, error);
+        continue;
+      }
+      let answer: Uint8Array;
+      try {
+        answer = this.#context.sets.encode(result);
+      } catch (defect) {
+        this.#failed(operation, defect);
+        continue;
+      }
+      this.#answered(operation, operation.field, answer);
     }
   }
 
