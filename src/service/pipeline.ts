@@ -28,7 +28,12 @@ import { KeyLanes } from "./key-lanes.js";
 import type { KvHandlers } from "./kv-service.js";
 import { type OperationKind, type OperationName, operationKinds } from "./pipeline-operations.js";
 import { type EncodedOperation, readOperations } from "./pipeline-request.js";
-import { ERROR_FIELD, PipelineResults, RESULT_OVERHEAD_BYTES_MAX } from "./pipeline-results.js";
+import {
+  ERROR_FIELD,
+  type IdPlace,
+  PipelineResults,
+  RESULT_OVERHEAD_BYTES_MAX,
+} from "./pipeline-results.js";
 import type { RpcCount } from "./rpc-counters.js";
 import type { SetFields, SetOperation } from "./set-operation.js";
 import { fieldInvalid } from "./validation.js";
@@ -74,7 +79,9 @@ export function pipelineHandler(
 
 /** A message whose operations are not all answered. */
 interface Message {
-  readonly operations: readonly EncodedOperation[];
+  readonly bytes: Uint8Array;
+  /** Those that are to be set on their way; none when all are. */
+  operations: readonly EncodedOperation[];
   /** What is held for it from its coming to its last result. */
   readonly costBytes: number;
   /** Which operation is next to be set on its way; -1: the message waits for room itself. */
@@ -87,7 +94,8 @@ interface Message {
 class Operation implements Outcome<SetResult> {
   readonly #onEnd: (operation: Operation) => void;
   readonly message: Message;
-  readonly id: Uint8Array;
+  readonly idStart: number;
+  readonly idEnd: number;
   readonly field: number;
   readonly kind: OperationKind;
   readonly request: object;
@@ -102,14 +110,15 @@ class Operation implements Outcome<SetResult> {
   constructor(
     onEnd: (operation: Operation) => void,
     message: Message,
-    { id, field }: EncodedOperation,
+    { idStart, idEnd, field }: EncodedOperation,
     kind: OperationKind,
     request: object,
     costBytes: number,
   ) {
     this.#onEnd = onEnd;
     this.message = message;
-    this.id = id;
+    this.idStart = idStart;
+    this.idEnd = idEnd;
     this.field = field;
     this.kind = kind;
     this.request = request;
@@ -172,7 +181,7 @@ class PipelineStream implements ExchangeListener<Uint8Array> {
       this.#stream.more();
     } else {
       const costBytes = bytes.length + (bytes.length > SLACK_BYTES ? SLACK_BYTES : 0);
-      this.#message = { operations, costBytes, next: -1, unanswered: operations.length };
+      this.#message = { bytes, operations, costBytes, next: -1, unanswered: operations.length };
       this.#pump();
     }
   }
@@ -204,6 +213,7 @@ class PipelineStream implements ExchangeListener<Uint8Array> {
         if (!this.#takeMessage(message)) break;
       } else if (message.next === message.operations.length) {
         this.#message = undefined;
+        message.operations = [];
         if (!this.#isEnding) this.#stream.more();
       } else if (this.#endsWith !== undefined) {
         this.#refuseRest(message, this.#endsWith);
@@ -232,17 +242,16 @@ class PipelineStream implements ExchangeListener<Uint8Array> {
 
   #takeNext(message: Message): boolean {
     const encoded = message.operations[message.next] as EncodedOperation;
-    const { id } = encoded;
     let operation: Operation;
     try {
       const kind = operationKinds.get(encoded.field);
       if (kind === undefined) throw fieldInvalid("operation", "given, and one that is known");
-      const request = kind.decode(encoded.request);
+      const request = kind.decode(encoded.source, encoded.start, encoded.end);
       const costBytes = this.#context.estimate(kind.name, request);
       operation = new Operation(this.#onEnd, message, encoded, kind, request, costBytes);
     } catch (error) {
       message.next += 1;
-      this.#addResult(message, id, ERROR_FIELD, this.#encodeError(error), 0);
+      this.#addResult(message, encoded, ERROR_FIELD, this.#encodeError(error), 0);
       return true;
     }
     return this.#takeRoom(
@@ -257,7 +266,7 @@ class PipelineStream implements ExchangeListener<Uint8Array> {
       (error) => {
         message.next += 1;
         this.#count(operation.kind.name, true);
-        this.#addResult(message, id, ERROR_FIELD, this.#encodeError(error), 0);
+        this.#addResult(message, encoded, ERROR_FIELD, this.#encodeError(error), 0);
       },
     );
   }
@@ -350,14 +359,14 @@ class PipelineStream implements ExchangeListener<Uint8Array> {
   #answered(operation: Operation, field: number, answer: Uint8Array): void {
     this.#operations -= 1;
     this.#count(operation.kind.name, field === ERROR_FIELD);
-    this.#addResult(operation.message, operation.id, field, answer, operation.costBytes);
+    this.#addResult(operation.message, operation, field, answer, operation.costBytes);
     this.#lanes.leave(operation);
   }
 
   /** `costBytes`: what was held for it until now. */
   #addResult(
     message: Message,
-    id: Uint8Array,
+    id: IdPlace,
     field: number,
     answer: Uint8Array,
     costBytes: number,
@@ -367,7 +376,7 @@ class PipelineStream implements ExchangeListener<Uint8Array> {
     if (!this.#results.isEmpty && this.#results.bytes + foreseen > RESULT_MESSAGE_BYTES) {
       this.#flush();
     }
-    this.#hold(this.#results.add(id, field, answer) - costBytes);
+    this.#hold(this.#results.add(message.bytes, id, field, answer) - costBytes);
     message.unanswered -= 1;
     if (message.unanswered === 0) this.#hold(-message.costBytes);
     this.#askTurn();
@@ -404,7 +413,7 @@ class PipelineStream implements ExchangeListener<Uint8Array> {
     const encoded = this.#encodeError(error);
     const rest = message.operations.slice(message.next);
     message.next = message.operations.length;
-    for (const { id } of rest) this.#addResult(message, id, ERROR_FIELD, encoded, 0);
+    for (const id of rest) this.#addResult(message, id, ERROR_FIELD, encoded, 0);
   }
 
   #endIfDone(): void {
