@@ -33,7 +33,7 @@ import type { Pins } from "./pins.js";
 import type { Outcome } from "./store-records.js";
 import type { ValueSource } from "./value-source.js";
 import type { Versions } from "./versions.js";
-import { WaitingLine } from "./waiting-line.js";
+import { cancelled, WaitingLine } from "./waiting-line.js";
 import { WriteOp, type WriteResult } from "./write-op.js";
 
 /** What the queue works with. */
@@ -122,10 +122,7 @@ export class WriteQueue {
 
   #line(op: WriteOp, signal: AbortSignal | undefined): void {
     const { values } = this.#context;
-    const isInLine = this.#waiting.add(op, signal, () => {
-      values.release(op);
-      op.reject(cancelled(signal));
-    });
+    const isInLine = this.#waiting.add(op, signal, () => values.release(op));
     if (isInLine) values.readAhead(op);
     else values.release(op);
     this.#kick();
@@ -399,8 +396,4 @@ export class WriteQueue {
       op.reject(latch.readOnly());
     }
   }
-}
-
-function cancelled(signal: AbortSignal | undefined): KvixError {
-  return new KvixError("CANCELLED", "", { cause: signal?.reason });
 }

@@ -11,6 +11,7 @@ import { PAGE_BYTES_MAX } from "../base/limits.js";
 import type { StoredRecord } from "../engine/store.js";
 import type { HandlersOf } from "../rpc/calls.js";
 import { batchGet } from "./batch-get.js";
+import { bytesCarrier, type Carrier } from "./carrier.js";
 import { commitHandlers } from "./commit-service.js";
 import { deleteRange } from "./delete-range.js";
 import {
@@ -34,17 +35,6 @@ import {
   requireWriteOptions,
 } from "./validation.js";
 import { watch } from "./watch.js";
-
-/** What the messages of a service can carry. */
-export interface Carrier {
-  /** Throws FIELD_INVALID if a request may not bear these bytes in this field. */
-  check(field: "key" | "value" | "prefix" | "start" | "end", bytes: Uint8Array): void;
-  /** Whether an answer can bear this key or value. */
-  carries(bytes: Uint8Array): boolean;
-}
-
-/** KvService carries any bytes. */
-export const bytesCarrier: Carrier = { check: () => undefined, carries: () => true };
 
 /** The handlers that answer calls of their own; Pipeline makes use of them (pipeline.ts). */
 export type KvHandlers = Omit<HandlersOf<typeof KvService>, "pipeline">;

@@ -18,7 +18,6 @@
  */
 import type { KvService, PipelineResponseSchema } from "../../gen/kvix/v1/kvix_pb.js";
 import { KvixError } from "../base/kvix-error.js";
-import type { Outcome, SetResult } from "../engine/store.js";
 import type { Host } from "../host/host.js";
 import { asKvixError } from "../rpc/bug-report.js";
 import type { HandlersOf } from "../rpc/calls.js";
@@ -26,7 +25,8 @@ import type { Exchange, ExchangeListener, ExchangeStream } from "../rpc/exchange
 import { encodeStatus } from "../rpc/status.js";
 import { KeyLanes } from "./key-lanes.js";
 import type { KvHandlers } from "./kv-service.js";
-import { type OperationKind, type OperationName, operationKinds } from "./pipeline-operations.js";
+import { type Message, Operation } from "./pipeline-operation.js";
+import { type OperationName, operationKinds } from "./pipeline-operations.js";
 import { type EncodedOperation, readOperations } from "./pipeline-request.js";
 import {
   ERROR_FIELD,
@@ -42,8 +42,6 @@ import { fieldInvalid } from "./validation.js";
 export const PIPELINE_OPERATIONS_MAX = 10_000;
 /** What one stream may have on its way, in bytes. */
 export const IN_FLIGHT_BYTES_MAX = 4_194_304;
-/** What an operation takes beside its bytes: its objects, its place in the queue of writes. */
-const OPERATION_BYTES = 512;
 /** Results are sent at the end of the turn, or when there are so many bytes of them. */
 const RESULT_MESSAGE_BYTES = 262_144;
 /** Beside a message that is longer than this, so much is held for what its operations need. */
@@ -75,67 +73,6 @@ export function pipelineHandler(
     begin: (stream) => new PipelineStream(stream, context),
   };
   return exchange;
-}
-
-/** A message whose operations are not all answered. */
-interface Message {
-  readonly bytes: Uint8Array;
-  /** Those that are to be set on their way; none when all are. */
-  operations: readonly EncodedOperation[];
-  /** What is held for it from its coming to its last result. */
-  readonly costBytes: number;
-  /** Which operation is next to be set on its way; -1: the message waits for room itself. */
-  next: number;
-  /** How many have no result yet. */
-  unanswered: number;
-}
-
-/** An operation on its way. Of a set it is the outcome too, and so needs no promise. */
-class Operation implements Outcome<SetResult> {
-  readonly #onEnd: (operation: Operation) => void;
-  readonly message: Message;
-  readonly idStart: number;
-  readonly idEnd: number;
-  readonly field: number;
-  readonly kind: OperationKind;
-  readonly request: object;
-  readonly costBytes: number;
-  readonly lanes: readonly number[];
-  readonly isRead: boolean;
-  /** What a set ended with: a result, or an error. */
-  result: SetResult | undefined;
-  error: unknown;
-
-  /** `onEnd` is called once, when it ended as a set does. */
-  constructor(
-    onEnd: (operation: Operation) => void,
-    message: Message,
-    { idStart, idEnd, field }: EncodedOperation,
-    kind: OperationKind,
-    request: object,
-    costBytes: number,
-  ) {
-    this.#onEnd = onEnd;
-    this.message = message;
-    this.idStart = idStart;
-    this.idEnd = idEnd;
-    this.field = field;
-    this.kind = kind;
-    this.request = request;
-    this.costBytes = OPERATION_BYTES + costBytes;
-    this.lanes = kind.lanesOf(request);
-    this.isRead = kind.isRead;
-  }
-
-  resolve(result: SetResult): void {
-    this.result = result;
-    this.#onEnd(this);
-  }
-
-  reject(error: unknown): void {
-    this.error = error;
-    this.#onEnd(this);
-  }
 }
 
 class PipelineStream implements ExchangeListener<Uint8Array> {

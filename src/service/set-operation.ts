@@ -6,9 +6,9 @@
  */
 import type { SetRequest } from "../../gen/kvix/v1/kvix_pb.js";
 import type { Expiry, Outcome, SetResult, WriteOptions } from "../engine/store.js";
+import type { Carrier } from "./carrier.js";
 import { type AnswerLimits, encodeSetAnswer } from "./kv-answers.js";
 import type { KvServiceContext } from "./kv-context.js";
-import type { Carrier } from "./kv-service.js";
 import { requireReadable } from "./record-size.js";
 import {
   requireCondition,
