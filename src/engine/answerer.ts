@@ -72,7 +72,10 @@ function resultOf(op: WriteOp, answer: Answer, record: StoredRecord | undefined)
   switch (answer.kind) {
     case "set": {
       const { applied, version, expiresAtMs } = answer;
-      return { applied, version, expiresAtMs, ...carried(applied, record) };
+      // Written out: most answers are of this kind.
+      const previous = applied ? record : undefined;
+      const current = applied ? undefined : record;
+      return { applied, version, expiresAtMs, previous, current };
     }
     case "delete": {
       const { applied, deleted, version } = answer;

@@ -30,6 +30,7 @@ import type {
   ListOptions,
   ListPage,
   Mutation,
+  Outcome,
   SetResult,
   Store,
   StoredRecord,
@@ -124,19 +125,33 @@ export class LocalStore implements Store {
     };
   }
 
-  async set(
+  set(
     key: Uint8Array,
     value: Uint8Array,
     expiry: Expiry,
     options: WriteOptions = {},
   ): Promise<SetResult> {
+    return new Promise((resolve, reject) =>
+      this.submitSet(key, value, expiry, options, { resolve, reject }),
+    );
+  }
+
+  submitSet(
+    key: Uint8Array,
+    value: Uint8Array,
+    expiry: Expiry,
+    options: WriteOptions,
+    outcome: Outcome<SetResult>,
+  ): void {
     requireKey(key);
     requireValue(value);
     requireExpiry(expiry);
     requireVersion(options.condition);
     const { condition, returnPrevious = false } = options;
     const request = { kind: "set", key, value, expiry, condition, returnPrevious } as const;
-    return (await this.#submit(request, key.length + value.length, options)) as SetResult;
+    const op = this.#opOf(request, key.length + value.length, options);
+    // A set is answered with what a set is answered with.
+    this.#parts.queue.enter(op, outcome as Outcome<WriteResult>, options.signal);
   }
 
   async delete(key: Uint8Array, options: WriteOptions = {}): Promise<DeleteResult> {
@@ -293,10 +308,13 @@ export class LocalStore implements Store {
     bytes: number,
     options: Pick<WriteOptions, "durability" | "signal">,
   ): Promise<WriteResult> {
+    return this.#parts.queue.submit(this.#opOf(request, bytes, options), options.signal);
+  }
+
+  #opOf(request: WriteRequest, bytes: number, options: Pick<WriteOptions, "durability">): WriteOp {
     this.#requireOpen();
     const durability = options.durability ?? this.#parts.options.durability;
-    const op = new WriteOp(request, durability, bytes + OP_OVERHEAD_BYTES);
-    return this.#parts.queue.submit(op, options.signal);
+    return new WriteOp(request, durability, bytes + OP_OVERHEAD_BYTES);
   }
 
   async #expire(key: Uint8Array, version: number): Promise<boolean> {

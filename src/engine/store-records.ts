@@ -3,6 +3,16 @@
 /** When a write may be acknowledged; see the proto's Durability. */
 export type Durability = "sync" | "buffered";
 
+/**
+ * Who hears of the end of an operation. One of the two is called, once. It may be before
+ * the call that began the operation has returned, and in the midst of others' ends: so
+ * neither may throw, nor begin anything in the same turn of the stack.
+ */
+export interface Outcome<Result> {
+  resolve(result: Result): void;
+  reject(error: unknown): void;
+}
+
 /** A record as it was read and verified. */
 export interface StoredRecord {
   /** The canonical encoding of the proto's Record; the caller owns the bytes. */

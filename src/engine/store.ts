@@ -14,7 +14,7 @@ import type {
   Scan,
   ScanOptions,
 } from "./store-ranges.js";
-import type { Durability, KeyRange, ListedRecord, StoredRecord } from "./store-records.js";
+import type { Durability, KeyRange, ListedRecord, Outcome, StoredRecord } from "./store-records.js";
 import type { CompactionProgress, SegmentFacts, StoreSettings, StoreStats } from "./store-stats.js";
 import type { WatchOptions, WatchSteps } from "./store-watch.js";
 
@@ -23,6 +23,7 @@ export type {
   KeyRange,
   ListedRecord,
   Omission,
+  Outcome,
   StoredRecord,
 } from "./store-records.js";
 
@@ -285,6 +286,17 @@ export interface Store {
     expiry: Expiry,
     options?: WriteOptions,
   ): Promise<SetResult>;
+  /**
+   * A `set` that tells an outcome of its end, for those who have very many under way: a
+   * promise each would cost more than the write. Throws what is wrong with the request.
+   */
+  submitSet(
+    key: Uint8Array,
+    value: Uint8Array,
+    expiry: Expiry,
+    options: WriteOptions,
+    outcome: Outcome<SetResult>,
+  ): void;
   delete(key: Uint8Array, options?: WriteOptions): Promise<DeleteResult>;
   /**
    * Appends the record of `key` anew with another expiry. Its value is that of

@@ -42,8 +42,8 @@ export class WaitingLine {
   }
 
   /**
-   * Lets an operation wait; `onAbort` is called if it gives up. Rejects it, and
-   * answers false, if the line is full.
+   * Lets an operation wait; if it gives up, `onAbort` is called and it is rejected.
+   * Rejects it, and answers false, if the line is full.
    */
   add(op: WriteOp, signal: AbortSignal | undefined, onAbort: () => void): boolean {
     if (this.#count >= WAITING_CALLS_MAX || this.#bytes + op.costBytes > WAITING_BYTES_MAX) {
@@ -58,6 +58,7 @@ export class WaitingLine {
       if (this.#remove(place) === undefined) return;
       this.#sweepOut();
       onAbort();
+      op.reject(cancelled(signal));
     };
     const place: Place = { op, unlisten: () => signal?.removeEventListener("abort", leave) };
     signal?.addEventListener("abort", leave);
@@ -102,4 +103,9 @@ export class WaitingLine {
     this.#bytes -= op.costBytes;
     return op;
   }
+}
+
+/** The error for a caller that gave up. */
+export function cancelled(signal: AbortSignal | undefined): KvixError {
+  return new KvixError("CANCELLED", "", { cause: signal?.reason });
 }

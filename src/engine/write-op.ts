@@ -20,6 +20,7 @@ import type {
   IncrementResult,
   KeyCondition,
   Mutation,
+  Outcome,
   SetResult,
   StoredRecord,
   TouchExpiry,
@@ -221,8 +222,7 @@ export class WriteOp {
   readonly durability: Durability;
   /** What it counts for against the bytes in flight; at least what its frame takes of memory, once it is accepted. */
   costBytes: number;
-  #onResolved: (result: WriteResult) => void = () => undefined;
-  #onRejected: (error: unknown) => void = () => undefined;
+  #outcome: Outcome<WriteResult> | undefined;
   /** Keeps the record readable that its answer carries. */
   #ticket: Ticket | undefined;
   /** Whether it was sent back once already, by a full disk. */
@@ -249,9 +249,8 @@ export class WriteOp {
   }
 
   /** Tells who is to hear of its end. */
-  begin(onResolved: (result: WriteResult) => void, onRejected: (error: unknown) => void): void {
-    this.#onResolved = onResolved;
-    this.#onRejected = onRejected;
+  begin(outcome: Outcome<WriteResult>): void {
+    this.#outcome = outcome;
   }
 
   /** Whether its answer is read from the log, once what it tells of is published. */
@@ -285,12 +284,12 @@ export class WriteOp {
 
   resolve(result: WriteResult): void {
     this.#letGo();
-    this.#onResolved(result);
+    this.#outcome?.resolve(result);
   }
 
   reject(error: unknown): void {
     this.#letGo();
-    this.#onRejected(error);
+    this.#outcome?.reject(error);
   }
 
   #letGo(): void {

@@ -30,9 +30,10 @@ import { GroupPublisher, type GroupPublisherContext } from "./group-publisher.js
 import type { Group, GroupWriter } from "./group-writer.js";
 import type { Log } from "./log.js";
 import type { Pins } from "./pins.js";
+import type { Outcome } from "./store-records.js";
 import type { ValueSource } from "./value-source.js";
 import type { Versions } from "./versions.js";
-import { WaitingLine } from "./waiting-line.js";
+import { cancelled, WaitingLine } from "./waiting-line.js";
 import { WriteOp, type WriteResult } from "./write-op.js";
 
 /** What the queue works with. */
@@ -105,21 +106,26 @@ export class WriteQueue {
 
   /** Sees an operation through; rejects with a KvixError. */
   submit(op: WriteOp, signal?: AbortSignal): Promise<WriteResult> {
+    return new Promise((resolve, reject) => this.enter(op, { resolve, reject }, signal));
+  }
+
+  /** Sees an operation through; its outcome hears a result or a KvixError. */
+  enter(op: WriteOp, outcome: Outcome<WriteResult>, signal?: AbortSignal): void {
     const { latch, values } = this.#context;
-    return new Promise((resolve, reject) => {
-      op.begin(resolve, reject);
-      if (this.#isClosed) return reject(new KvixError("STORE_CLOSING"));
-      if (latch.isClosed) return reject(latch.readOnly());
-      if (signal?.aborted === true) return reject(cancelled(signal));
-      if (this.#hasRoomFor(op) && values.isReady(op)) return this.#accept(op);
-      const isInLine = this.#waiting.add(op, signal, () => {
-        values.release(op);
-        reject(cancelled(signal));
-      });
-      if (isInLine) values.readAhead(op);
-      else values.release(op);
-      this.#kick();
-    });
+    op.begin(outcome);
+    if (this.#isClosed) op.reject(new KvixError("STORE_CLOSING"));
+    else if (latch.isClosed) op.reject(latch.readOnly());
+    else if (signal?.aborted === true) op.reject(cancelled(signal));
+    else if (this.#hasRoomFor(op) && values.isReady(op)) this.#accept(op);
+    else this.#line(op, signal);
+  }
+
+  #line(op: WriteOp, signal: AbortSignal | undefined): void {
+    const { values } = this.#context;
+    const isInLine = this.#waiting.add(op, signal, () => values.release(op));
+    if (isInLine) values.readAhead(op);
+    else values.release(op);
+    this.#kick();
   }
 
   /** Resolves when everything accepted up to now is durable. */
@@ -390,8 +396,4 @@ export class WriteQueue {
       op.reject(latch.readOnly());
     }
   }
-}
-
-function cancelled(signal: AbortSignal | undefined): KvixError {
-  return new KvixError("CANCELLED", "", { cause: signal?.reason });
 }

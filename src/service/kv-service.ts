@@ -11,44 +11,30 @@ import { PAGE_BYTES_MAX } from "../base/limits.js";
 import type { StoredRecord } from "../engine/store.js";
 import type { HandlersOf } from "../rpc/calls.js";
 import { batchGet } from "./batch-get.js";
+import { bytesCarrier, type Carrier } from "./carrier.js";
 import { commitHandlers } from "./commit-service.js";
 import { deleteRange } from "./delete-range.js";
 import {
   encodeDeleteAnswer,
   encodeExistsAnswer,
   encodeGetAnswer,
-  encodeSetAnswer,
   encodeTouchAnswer,
   fitsMessage,
 } from "./kv-answers.js";
 import type { KvServiceContext } from "./kv-context.js";
 import { encodeListAnswer } from "./list-answers.js";
 import { pageToken, placeOfToken } from "./page-token.js";
-import { recordTooLarge, requireReadable } from "./record-size.js";
+import { recordTooLarge } from "./record-size.js";
 import { scan } from "./scan.js";
+import { SetOperation } from "./set-operation.js";
 import { transferHandlers } from "./transfers.js";
 import {
-  requireCondition,
-  requireDurability,
-  requireExpiry,
   requireKey,
   requirePageSize,
   requireTouchExpiry,
-  requireValue,
   requireWriteOptions,
 } from "./validation.js";
 import { watch } from "./watch.js";
-
-/** What the messages of a service can carry. */
-export interface Carrier {
-  /** Throws FIELD_INVALID if a request may not bear these bytes in this field. */
-  check(field: "key" | "value" | "prefix" | "start" | "end", bytes: Uint8Array): void;
-  /** Whether an answer can bear this key or value. */
-  carries(bytes: Uint8Array): boolean;
-}
-
-/** KvService carries any bytes. */
-export const bytesCarrier: Carrier = { check: () => undefined, carries: () => true };
 
 /** The handlers that answer calls of their own; Pipeline makes use of them (pipeline.ts). */
 export type KvHandlers = Omit<HandlersOf<typeof KvService>, "pipeline">;
@@ -57,6 +43,7 @@ export type KvHandlers = Omit<HandlersOf<typeof KvService>, "pipeline">;
 export function kvHandlers(context: KvServiceContext, carrier: Carrier = bytesCarrier): KvHandlers {
   const { store, clock, messageBytesMax } = context;
   const limits = { messageBytesMax, carries: (value: Uint8Array) => carrier.carries(value) };
+  const sets = new SetOperation(context, carrier);
   const checkedKey = (key: Uint8Array): Uint8Array => {
     carrier.check("key", requireKey(key));
     return key;
@@ -67,8 +54,7 @@ export function kvHandlers(context: KvServiceContext, carrier: Carrier = bytesCa
     throw recordTooLarge(record.payload.byteLength, messageBytesMax);
   };
   return {
-    // Neither is async: a read that is there at once is answered at once, and a write has no
-    // more promises than it needs. A pipeline has many of both.
+    // Not async: a read that is there at once is answered at once. A pipeline has many of them.
     get: (request) => {
       const answer = (record: StoredRecord | undefined): Uint8Array =>
         encodeGetAnswer(record && sendable(record), store.version);
@@ -79,21 +65,8 @@ export function kvHandlers(context: KvServiceContext, carrier: Carrier = bytesCa
     exists: (request) => encodeExistsAnswer(store.exists(checkedKey(request.key)), store.version),
 
     set: (request, { signal }) => {
-      const key = checkedKey(request.key);
-      const value = requireValue(request.value);
-      carrier.check("value", value);
-      const expiry = requireExpiry(request.expiry, clock.wallMs());
-      // One object, for there are many of these.
-      const options = {
-        condition: requireCondition(request.precondition),
-        returnPrevious: request.returnPrevious,
-        durability: requireDurability(request.durability),
-        signal,
-      };
-      requireReadable(key, value, messageBytesMax);
-      return store
-        .set(key, value, expiry, options)
-        .then((result) => encodeSetAnswer(result, store.version, limits));
+      const { key, value, expiry, options } = sets.asked(request, signal);
+      return store.set(key, value, expiry, options).then((result) => sets.encode(result));
     },
 
     delete: async (request, { signal }) => {

@@ -10,8 +10,9 @@
 import { isUtf8 } from "node:buffer";
 import type { KvTextService } from "../../gen/kvix/v1/kvix_pb.js";
 import type { HandlersOf } from "../rpc/calls.js";
+import type { Carrier } from "./carrier.js";
 import type { KvServiceContext } from "./kv-context.js";
-import { type Carrier, kvHandlers } from "./kv-service.js";
+import { kvHandlers } from "./kv-service.js";
 import { fieldInvalid } from "./validation.js";
 
 /** KvTextService carries UTF-8 only. */

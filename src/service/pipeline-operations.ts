@@ -24,8 +24,8 @@ export interface OperationKind {
   readonly name: OperationName;
   /** It changes nothing. */
   readonly isRead: boolean;
-  /** Decodes a request. Throws FIELD_INVALID if the bytes are none. */
-  readonly decode: (bytes: Uint8Array) => object;
+  /** Decodes the request from `start` to `end`. Throws FIELD_INVALID if the bytes are none. */
+  readonly decode: (bytes: Uint8Array, start: number, end: number) => object;
   /** The lanes of the keys that a request names. */
   readonly lanesOf: (request: object) => readonly number[];
   /** Answers a request: encoded, at once or later. */
@@ -47,12 +47,14 @@ export const operationKinds: ReadonlyMap<number, OperationKind> = new Map([
   [9, operation("commit", CommitRequestSchema, false, (request) => commitLanes(request))],
 ]);
 
+type QuickDecode = (bytes: Uint8Array, start: number, end: number) => object | undefined;
+
 /** An operation on one key. `quick` decodes what it is made for, and gives nothing otherwise. */
 function keyed<Request extends DescMessage>(
   name: OperationName,
   schema: Request,
   isRead: boolean,
-  quick?: (bytes: Uint8Array) => object | undefined,
+  quick?: QuickDecode,
 ): OperationKind {
   const lanesOf = (request: object) => [laneOf((request as { readonly key: Uint8Array }).key)];
   return operation(name, schema, isRead, lanesOf, quick);
@@ -63,13 +65,14 @@ function operation<Request extends DescMessage>(
   schema: Request,
   isRead: boolean,
   lanesOf: (request: MessageShape<Request>) => readonly number[],
-  quick: (bytes: Uint8Array) => object | undefined = () => undefined,
+  quick: QuickDecode = () => undefined,
 ): OperationKind {
   type Handler = (request: object, context: CallContext) => Uint8Array | Promise<Uint8Array>;
   return {
     name,
     isRead,
-    decode: (bytes) => quick(bytes) ?? decode(schema, bytes),
+    decode: (bytes, start, end) =>
+      quick(bytes, start, end) ?? decode(schema, bytes.subarray(start, end)),
     // The request is what `decode` gave.
     lanesOf: (request) => lanesOf(request as MessageShape<Request>),
     // The schema is that of the handler's request, and kvHandlers answer with bytes.

@@ -5,19 +5,23 @@
  *     an operation:                     | 08 | id | 1a..4a | length | the request |
  *
  * The request stays encoded until its turn comes, and the id until it goes into
- * the answer; both are views. Bytes that are no protobuf give `undefined`, nothing
+ * the answer. Both are told by where they lie: a view of each would be the most of
+ * what an operation keeps in memory. Bytes that are no protobuf give `undefined`, nothing
  * is thrown. Fields may come in any order and more than once, as in every message:
  * the last one counts, and two parts of the same request are one after the other.
  */
 
 /** One operation. */
 export interface EncodedOperation {
-  /** The id as it came: a varint, or nothing for 0. */
-  readonly id: Uint8Array;
+  /** Where in the message the id lies as it came: a varint, or nothing for 0. */
+  readonly idStart: number;
+  readonly idEnd: number;
   /** The number of the request's field; 0: there is none. */
   readonly field: number;
-  /** The encoded request. */
-  readonly request: Uint8Array;
+  /** What holds the encoded request, and where it lies there: the message, as a rule. */
+  readonly source: Uint8Array;
+  readonly start: number;
+  readonly end: number;
 }
 
 const OPERATIONS = 1;
@@ -31,8 +35,6 @@ const WIRE_FIXED64 = 1;
 const WIRE_LENGTH_DELIMITED = 2;
 const WIRE_FIXED32 = 5;
 const VARINT_BYTES_MAX = 10;
-
-const NOTHING = new Uint8Array(0);
 
 /** The operations of a message, or undefined if it is none. */
 export function readOperations(message: Uint8Array): EncodedOperation[] | undefined {
@@ -53,22 +55,35 @@ function readOperation(
   start: number,
   end: number,
 ): EncodedOperation | undefined {
-  let id: Uint8Array = NOTHING;
+  let idStart = 0;
+  let idEnd = 0;
   let field = 0;
-  let request: Uint8Array = NOTHING;
+  let source = message;
+  let from = 0;
+  let to = 0;
   const cursor = new Cursor(message, start, end);
   while (cursor.next()) {
     if (cursor.field === ID) {
       if (cursor.wireType !== WIRE_VARINT) return undefined;
-      id = message.subarray(cursor.start, cursor.end);
+      idStart = cursor.start;
+      idEnd = cursor.end;
     } else if (cursor.field >= REQUEST_MIN && cursor.field <= REQUEST_MAX) {
       if (cursor.wireType !== WIRE_LENGTH_DELIMITED) return undefined;
-      const part = message.subarray(cursor.start, cursor.end);
-      request = field === cursor.field ? Buffer.concat([request, part]) : part;
+      if (field === cursor.field) {
+        const part = message.subarray(cursor.start, cursor.end);
+        source = Buffer.concat([source.subarray(from, to), part]);
+        from = 0;
+        to = source.length;
+      } else {
+        source = message;
+        from = cursor.start;
+        to = cursor.end;
+      }
       field = cursor.field;
     }
   }
-  return cursor.isSound ? { id, field, request } : undefined;
+  if (!cursor.isSound) return undefined;
+  return { idStart, idEnd, field, source, start: from, end: to };
 }
 
 /** Goes from field to field. */

@@ -14,8 +14,16 @@ export const RESULT_OVERHEAD_BYTES_MAX = 24;
 /** The field of an error; the others bear the numbers of their operations. */
 export const ERROR_FIELD = 2;
 
+/** Where the id of an operation lies in its message. */
+export interface IdPlace {
+  readonly idStart: number;
+  readonly idEnd: number;
+}
+
 interface Piece {
-  readonly id: Uint8Array;
+  readonly source: Uint8Array;
+  readonly idStart: number;
+  readonly idEnd: number;
   readonly field: number;
   readonly answer: Uint8Array;
   /** The bytes of the PipelineResult. */
@@ -36,12 +44,15 @@ export class PipelineResults {
     return this.#pieces.length === 0;
   }
 
-  /** Takes a result in; how many bytes it makes the message longer. */
-  add(id: Uint8Array, field: number, answer: Uint8Array): number {
-    const idBytes = id.length === 0 ? 0 : 1 + id.length;
+  /**
+   * Takes a result in, whose id lies in `source`; how many bytes it makes the message
+   * longer.
+   */
+  add(source: Uint8Array, { idStart, idEnd }: IdPlace, field: number, answer: Uint8Array): number {
+    const idBytes = idStart === idEnd ? 0 : 1 + idEnd - idStart;
     const bytes = idBytes + 1 + varintBytes(answer.length) + answer.length;
     const costBytes = 1 + varintBytes(bytes) + bytes;
-    this.#pieces.push({ id, field, answer, bytes });
+    this.#pieces.push({ source, idStart, idEnd, field, answer, bytes });
     this.#bytes += costBytes;
     return costBytes;
   }
@@ -50,13 +61,12 @@ export class PipelineResults {
   take(): Uint8Array {
     const message = Buffer.allocUnsafe(this.#bytes);
     let at = 0;
-    for (const { id, field, answer, bytes } of this.#pieces) {
+    for (const { source, idStart, idEnd, field, answer, bytes } of this.#pieces) {
       message[at++] = (1 << 3) | 2;
       at = writeVarint(message, at, bytes);
-      if (id.length > 0) {
+      if (idStart < idEnd) {
         message[at++] = 1 << 3;
-        message.set(id, at);
-        at += id.length;
+        for (let from = idStart; from < idEnd; from += 1) message[at++] = source[from] as number;
       }
       message[at++] = (field << 3) | 2;
       at = writeVarint(message, at, answer.length);

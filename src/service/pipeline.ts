@@ -25,18 +25,23 @@ import type { Exchange, ExchangeListener, ExchangeStream } from "../rpc/exchange
 import { encodeStatus } from "../rpc/status.js";
 import { KeyLanes } from "./key-lanes.js";
 import type { KvHandlers } from "./kv-service.js";
-import { type OperationKind, type OperationName, operationKinds } from "./pipeline-operations.js";
+import { type Message, Operation } from "./pipeline-operation.js";
+import { type OperationName, operationKinds } from "./pipeline-operations.js";
 import { type EncodedOperation, readOperations } from "./pipeline-request.js";
-import { ERROR_FIELD, PipelineResults, RESULT_OVERHEAD_BYTES_MAX } from "./pipeline-results.js";
+import {
+  ERROR_FIELD,
+  type IdPlace,
+  PipelineResults,
+  RESULT_OVERHEAD_BYTES_MAX,
+} from "./pipeline-results.js";
 import type { RpcCount } from "./rpc-counters.js";
+import type { SetFields, SetOperation } from "./set-operation.js";
 import { fieldInvalid } from "./validation.js";
 
 /** The most operations of a message. */
 export const PIPELINE_OPERATIONS_MAX = 10_000;
 /** What one stream may have on its way, in bytes. */
 export const IN_FLIGHT_BYTES_MAX = 4_194_304;
-/** What an operation takes beside its bytes: its objects, its place in the queue of writes. */
-const OPERATION_BYTES = 512;
 /** Results are sent at the end of the turn, or when there are so many bytes of them. */
 const RESULT_MESSAGE_BYTES = 262_144;
 /** Beside a message that is longer than this, so much is held for what its operations need. */
@@ -47,6 +52,8 @@ export interface PipelineContext {
   /** They answer operations; their largest answer is `answerBytesMax`. */
   readonly handlers: KvHandlers;
   readonly host: Pick<Host, "clock" | "entropy" | "log">;
+  /** The same, for sets. */
+  readonly sets: SetOperation;
   /** How large the answer to a request may get, in bytes. */
   readonly estimate: (name: OperationName, request: object) => number;
   /** Where operations are counted: each as a call of its rpc. */
@@ -68,34 +75,18 @@ export function pipelineHandler(
   return exchange;
 }
 
-/** A message whose operations are not all answered. */
-interface Message {
-  readonly operations: readonly EncodedOperation[];
-  /** What is held for it from its coming to its last result. */
-  readonly costBytes: number;
-  /** Which operation is next to be set on its way; -1: the message waits for room itself. */
-  next: number;
-  /** How many have no result yet. */
-  unanswered: number;
-}
-
-/** An operation on its way. */
-interface Operation {
-  readonly message: Message;
-  readonly id: Uint8Array;
-  readonly field: number;
-  readonly kind: OperationKind;
-  readonly request: object;
-  readonly costBytes: number;
-  readonly lanes: readonly number[];
-  readonly isRead: boolean;
-}
-
 class PipelineStream implements ExchangeListener<Uint8Array> {
   readonly #stream: ExchangeStream<typeof PipelineResponseSchema>;
   readonly #context: PipelineContext;
   readonly #lanes = new KeyLanes<Operation>((operation) => this.#run(operation));
   readonly #results = new PipelineResults();
+  /** Sets that have ended, and whatever failed at once. */
+  #ended: Operation[] = [];
+  // Not at once: what waits in its lane would begin, and may fail, in its wake, each inside
+  // the other; and the queue of writes may be in the midst of its answers.
+  readonly #onEnd = (operation: Operation): void => {
+    if (this.#ended.push(operation) === 1) void Promise.resolve().then(() => this.#answerEnded());
+  };
   /** The message whose operations are being set on their way. */
   #message: Message | undefined;
   /** The bytes of messages, operations and results on their way, and how many operations. */
@@ -127,7 +118,7 @@ class PipelineStream implements ExchangeListener<Uint8Array> {
       this.#stream.more();
     } else {
       const costBytes = bytes.length + (bytes.length > SLACK_BYTES ? SLACK_BYTES : 0);
-      this.#message = { operations, costBytes, next: -1, unanswered: operations.length };
+      this.#message = { bytes, operations, costBytes, next: -1, unanswered: operations.length };
       this.#pump();
     }
   }
@@ -159,6 +150,7 @@ class PipelineStream implements ExchangeListener<Uint8Array> {
         if (!this.#takeMessage(message)) break;
       } else if (message.next === message.operations.length) {
         this.#message = undefined;
+        message.operations = [];
         if (!this.#isEnding) this.#stream.more();
       } else if (this.#endsWith !== undefined) {
         this.#refuseRest(message, this.#endsWith);
@@ -186,18 +178,17 @@ class PipelineStream implements ExchangeListener<Uint8Array> {
   }
 
   #takeNext(message: Message): boolean {
-    const { id, field, request: encoded } = message.operations[message.next] as EncodedOperation;
+    const encoded = message.operations[message.next] as EncodedOperation;
     let operation: Operation;
     try {
-      const kind = operationKinds.get(field);
+      const kind = operationKinds.get(encoded.field);
       if (kind === undefined) throw fieldInvalid("operation", "given, and one that is known");
-      const request = kind.decode(encoded);
-      const costBytes = OPERATION_BYTES + this.#context.estimate(kind.name, request);
-      const lanes = kind.lanesOf(request);
-      operation = { message, id, field, kind, request, costBytes, lanes, isRead: kind.isRead };
+      const request = kind.decode(encoded.source, encoded.start, encoded.end);
+      const costBytes = this.#context.estimate(kind.name, request);
+      operation = new Operation(this.#onEnd, message, encoded, kind, request, costBytes);
     } catch (error) {
       message.next += 1;
-      this.#addResult(message, id, ERROR_FIELD, this.#encodeError(error), 0);
+      this.#addResult(message, encoded, ERROR_FIELD, this.#encodeError(error), 0);
       return true;
     }
     return this.#takeRoom(
@@ -212,7 +203,7 @@ class PipelineStream implements ExchangeListener<Uint8Array> {
       (error) => {
         message.next += 1;
         this.#count(operation.kind.name, true);
-        this.#addResult(message, id, ERROR_FIELD, this.#encodeError(error), 0);
+        this.#addResult(message, encoded, ERROR_FIELD, this.#encodeError(error), 0);
       },
     );
   }
@@ -258,6 +249,11 @@ class PipelineStream implements ExchangeListener<Uint8Array> {
     if (this.#isGone) return;
     const { kind, request } = operation;
     try {
+      if (kind.name === "set") {
+        // The request is what a set's `decode` gave.
+        this.#context.sets.begin(request as SetFields, this.#stream.signal, operation);
+        return;
+      }
       const answer = kind.answer(this.#context.handlers, request, this.#stream);
       if (answer instanceof Promise) {
         answer.then(
@@ -268,8 +264,28 @@ class PipelineStream implements ExchangeListener<Uint8Array> {
         this.#answered(operation, operation.field, answer);
       }
     } catch (error) {
-      // Not at once: what waits in its lane would fail in its wake, each inside the other.
-      void Promise.resolve().then(() => this.#failed(operation, error));
+      operation.reject(error);
+    }
+  }
+
+  /** Answers what has ended; what this lets begin has its end in another turn. */
+  #answerEnded(): void {
+    const ended = this.#ended;
+    this.#ended = [];
+    for (const operation of ended) {
+      const { result, error } = operation;
+      if (result === undefined) {
+        this.#failed(operation, error);
+        continue;
+      }
+      let answer: Uint8Array;
+      try {
+        answer = this.#context.sets.encode(result);
+      } catch (defect) {
+        this.#failed(operation, defect);
+        continue;
+      }
+      this.#answered(operation, operation.field, answer);
     }
   }
 
@@ -280,14 +296,14 @@ class PipelineStream implements ExchangeListener<Uint8Array> {
   #answered(operation: Operation, field: number, answer: Uint8Array): void {
     this.#operations -= 1;
     this.#count(operation.kind.name, field === ERROR_FIELD);
-    this.#addResult(operation.message, operation.id, field, answer, operation.costBytes);
+    this.#addResult(operation.message, operation, field, answer, operation.costBytes);
     this.#lanes.leave(operation);
   }
 
   /** `costBytes`: what was held for it until now. */
   #addResult(
     message: Message,
-    id: Uint8Array,
+    id: IdPlace,
     field: number,
     answer: Uint8Array,
     costBytes: number,
@@ -297,7 +313,7 @@ class PipelineStream implements ExchangeListener<Uint8Array> {
     if (!this.#results.isEmpty && this.#results.bytes + foreseen > RESULT_MESSAGE_BYTES) {
       this.#flush();
     }
-    this.#hold(this.#results.add(id, field, answer) - costBytes);
+    this.#hold(this.#results.add(message.bytes, id, field, answer) - costBytes);
     message.unanswered -= 1;
     if (message.unanswered === 0) this.#hold(-message.costBytes);
     this.#askTurn();
@@ -334,7 +350,7 @@ class PipelineStream implements ExchangeListener<Uint8Array> {
     const encoded = this.#encodeError(error);
     const rest = message.operations.slice(message.next);
     message.next = message.operations.length;
-    for (const { id } of rest) this.#addResult(message, id, ERROR_FIELD, encoded, 0);
+    for (const id of rest) this.#addResult(message, id, ERROR_FIELD, encoded, 0);
   }
 
   #endIfDone(): void {

@@ -6,7 +6,7 @@
  *     SetRequest                   0a key  12 value  38 return_previous  40 durability
  *
  * Fields in this order, each at most once: what every encoder writes. Anything else
- * gives `undefined`, and nothing is thrown. A test holds what is decoded here to what
+ * gives `undefined`, and nothing is thrown. A request lies between `start` and `end`. A test holds what is decoded here to what
  * the generated code makes of the same bytes.
  */
 import { NOT_A_VARINT, readVarint, varintBytes } from "../format/varint.js";
@@ -34,22 +34,20 @@ export interface QuickSet extends QuickKey {
 }
 
 /** A request that is a key and nothing else. */
-export function quickKey(bytes: Uint8Array): QuickKey | undefined {
-  const end = bytes.length;
-  if (end === 0 || bytes[0] !== KEY_TAG) return undefined;
-  const length = readVarint(bytes, 1, end);
-  const start = 1 + varintBytes(length);
-  if (length === NOT_A_VARINT || start + length !== end) return undefined;
-  return { key: bytes.subarray(start) };
+export function quickKey(bytes: Uint8Array, start = 0, end = bytes.length): QuickKey | undefined {
+  if (start >= end || bytes[start] !== KEY_TAG) return undefined;
+  const length = readVarint(bytes, start + 1, end);
+  const keyStart = start + 1 + varintBytes(length);
+  if (length === NOT_A_VARINT || keyStart + length !== end) return undefined;
+  return { key: bytes.subarray(keyStart, end) };
 }
 
 /** A Set of a key and a value that never expires, without a condition. */
-export function quickSet(bytes: Uint8Array): QuickSet | undefined {
-  const end = bytes.length;
-  if (end === 0 || bytes[0] !== KEY_TAG) return undefined;
-  const keyBytes = readVarint(bytes, 1, end);
+export function quickSet(bytes: Uint8Array, start = 0, end = bytes.length): QuickSet | undefined {
+  if (start >= end || bytes[start] !== KEY_TAG) return undefined;
+  const keyBytes = readVarint(bytes, start + 1, end);
   if (keyBytes === NOT_A_VARINT) return undefined;
-  const keyStart = 1 + varintBytes(keyBytes);
+  const keyStart = start + 1 + varintBytes(keyBytes);
   let at = keyStart + keyBytes;
   if (at > end) return undefined;
   const key = bytes.subarray(keyStart, at);
@@ -62,11 +60,14 @@ export function quickSet(bytes: Uint8Array): QuickSet | undefined {
     if (at > end) return undefined;
     value = bytes.subarray(valueStart, at);
   }
-  const returnPrevious = bytes[at] === RETURN_PREVIOUS_TAG && bytes[at + 1] === 1;
+  // Each of the two takes two bytes; behind `end` lies what is not of this request.
+  const returnPrevious = at + 1 < end && bytes[at] === RETURN_PREVIOUS_TAG && bytes[at + 1] === 1;
   if (returnPrevious) at += 2;
   let durability = 0;
-  if (bytes[at] === DURABILITY_TAG && (bytes[at + 1] ?? 0x80) < 0x80) {
-    durability = bytes[at + 1] as number;
+  if (at + 1 < end && bytes[at] === DURABILITY_TAG) {
+    const byte = bytes[at + 1] as number;
+    if (byte >= 0x80) return undefined;
+    durability = byte;
     at += 2;
   }
   if (at !== end) return undefined;

@@ -33,6 +33,7 @@ import { serviceDefinition } from "../rpc/definition.js";
 import { adminHandlers } from "./admin-service.js";
 import { answerEstimate, operationEstimate } from "./answer-estimate.js";
 import { CallGate, type GateFigures } from "./call-gate.js";
+import { bytesCarrier } from "./carrier.js";
 import { DescriptorSet } from "./descriptor-set.js";
 import { healthHandlers } from "./health.js";
 import { injectorOf } from "./http2-sessions.js";
@@ -45,6 +46,7 @@ import { RpcCounters } from "./rpc-counters.js";
 import { serverCredentials } from "./server-credentials.js";
 import { ServerLife, type ServerStatus } from "./server-life.js";
 import type { ListenAddress, ServerOptions } from "./server-options.js";
+import { SetOperation } from "./set-operation.js";
 
 /** Above the limit by so much a request still gets an answer that names the field. */
 const REQUEST_MARGIN_BYTES = 65_536;
@@ -207,16 +209,17 @@ function addServices(server: Server, context: ServicesContext): void {
     };
   };
   const kvContext = (store: Store) => ({ store, clock: host.clock, ...options });
-  const pipeline = (store: Store) =>
-    pipelineHandler({
-      handlers: kvHandlers({
-        ...kvContext(store),
-        messageBytesMax: answerBytesMax(options.messageBytesMax),
-      }),
+  const pipeline = (store: Store) => {
+    const messageBytesMax = answerBytesMax(options.messageBytesMax);
+    const context = { ...kvContext(store), messageBytesMax };
+    return pipelineHandler({
+      handlers: kvHandlers(context),
+      sets: new SetOperation(context, bytesCarrier),
       host,
       estimate: operationEstimate(store, options.messageBytesMax),
       counts: counters.countsOf(KvService),
     });
+  };
   server.addService(
     serviceDefinition(KvService, KvService, ["pipeline"]),
     implementService(

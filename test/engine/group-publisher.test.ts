@@ -44,10 +44,10 @@ function setUp() {
   const accept = (frames: boolean): WriteOp => {
     const op = new WriteOp({ kind: "flush" }, "sync", frameBytes);
     op.answer = { kind: "done" };
-    op.begin(
-      () => ends.push("answered"),
-      (error) => ends.push((error as { reason: string }).reason),
-    );
+    op.begin({
+      resolve: () => ends.push("answered"),
+      reject: (error) => ends.push((error as { reason: string }).reason),
+    });
     if (!frames) return op;
     version += 1;
     const entry = new PendingEntry(version, 0, 0, frameBytes, 1);

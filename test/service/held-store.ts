@@ -2,7 +2,7 @@
  * A store that holds back its writes: each is handed to the store below it, in
  * order, when the test says so. So a test decides what is pending.
  */
-import type { SetResult, Store } from "../../src/engine/store.js";
+import type { Store } from "../../src/engine/store.js";
 
 /** What a test has of it. */
 export interface HeldStore {
@@ -18,14 +18,13 @@ export interface HeldStore {
 export function holdWrites(below: Store): HeldStore {
   const waiting: (() => void)[] = [];
   let arrived = 0;
-  const set: Store["set"] = async (...args): Promise<SetResult> => {
+  const submitSet: Store["submitSet"] = (...args): void => {
     arrived += 1;
-    await new Promise<void>((resolve) => waiting.push(resolve));
-    return below.set(...args);
+    waiting.push(() => below.submitSet(...args));
   };
   const store = new Proxy(below, {
     get(target, name) {
-      if (name === "set") return set;
+      if (name === "submitSet") return submitSet;
       const member: unknown = Reflect.get(target, name);
       return typeof member === "function" ? member.bind(target) : member;
     },

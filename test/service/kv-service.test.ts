@@ -221,6 +221,10 @@ function wrapWrites(store: Store, look: (options: WriteOptions) => void): Store 
       look(options);
       return store.set(name, content, expiry, options);
     },
+    submitSet: (name, content, expiry, options, outcome) => {
+      look(options);
+      store.submitSet(name, content, expiry, options, outcome);
+    },
     delete: async (name, options = {}) => {
       look(options);
       return store.delete(name, options);

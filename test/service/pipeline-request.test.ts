@@ -41,11 +41,12 @@ function plain(request: object | undefined): object | undefined {
 
 /** What the reader makes of a message, put back into the generated types. */
 function reread(message: Uint8Array): object[] | undefined {
-  return readOperations(message)?.map(({ id, field, request }) => {
+  return readOperations(message)?.map(({ idStart, idEnd, field, source, start, end }) => {
+    const id = message.subarray(idStart, idEnd);
     const idField = id.length === 0 ? [] : [8, ...id];
     const { id: number } = fromBinary(PipelineOperationSchema, Uint8Array.from(idField));
     const kind = operationKinds.get(field);
-    return { id: number, case: kind?.name, value: plain(kind?.decode(request)) };
+    return { id: number, case: kind?.name, value: plain(kind?.decode(source, start, end)) };
   });
 }
 
@@ -90,7 +91,7 @@ test("any bytes are read, or called no message, and nothing is read that is not 
     fc.property(fc.uint8Array({ maxLength: 64 }), (garbage) => {
       const read = readOperations(garbage) ?? [];
       const requestBytes = read.reduce(
-        (sum, { id, request }) => sum + id.length + request.length,
+        (sum, { idStart, idEnd, start, end }) => sum + idEnd - idStart + end - start,
         0,
       );
       assert.ok(requestBytes <= garbage.length);
@@ -151,7 +152,11 @@ test("garbage is decoded by hand to what the generated code makes of it, or left
   fc.assert(
     fc.property(near, (garbage) => {
       const made = Uint8Array.from(garbage);
-      const set = quickSet(made);
+      // What lies around it is that of others, and could be taken for fields of it.
+      const around = Uint8Array.of(0x0a, 0x38, 0x40, ...garbage, 0x38, 1, 0x40, 1);
+      const set = quickSet(around, 3, 3 + made.length);
+      assert.deepEqual(set, quickSet(made));
+      assert.deepEqual(quickKey(around, 3, 3 + made.length), quickKey(made));
       if (set !== undefined) {
         const { key, value, returnPrevious, durability } = fromBinary(SetRequestSchema, made);
         assert.deepEqual(
@@ -168,16 +173,21 @@ test("garbage is decoded by hand to what the generated code makes of it, or left
 
 test("results are spliced into the message that the generated code writes", () => {
   const results = new PipelineResults();
+  // Its message has other bytes in front of the id, and behind it.
+  const add = (id: Uint8Array, field: number, answer: Uint8Array): number => {
+    const place = { idStart: 2, idEnd: 2 + id.length };
+    return results.add(Uint8Array.of(0xff, 0xff, ...id, 0xff), place, field, answer);
+  };
   const answer = toBinary(GetResponseSchema, create(GetResponseSchema, { storeVersion: 9n }));
   const long = Buffer.alloc(70_000, 1);
   let bytesSum = 0;
-  bytesSum += results.add(new Uint8Array(0), 3, answer);
-  bytesSum += results.add(Uint8Array.of(0x96, 0x01), 2, new Uint8Array(0));
+  bytesSum += add(new Uint8Array(0), 3, answer);
+  bytesSum += add(Uint8Array.of(0x96, 0x01), 2, new Uint8Array(0));
   const record = toBinary(
     GetResponseSchema,
     create(GetResponseSchema, { record: { value: long } }),
   );
-  const longBytes = results.add(new Uint8Array(10).fill(0xff).with(9, 0x01), 3, record);
+  const longBytes = add(new Uint8Array(10).fill(0xff).with(9, 0x01), 3, record);
   assert.ok(longBytes - record.length <= RESULT_OVERHEAD_BYTES_MAX);
   assert.equal(results.bytes, bytesSum + longBytes);
   const message = results.take();

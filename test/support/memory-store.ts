@@ -32,6 +32,7 @@ import type {
   ListOptions,
   ListPage,
   Mutation,
+  Outcome,
   SetResult,
   Store,
   StoredRecord,
@@ -120,6 +121,19 @@ export class MemoryStore implements Store {
     const { version, expiresAtMs } = this.#put(key, value, expiry, standing);
     const previous = options.returnPrevious === true ? recordOf(key, standing) : undefined;
     return { applied: true, version, expiresAtMs, previous, current: undefined };
+  }
+
+  submitSet(
+    key: Uint8Array,
+    value: Uint8Array,
+    expiry: Expiry,
+    options: WriteOptions,
+    outcome: Outcome<SetResult>,
+  ): void {
+    this.set(key, value, expiry, options).then(
+      (result) => outcome.resolve(result),
+      (error: unknown) => outcome.reject(error),
+    );
   }
 
   async delete(key: Uint8Array, options: WriteOptions = {}): Promise<DeleteResult> {
