@@ -374,3 +374,17 @@ test("a page that is given up, or whose store closes, ends; nothing is called da
     await rig.store.close();
   }
 });
+
+test("I9 B2: a long page is of one moment, though writes are under way when it is asked for", async () => {
+  const keys = Array.from({ length: 1200 }, (_, index) => `k${String(index).padStart(4, "0")}`);
+  const rig = await filled(...keys);
+  const [first, last] = [keys[0] as string, keys.at(-1) as string];
+  for (let round = 0; round < 10; round += 1) {
+    const writes = [rig.set(first, "newer"), rig.set(last, "newer")];
+    const page = await rig.store.list({ limit: keys.length });
+    await Promise.all(writes);
+    assert.equal(page.records.length, keys.length);
+    const newest = Math.max(...page.records.map(({ version }) => version));
+    assert.ok(newest <= page.version, `version ${newest} in a page of version ${page.version}`);
+  }
+});
