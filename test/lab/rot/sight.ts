@@ -73,8 +73,8 @@ export function sightOf(store: RotStore, image: StoreImage): Sight {
     // Where the file is gone, so is the knowledge of what a crash may have torn.
     if (isActive && image.has(path)) tornFrom = tornAt(store, listed, now);
     for (const frame of store.frames.get(listed) ?? []) {
-      const end = frame.offset + frame.length;
-      if (isActive && tornFrom !== undefined && end > tornFrom) continue;
+      // One that only reaches into the tail was hit in front of it, where pages were swapped.
+      if (isActive && tornFrom !== undefined && frame.offset >= tornFrom) continue;
       if (!isWhole(frame)) hits.push({ listed, frame, isMoved: isElsewhere(frame) });
       for (const record of frame.records) {
         const isFileGone = !image.has(path);
