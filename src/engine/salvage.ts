@@ -160,6 +160,8 @@ async function mendBatch(
   const length = FRAME_HEADER_BYTES + payloadBytes;
   const looksLikeBatch = (flags & FrameFlag.BATCH) !== 0 || requestIdAt(start, 0) !== undefined;
   if (!looksLikeBatch || length > BIT_FLIP_FRAME_BYTES_MAX) return undefined;
+  // What the damaged header claims is held against the file before it is believed (R6).
+  if (run.offset + length > (await file.size())) return undefined;
   const window = new ByteWindow(file, run.offset + length, run.refusesHoles);
   if ((await window.moveTo(run.offset, length)) < length) return undefined;
   const frame = window.bytes.slice(0, length);
