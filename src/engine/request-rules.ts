@@ -108,11 +108,9 @@ export function requireConditions(conditions: readonly KeyCondition[]): number {
 /** Throws for mutations, or one of them, outside their limits; answers the bytes of all. */
 export function requireMutations(mutations: readonly Mutation[]): number {
   if (mutations.length > BATCH_MUTATIONS_MAX) {
-    throw new KvixError(
-      "BATCH_TOO_LARGE",
-      `${mutations.length} mutations; at most ${BATCH_MUTATIONS_MAX}`,
-      { metadata: { field: "mutations", range: `at most ${BATCH_MUTATIONS_MAX}` } },
-    );
+    throw new KvixError("BATCH_TOO_LARGE", `more than ${BATCH_MUTATIONS_MAX} mutations`, {
+      metadata: { field: "mutations", range: `at most ${BATCH_MUTATIONS_MAX}` },
+    });
   }
   let bytes = 0;
   for (const [index, mutation] of mutations.entries()) {

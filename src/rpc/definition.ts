@@ -19,6 +19,7 @@ import {
   toBinary,
 } from "@bufbuild/protobuf";
 import type { MethodDefinition, ServiceDefinition } from "@grpc/grpc-js";
+import { decodeRequestBytes } from "./request-bytes.js";
 
 /** An answer: a message, or the bytes of one. */
 export type Answer<Output extends DescMessage> = MessageShape<Output> | Uint8Array;
@@ -92,7 +93,7 @@ function decodeRequest<Input extends DescMessage>(
   bytes: Uint8Array,
 ): MessageShape<Input> | Malformed {
   try {
-    return fromBinary(desc, bytes);
+    return decodeRequestBytes(desc, bytes);
   } catch {
     return new Malformed();
   }

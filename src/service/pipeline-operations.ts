@@ -1,5 +1,5 @@
 /** The operations of a pipeline: which request each takes, which keys it names, who answers it. */
-import { type DescMessage, fromBinary, type MessageShape } from "@bufbuild/protobuf";
+import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import {
   type CommitRequest,
   CommitRequestSchema,
@@ -12,6 +12,7 @@ import {
 } from "../../gen/kvix/v1/kvix_pb.js";
 import { KvixError } from "../base/kvix-error.js";
 import type { CallContext } from "../rpc/calls.js";
+import { decodeRequestBytes } from "../rpc/request-bytes.js";
 import { laneOf } from "./key-lanes.js";
 import type { KvHandlers } from "./kv-service.js";
 import { quickKey, quickSet } from "./quick-requests.js";
@@ -94,7 +95,7 @@ function decode<Request extends DescMessage>(
   bytes: Uint8Array,
 ): MessageShape<Request> {
   try {
-    return fromBinary(schema, bytes);
+    return decodeRequestBytes(schema, bytes);
   } catch {
     throw new KvixError("FIELD_INVALID", "the operation is no protobuf message of its type");
   }

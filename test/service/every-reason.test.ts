@@ -9,7 +9,7 @@ import { Client, credentials } from "@grpc/grpc-js";
 import { KvService, KvTextService } from "../../gen/kvix/v1/kvix_pb.js";
 import { errorCatalogue, type Outcome, type Reason } from "../../src/base/error-catalogue.js";
 import type { KvixError } from "../../src/base/kvix-error.js";
-import { SEGMENT_ID_MAX, VALUE_BYTES_MAX, VERSION_MAX } from "../../src/base/limits.js";
+import { BATCH_MUTATIONS_MAX, SEGMENT_ID_MAX, VALUE_BYTES_MAX, VERSION_MAX } from "../../src/base/limits.js";
 import { SNAPSHOT_LEASE_MS } from "../../src/engine/snapshots/snapshots.js";
 import { WAITING_CALLS_MAX } from "../../src/engine/waiting-line.js";
 import { segmentFileName } from "../../src/format/segment-name.js";
@@ -32,7 +32,6 @@ const value = bytes("v");
 
 /** Why a reason is never sent. */
 const neverSent: Readonly<Partial<Record<Reason, string>>> = {
-  BATCH_TOO_LARGE: "no rpc takes a batch yet",
   CANCELLED: "who has given up does not listen: its own end of the wire tells it",
   OPTION_INVALID: "refused at opening, before anything is served",
   STORE_LOCKED: "refused at opening, before anything is served",
@@ -96,6 +95,14 @@ const scenes: Readonly<Partial<Record<Reason, Scene>>> = {
   VALUE_TOO_LARGE: async (t) => {
     const client = await serve(t, await Rig.open(), MESSAGE_BYTES_MAX);
     return [client.call(set, { key, value: new Uint8Array(VALUE_BYTES_MAX + 1) })];
+  },
+
+  BATCH_TOO_LARGE: async (t) => {
+    const client = await serve(t, await Rig.open());
+    const mutations = Array.from({ length: BATCH_MUTATIONS_MAX + 1 }, (_, at) => {
+      return { mutation: { case: "delete", value: { key: bytes(String(at)) } } } as const;
+    });
+    return [client.call(KvService.method.commit, { mutations })];
   },
 
   FIELD_INVALID: async (t) => {
