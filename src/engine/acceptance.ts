@@ -20,7 +20,7 @@ import {
 } from "../format/record.js";
 import { UNSEEN } from "./acceptance-rules.js";
 import type { AcceptedKey, AcceptedState } from "./accepted-state.js";
-import type { DiskSpace } from "./disk-space.js";
+import { type DiskSpace, noSpace } from "./disk-space.js";
 import type { Keydir } from "./keydir/keydir.js";
 import type { RequestIdentity } from "./requests/request-memory.js";
 import { StagedValue } from "./staged-value.js";
@@ -83,9 +83,7 @@ export class Acceptance {
   requireSpace(op: WriteOp, bytes = op.costBytes): void {
     const { space, stagedBytes } = this.context;
     if (op.onlyDeletes || !space.isFullFor(stagedBytes() + bytes)) return;
-    throw new KvixError("NO_SPACE", `${space.freeBytes} bytes are free`, {
-      metadata: { free_bytes: space.freeBytes, watermark_bytes: space.watermarkBytes },
-    });
+    throw noSpace(space);
   }
 
   /** Whether the index may grow by `keys` more keys of together `keyBytes`, beside the pending ones. */

@@ -8,6 +8,7 @@
  * manifests. A hard ENOSPC releases it, so that the deletes which are to free
  * space can be logged; it is restored before anything else is written again.
  */
+import { KvixError } from "../base/kvix-error.js";
 import { errorCode, type FileSystem } from "../host/file-system.js";
 import type { Clock, Log as HostLog } from "../host/host.js";
 import { removeIfThere, writeDurableFile } from "../storage/file-tools.js";
@@ -34,6 +35,13 @@ export interface DiskSpaceContext {
   readonly cheapestVictimBytes: () => number;
   /** The size of a manifest. */
   readonly manifestBytes: () => number;
+}
+
+/** The error for a write that there is no room for. */
+export function noSpace({ freeBytes, watermarkBytes }: DiskSpace): KvixError {
+  return new KvixError("NO_SPACE", `${freeBytes} bytes are free`, {
+    metadata: { free_bytes: freeBytes, watermark_bytes: watermarkBytes },
+  });
 }
 
 /** Whether an error says that the disk, or the owner's share of it, is full. */

@@ -17,7 +17,7 @@ import type { File } from "../host/file-system.js";
 import type { Host } from "../host/host.js";
 import { type StoreDirectories, segmentPath, uploadFileName } from "../storage/layout.js";
 import { ByteBudget } from "./byte-budget.js";
-import { type DiskSpace, isDiskFull } from "./disk-space.js";
+import { type DiskSpace, isDiskFull, noSpace } from "./disk-space.js";
 import type { Latch } from "./latch.js";
 import type { Log } from "./log.js";
 import { requireExpiry, requireKey, requireValueBytes, requireVersion } from "./request-rules.js";
@@ -216,12 +216,6 @@ export async function removeStagingFiles(
       log.warn({ err, file: name }, "a staging file is left until the next opening");
     }
   }
-}
-
-function noSpace(space: DiskSpace): KvixError {
-  return new KvixError("NO_SPACE", `${space.freeBytes} bytes are free`, {
-    metadata: { free_bytes: space.freeBytes, watermark_bytes: space.watermarkBytes },
-  });
 }
 
 /** A staging file that cannot be written costs its own upload, and not the reserve of the disk. */
