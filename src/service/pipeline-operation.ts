@@ -8,9 +8,6 @@ import type { Outcome, SetResult } from "../engine/store.js";
 import type { OperationKind } from "./pipeline-operations.js";
 import type { EncodedOperation } from "./pipeline-request.js";
 
-/** What an operation takes beside its bytes: its objects, its place in the queue of writes. */
-const OPERATION_BYTES = 512;
-
 /** A message whose operations are not all answered. */
 export interface Message {
   readonly bytes: Uint8Array;
@@ -40,14 +37,14 @@ export class Operation implements Outcome<SetResult> {
   result: SetResult | undefined;
   error: unknown;
 
-  /** `onEnd` is called once, when it ended as a set does. */
+  /** `onEnd` is called once, when it ended as a set does; `answerBytes` are foreseen for its answer. */
   constructor(
     onEnd: (operation: Operation) => void,
     message: Message,
     { idStart, idEnd, field }: EncodedOperation,
     kind: OperationKind,
     request: object,
-    costBytes: number,
+    answerBytes: number,
   ) {
     this.#onEnd = onEnd;
     this.message = message;
@@ -56,7 +53,7 @@ export class Operation implements Outcome<SetResult> {
     this.field = field;
     this.kind = kind;
     this.request = request;
-    this.costBytes = OPERATION_BYTES + costBytes;
+    this.costBytes = kind.costOf(request) + answerBytes;
     this.lanes = kind.lanesOf(request);
     this.isRead = kind.isRead;
   }

@@ -29,6 +29,8 @@ export interface OperationKind {
   readonly decode: (bytes: Uint8Array, start: number, end: number) => object;
   /** The lanes of the keys that a request names. */
   readonly lanesOf: (request: object) => readonly number[];
+  /** What it takes of memory while it waits, beside the bytes that it came in. */
+  readonly costOf: (request: object) => number;
   /** Answers a request: encoded, at once or later. */
   readonly answer: (
     handlers: KvHandlers,
@@ -45,8 +47,13 @@ export const operationKinds: ReadonlyMap<number, OperationKind> = new Map([
   [6, keyed("delete", DeleteRequestSchema, false)],
   [7, keyed("touch", TouchRequestSchema, false)],
   [8, keyed("increment", IncrementRequestSchema, false)],
-  [9, operation("commit", CommitRequestSchema, false, (request) => commitLanes(request))],
+  [9, { ...operation("commit", CommitRequestSchema, false, commitLanes), costOf: commitCost }],
 ]);
+
+/** What any operation takes: its objects, its place in the queue of writes. */
+const OPERATION_BYTES = 512;
+/** What a change or a condition of a commit takes: its message, its key, and what the engine makes of it. */
+const COMMIT_PART_BYTES = 256;
 
 type QuickDecode = (bytes: Uint8Array, start: number, end: number) => object | undefined;
 
@@ -76,6 +83,7 @@ function operation<Request extends DescMessage>(
       quick(bytes, start, end) ?? decode(schema, bytes.subarray(start, end)),
     // The request is what `decode` gave.
     lanesOf: (request) => lanesOf(request as MessageShape<Request>),
+    costOf: () => OPERATION_BYTES,
     // The schema is that of the handler's request, and kvHandlers answer with bytes.
     answer: (handlers, request, context) => (handlers[name] as Handler)(request, context),
   };
@@ -88,6 +96,12 @@ function commitLanes({ conditions, mutations }: CommitRequest): readonly number[
     if (mutation.case !== undefined) lanes.add(laneOf(mutation.value.key));
   }
   return [...lanes];
+}
+
+/** The request is what `decode` gave. */
+function commitCost(request: object): number {
+  const { conditions, mutations } = request as CommitRequest;
+  return OPERATION_BYTES + (conditions.length + mutations.length) * COMMIT_PART_BYTES;
 }
 
 function decode<Request extends DescMessage>(

@@ -184,8 +184,8 @@ class PipelineStream implements ExchangeListener<Uint8Array> {
       const kind = operationKinds.get(encoded.field);
       if (kind === undefined) throw fieldInvalid("operation", "given, and one that is known");
       const request = kind.decode(encoded.source, encoded.start, encoded.end);
-      const costBytes = this.#context.estimate(kind.name, request);
-      operation = new Operation(this.#onEnd, message, encoded, kind, request, costBytes);
+      const answerBytes = this.#context.estimate(kind.name, request);
+      operation = new Operation(this.#onEnd, message, encoded, kind, request, answerBytes);
     } catch (error) {
       message.next += 1;
       this.#addResult(message, encoded, ERROR_FIELD, this.#encodeError(error), 0);

@@ -9,7 +9,12 @@ import { Client, credentials } from "@grpc/grpc-js";
 import { KvService, KvTextService } from "../../gen/kvix/v1/kvix_pb.js";
 import { errorCatalogue, type Outcome, type Reason } from "../../src/base/error-catalogue.js";
 import type { KvixError } from "../../src/base/kvix-error.js";
-import { BATCH_MUTATIONS_MAX, SEGMENT_ID_MAX, VALUE_BYTES_MAX, VERSION_MAX } from "../../src/base/limits.js";
+import {
+  BATCH_MUTATIONS_MAX,
+  SEGMENT_ID_MAX,
+  VALUE_BYTES_MAX,
+  VERSION_MAX,
+} from "../../src/base/limits.js";
 import { SNAPSHOT_LEASE_MS } from "../../src/engine/snapshots/snapshots.js";
 import { WAITING_CALLS_MAX } from "../../src/engine/waiting-line.js";
 import { segmentFileName } from "../../src/format/segment-name.js";

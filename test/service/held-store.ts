@@ -14,17 +14,23 @@ export interface HeldStore {
   release(count?: number): void;
 }
 
-/** Holds back the sets of `below`. */
-export function holdWrites(below: Store): HeldStore {
+/** Holds back the sets of `below`; its commits too, if asked for. */
+export function holdWrites(below: Store, { withCommits = false } = {}): HeldStore {
   const waiting: (() => void)[] = [];
   let arrived = 0;
   const submitSet: Store["submitSet"] = (...args): void => {
     arrived += 1;
     waiting.push(() => below.submitSet(...args));
   };
+  const commit: Store["commit"] = async (...args) => {
+    arrived += 1;
+    await new Promise<void>((resolve) => waiting.push(resolve));
+    return await below.commit(...args);
+  };
   const store = new Proxy(below, {
     get(target, name) {
       if (name === "submitSet") return submitSet;
+      if (name === "commit" && withCommits) return commit;
       const member: unknown = Reflect.get(target, name);
       return typeof member === "function" ? member.bind(target) : member;
     },

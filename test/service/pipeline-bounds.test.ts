@@ -51,6 +51,36 @@ test("writes that wait are taken up to a bound in bytes, and the rest when there
   assert.ok(pipeline.results.every(({ result }) => result.case === "set"));
 });
 
+test("a commit counts for each of its changes, however few bytes they have (G-PIPE-7, V11)", {
+  timeout,
+}, async (t) => {
+  let held: HeldStore | undefined;
+  const { client, server } = await startMemoryServer(t, {
+    wrap: (store) => {
+      held = holdWrites(store, { withCommits: true });
+      return held.store;
+    },
+  });
+  const commitOf = (name: string): Asked => {
+    const mutations = Array.from({ length: 5000 }, (_, at) => {
+      return { mutation: { case: "delete", value: { key: Buffer.from(`${name}${at}`) } } } as const;
+    });
+    return { case: "commit", value: { mutations } };
+  };
+  const pipeline = new TestPipeline(t, client);
+  for (const name of ["a", "b", "c", "d", "e", "f"]) pipeline.send(commitOf(name));
+  // Each takes 1.3 MB of objects, and little more than 60 kB of a message.
+  await until(() => (held?.waiting ?? 0) >= 2);
+  for (let turn = 0; turn < 50; turn += 1) await client.call(kv.get, { key: Buffer.from("k") });
+  assert.ok((held?.arrived ?? 6) <= 3, `${held?.arrived} commits are on their way`);
+  assert.ok(server.figures.heldBytes < 2 * IN_FLIGHT_BYTES_MAX, String(server.figures.heldBytes));
+  while (pipeline.results.length < 6) {
+    held?.release();
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  assert.ok(pipeline.results.every(({ result }) => result.case === "commit"));
+});
+
 test("results that nobody takes stop the reads, and go on when they are taken (G-PIPE-7, V11)", {
   timeout,
 }, async (t) => {
