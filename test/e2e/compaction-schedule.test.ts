@@ -18,7 +18,9 @@ const { set, get, delete: remove } = KvService.method;
 function bytesOnDisk(dataDir: string): number {
   const folder = join(dataDir, "segments");
   const names = readdirSync(folder).filter((name) => /\.(seg|hint)$/.test(name));
-  return names.reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
+  // The server removes files meanwhile.
+  const sizes = names.map((name) => statSync(join(folder, name), { throwIfNoEntry: false })?.size);
+  return sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0);
 }
 
 async function overwrite(client: RpcClient, times: number): Promise<void> {
