@@ -17,7 +17,13 @@ import { type StoredResult, storeResult, writeReport } from "./bench-report.js";
 import type { BenchResult } from "./bench-result.js";
 
 /** Sizes that finish in seconds; they show that a bench runs, not how fast kvix is. */
-const smokeSizes = { KVIX_BENCH_KEYS: "20000", KVIX_BENCH_ROUNDS: "2", KVIX_BENCH_LAP_MS: "100" };
+const smokeSizes = {
+  KVIX_BENCH_KEYS: "20000",
+  KVIX_BENCH_ROUNDS: "2",
+  KVIX_BENCH_LAP_MS: "100",
+  KVIX_BENCH_UPLOADS: "10",
+  KVIX_BENCH_VALUE_MIB: "10",
+};
 
 const usage = "usage: npm run bench -- NAME [--json] [--store] | list | smoke | report";
 

@@ -9,8 +9,8 @@ import { KvService, SetRequestSchema } from "../../gen/kvix/v1/kvix_pb.js";
 import { KvixError } from "../../src/base/kvix-error.js";
 import { RpcClient } from "../../src/rpc/client.js";
 import type { ServerOptionsInput } from "../../src/service/server-options.js";
+import { GET, MIB, SET } from "../abuse/scene.js";
 import { endingOf, framed, messagePrefix, rawCall, rawConnection } from "../support/raw-grpc.js";
-import { GET, MIB, SET } from "./abuse.js";
 import { type MemoryServer, startMemoryServer } from "./memory-server.js";
 
 const { get, set } = KvService.method;

@@ -4,8 +4,8 @@ import { test } from "node:test";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { ServerReflectionRequestSchema } from "../../gen/grpc/reflection/v1/reflection_pb.js";
 import { KvService } from "../../gen/kvix/v1/kvix_pb.js";
+import { MIB } from "../abuse/scene.js";
 import { framed, rawCall, rawConnection } from "../support/raw-grpc.js";
-import { MIB } from "./abuse.js";
 import { startMemoryServer } from "./memory-server.js";
 
 const path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";

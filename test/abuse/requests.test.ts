@@ -11,7 +11,7 @@ import { KvixError } from "../../src/base/kvix-error.js";
 import { RpcClient } from "../../src/rpc/client.js";
 import { RETRY_DELAY_MS } from "../../src/rpc/status.js";
 import { endingOf, framed, messagePrefix, rawCall, rawConnection } from "../support/raw-grpc.js";
-import { GET, MIB, Scene, SET } from "./abuse.js";
+import { GET, MIB, Scene, SET } from "./scene.js";
 
 const { set } = KvService.method;
 const timeout = 120_000;

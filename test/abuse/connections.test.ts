@@ -8,7 +8,7 @@ import type { Settings } from "node:http2";
 import { connect, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
 import { endingOf, rawCall, rawConnection } from "../support/raw-grpc.js";
-import { MIB, Scene, SET } from "./abuse.js";
+import { MIB, Scene, SET } from "./scene.js";
 
 const timeout = 120_000;
 const FLOOD_GROWTH_BYTES_MAX = 128 * MIB;

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { KvService } from "../../gen/kvix/v1/kvix_pb.js";
 import { framed, rawCall, rawConnection } from "../support/raw-grpc.js";
-import { MIB, Scene } from "./abuse.js";
+import { MIB, Scene } from "./scene.js";
 
 const { set, scan, list } = KvService.method;
 const SCAN = "/kvix.v1.KvService/Scan";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { KvService, type WatchResponse } from "../../gen/kvix/v1/kvix_pb.js";
 import { framed, rawCall, rawConnection } from "../support/raw-grpc.js";
-import { MIB, Scene } from "./abuse.js";
+import { MIB, Scene } from "./scene.js";
 
 const { set, watch } = KvService.method;
 const WATCH = "/kvix.v1.KvService/Watch";
