@@ -16,6 +16,7 @@ import type { Command } from "commander";
 import { StatusCode } from "../base/error-catalogue.js";
 import { NodeClock } from "../host/node-clock.js";
 import { RpcClient } from "../rpc/client.js";
+import { asClientError, isTransportError } from "../rpc/transport-error.js";
 import { addressRange, ENDPOINT_DEFAULT, ENDPOINT_VARIABLE, parseAddress } from "./address.js";
 import { ExitCode } from "./exit-code.js";
 import { CommandEnd } from "./failure.js";
@@ -176,54 +177,41 @@ export async function withServer<Result>(
   }
 }
 
-interface TransportError {
-  readonly code: number;
-  readonly details: string;
-}
-
-function isTransportError(error: unknown): error is TransportError {
-  return error instanceof Error && "code" in error && typeof error.code === "number";
-}
-
+/** What a refusal of the transport means; all else passes. */
 function explainTransport(error: unknown, session: Session, idempotency: Idempotency): unknown {
   if (!isTransportError(error)) return error;
   const { endpoint } = session;
   const { code, details } = error;
-  switch (code) {
-    case StatusCode.UNAVAILABLE:
-      return unavailable(details, session, idempotency);
-    case StatusCode.DEADLINE_EXCEEDED:
-      // Until a connection stood nothing was sent, so nothing was written.
-      return details.includes("remote_addr")
-        ? uncertain(`no answer from ${endpoint} in time`, idempotency)
-        : new CommandEnd(ExitCode.UNAVAILABLE, noConnection(session, "it does not answer"));
-    case StatusCode.RESOURCE_EXHAUSTED:
+  const { reason, outcome } = asClientError(error, false);
+  switch (reason) {
+    case "UNREACHABLE":
+      return new CommandEnd(ExitCode.UNAVAILABLE, noConnection(session, causeIn(details)));
+    case "CONNECTION_LOST":
+      return uncertain(`the connection to ${endpoint} broke: ${details}`, idempotency);
+    case "DEADLINE_PASSED":
+      return outcome === "not-applied"
+        ? new CommandEnd(ExitCode.UNAVAILABLE, noConnection(session, "it does not answer"))
+        : uncertain(`no answer from ${endpoint} in time`, idempotency);
+    case "MESSAGE_TOO_LARGE":
       return new CommandEnd(
         ExitCode.REFUSED,
         `the request is larger than ${endpoint} takes (${details}). ` +
           "Raise --max-message-bytes of the server.",
       );
-    case StatusCode.UNIMPLEMENTED:
-      return new CommandEnd(
-        ExitCode.REFUSED,
-        `${endpoint} does not know this call: ${details}. Is it kvix, and of this version?`,
-      );
     default:
-      return uncertain(`${endpoint} answered with status ${code}: ${details}`, idempotency);
+      return code === StatusCode.UNIMPLEMENTED
+        ? new CommandEnd(
+            ExitCode.REFUSED,
+            `${endpoint} does not know this call: ${details}. Is it kvix, and of this version?`,
+          )
+        : uncertain(`${endpoint} answered with status ${code}: ${details}`, idempotency);
   }
 }
 
-function unavailable(details: string, session: Session, idempotency: Idempotency): CommandEnd {
-  const refusal = /ECONNREFUSED/.test(details) ? "nothing listens there (ECONNREFUSED)" : undefined;
-  if (refusal !== undefined) {
-    return new CommandEnd(ExitCode.UNAVAILABLE, noConnection(session, refusal));
-  }
-  // grpc-js wraps what the system or TLS said in words of its own.
-  const cause = /Last error: (?:Error: )?(.+?)(?:\. Resolution note: .*)?$/s.exec(details)?.[1];
-  if (cause !== undefined || /^(?:No connection|Name resolution)/.test(details)) {
-    return new CommandEnd(ExitCode.UNAVAILABLE, noConnection(session, cause ?? details));
-  }
-  return uncertain(`the connection to ${session.endpoint} broke: ${details}`, idempotency);
+/** Why there is no connection: grpc-js wraps what the system or TLS said in words of its own. */
+function causeIn(details: string): string {
+  if (details.includes("ECONNREFUSED")) return "nothing listens there (ECONNREFUSED)";
+  return /Last error: (?:Error: )?(.+?)(?:\. Resolution note: .*)?$/s.exec(details)?.[1] ?? details;
 }
 
 function noConnection({ endpoint, tls }: Session, why: string): string {
