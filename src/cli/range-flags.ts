@@ -6,6 +6,7 @@
  * worked out here, for the service takes a prefix or bounds, not both.
  */
 import type { Command } from "commander";
+import { keyAbove, keyBehind } from "../base/key-order.js";
 import { KEY_BYTES_MAX } from "../base/limits.js";
 import { type ByteFormat, isPrintable, parseByteText, showBytes } from "./byte-text.js";
 import type { FaultList } from "./usage-error.js";
@@ -85,20 +86,6 @@ export function rangeBehind(
 function boundsOf({ prefix, start, end }: KeyRange): { low: Uint8Array; high?: Uint8Array } {
   const high = prefix.length > 0 ? keyAbove(prefix) : end.length > 0 ? end : undefined;
   return { low: prefix.length > 0 ? prefix : start, ...(high && { high }) };
-}
-
-/** The lowest key behind `key`; undefined: there is none. */
-function keyBehind(key: Uint8Array): Uint8Array | undefined {
-  return key.length < KEY_BYTES_MAX ? Buffer.concat([key, Buffer.alloc(1)]) : keyAbove(key);
-}
-
-/** The first key above all that begin with `prefix`; undefined: there is none. */
-function keyAbove(prefix: Uint8Array): Uint8Array | undefined {
-  const last = prefix.findLastIndex((byte) => byte !== 0xff);
-  if (last === -1) return undefined;
-  const above = Uint8Array.from(prefix.subarray(0, last + 1));
-  above[last] = (prefix[last] as number) + 1;
-  return above;
 }
 
 /**

@@ -55,8 +55,9 @@ export function scan(connection: Connection, options: ScanOptions): Scan {
       after: Uint8Array | undefined,
       limit: number | undefined,
     ): AsyncGenerator<ScanPart, void, undefined> {
-      const rest = rangeFields(rangeBehind(range, reverse, after));
-      const request = { ...rest, reverse, keysOnly, limit: BigInt(limit ?? 0) };
+      const rest = rangeBehind(range, reverse, after);
+      if (rest === undefined) return;
+      const request = { ...rangeFields(rest), reverse, keysOnly, limit: BigInt(limit ?? 0) };
       for await (const answer of connection.stream(kv.scan, request, signal)) {
         connection.sawVersion(answer.storeVersion);
         yield {

@@ -10,9 +10,10 @@ export function scanStore(store: Store, options: ScanOptions): Scan {
   const range = rangeOf(options);
   const { reverse = false, keysOnly, signal } = options;
   const source: ScanSource = {
-    open: (after, limit) => {
+    open: async function* (after, limit) {
       const rest = rangeBehind(range, reverse, after);
-      return partsOf(store.scan({ ...rest, reverse, keysOnly, limit, signal }));
+      if (rest === undefined) return;
+      yield* partsOf(store.scan({ ...rest, reverse, keysOnly, limit, signal }));
     },
     isResumable: (error) => error instanceof KvixError && error.reason === "SNAPSHOT_ENDED",
   };

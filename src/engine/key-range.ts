@@ -1,4 +1,5 @@
 /** Ranges of keys: unsigned bytes, a prefix before all that it begins. */
+import { keyAbove } from "../base/key-order.js";
 import { KvixError } from "../base/kvix-error.js";
 import { KEY_BYTES_MAX } from "../base/limits.js";
 import type { KeyRange } from "./store.js";
@@ -24,7 +25,7 @@ export function boundsOf({ prefix, start, end }: KeyRange): KeyBounds {
     if (low !== undefined || high !== undefined) {
       throw rangeInvalid("prefix", "left out where start or end is given");
     }
-    return { low: new Uint8Array(prefix), high: successorOf(prefix) };
+    return { low: new Uint8Array(prefix), high: keyAbove(prefix) };
   }
   if (low !== undefined && high !== undefined && compareKeys(low, high) > 0) {
     throw rangeInvalid("end", "at or above start");
@@ -35,16 +36,6 @@ export function boundsOf({ prefix, start, end }: KeyRange): KeyBounds {
 /** Negative if `one` comes before `other`, positive if behind. */
 export function compareKeys(one: Uint8Array, other: Uint8Array): number {
   return Buffer.compare(one, other);
-}
-
-/** The first key above all that begin with `prefix`; undefined: there is none. */
-function successorOf(prefix: Uint8Array): Uint8Array | undefined {
-  const last = prefix.findLastIndex((byte) => byte !== 0xff);
-  if (last === -1) return undefined;
-  // A Buffer's slice would share its bytes.
-  const successor = new Uint8Array(prefix.subarray(0, last + 1));
-  successor[last] = (prefix[last] as number) + 1;
-  return successor;
 }
 
 function given(key: Uint8Array | undefined): Uint8Array | undefined {

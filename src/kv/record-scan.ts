@@ -5,6 +5,7 @@
  * Invariant: no key is told twice, whatever ends in the middle: a newer point in time
  * is read behind the last key that was told.
  */
+import { keyAbove, keyBehind } from "../base/key-order.js";
 import type { Scan, ScanOptions } from "./reads.js";
 import type { ListedRecord } from "./records.js";
 
@@ -34,26 +35,22 @@ export interface Range {
   readonly end: Uint8Array | undefined;
 }
 
-/** The part of a range that lies behind a key: above it or, in reverse, below it. */
-export function rangeBehind(range: Range, reverse: boolean, after: Uint8Array | undefined): Range {
+/**
+ * The part of a range that lies behind one of its keys: above it or, in reverse, below it;
+ * undefined: there is none.
+ */
+export function rangeBehind(
+  range: Range,
+  reverse: boolean,
+  after: Uint8Array | undefined,
+): Range | undefined {
   if (after === undefined) return range;
   const { prefix, start, end } = range;
   const low = prefix === undefined || prefix.length === 0 ? start : prefix;
   if (reverse) return { prefix: undefined, start: low, end: after };
-  const high = prefix === undefined || prefix.length === 0 ? end : successorOf(prefix);
-  // The first key above another is that key and a zero.
-  const next = new Uint8Array(after.length + 1);
-  next.set(after);
-  return { prefix: undefined, start: next, end: high };
-}
-
-/** The first key above all that begin with `prefix`; undefined: there is none. */
-function successorOf(prefix: Uint8Array): Uint8Array | undefined {
-  const last = prefix.findLastIndex((byte) => byte !== 0xff);
-  if (last === -1) return undefined;
-  const successor = prefix.slice(0, last + 1);
-  successor[last] = (successor[last] ?? 0) + 1;
-  return successor;
+  const high = prefix === undefined || prefix.length === 0 ? end : keyAbove(prefix);
+  const next = keyBehind(after);
+  return next === undefined ? undefined : { prefix: undefined, start: next, end: high };
 }
 
 /** A scan over a source. */

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { type ScanRequest, ScanResponseSchema } from "../../gen/kvix/v1/kvix_pb.js";
+import { KEY_BYTES_MAX } from "../../src/base/limits.js";
 import { connect, KvixError, type ScanOptions } from "../../src/client/connect.js";
 import { refusal } from "../conformance/suite.js";
 import { startFakeKv } from "./fake-kv.js";
@@ -61,6 +62,16 @@ test("a scan that is given up goes on behind its last key if that was allowed, a
     assert.equal(Buffer.from(second?.end ?? []).toString(), "p0");
     assert.equal(second?.limit, 3n);
   }
+});
+
+test("behind the longest key it goes on with a bound that is no longer than a key may be (G-CLIENT-10)", {
+  timeout,
+}, async (t) => {
+  const longest = `${"a".repeat(KEY_BYTES_MAX - 1)}b`;
+  const { scan, requests } = await scanning(t, [[longest], ["b"]], { resume: true });
+  assert.deepEqual(await keysOf(scan), [longest, "b"]);
+  assert.equal(requests[1]?.start.length, KEY_BYTES_MAX);
+  assert.equal(requests[1]?.start.at(-1), 0x63);
 });
 
 test("in reverse it goes on below its last key (G-CLIENT-10)", { timeout }, async (t) => {
