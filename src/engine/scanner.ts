@@ -4,17 +4,19 @@
  *   first part asked for -> snapshot -> [places from its walk -> records -> parts] -> ...
  *   at the end, at a failure, or when it is left: snapshot closed, memory given back
  *
- * Nothing is made ahead: a part is collected when it is asked for, and counts until the
- * next one is. So who reads slowly holds one part and a snapshot, and the snapshot's own
- * bounds end it (snapshots.ts): SNAPSHOT_ENDED, with the place to go on from.
+ * Nothing is made ahead but where that saves reads (read-ahead.ts): else a part is
+ * collected when it is asked for, and counts until the next one is. So who reads slowly
+ * holds one part, or what of the shared memory it was given, and a snapshot, and the
+ * snapshot's own bounds end it (snapshots.ts): SNAPSHOT_ENDED, with the place to go on from.
  *
  *     small part   of records that together take at most 64 KiB
  *     large part   of one record that alone takes more
  *
  * Bounds (V11): a small part for each of the 1,024 snapshots there can be, 64 MiB, which
- * nobody waits for; large parts share 64 MiB beside them, each counted twice, as it is
- * copied once, and wait for it in the order in which they come. So scans of small records
- * go on while large ones are not taken. One turn of the event loop looks at 1,024 keys, or
+ * nobody waits for; small parts that are read ahead share 64 MiB more, which nobody waits
+ * for either; large parts share 64 MiB beside them, each counted twice, as it is copied
+ * once, and wait for it in the order in which they come. So scans of small records go on
+ * while large ones are not taken. One turn of the event loop looks at 1,024 keys, or
  * reads what window-reader.ts allows.
  */
 import { KvixError } from "../base/kvix-error.js";
@@ -22,6 +24,7 @@ import { PAGE_BYTES_MAX } from "../base/limits.js";
 import type { Clock } from "../host/host.js";
 import { ByteBudget } from "./byte-budget.js";
 import { boundsOf } from "./key-range.js";
+import { ReadAhead } from "./read-ahead.js";
 import { requireWhole } from "./request-rules.js";
 import { partOf, type ReadWindow } from "./scan-part.js";
 import { ScanWindow } from "./scan-window.js";
@@ -33,6 +36,8 @@ import { WINDOW_RECORDS_MAX, WindowReader, type WindowReaderContext } from "./wi
 
 /** What large parts may take together. */
 const LARGE_PARTS_BYTES_MAX = 64 * 1024 * 1024;
+/** What small parts that are read ahead may take together. */
+const AHEAD_BYTES_MAX = 64 * 1024 * 1024;
 const UNSPACED: RecordSpacing = { before: () => 0, after: () => 0, behind: 0 };
 
 /** What scans work with. */
@@ -46,6 +51,7 @@ interface Shared {
   readonly windows: WindowReader;
   readonly clock: Clock;
   readonly large: ByteBudget;
+  readonly ahead: ByteBudget;
 }
 
 /** Begins scans. */
@@ -57,6 +63,7 @@ export class Scanner {
       ...context,
       windows: new WindowReader(context),
       large: new ByteBudget(LARGE_PARTS_BYTES_MAX),
+      ahead: new ByteBudget(AHEAD_BYTES_MAX),
     };
   }
 
@@ -82,6 +89,7 @@ export class Scanner {
   /** Turns away what waits; the snapshots' own close ends all scans. */
   close(): void {
     this.#shared.large.close();
+    this.#shared.ahead.close();
   }
 }
 
@@ -98,6 +106,7 @@ class ScanRun implements Scan {
   readonly #bytesMax: number;
   readonly #ended = new AbortController();
   readonly #abort = (): void => this.#ended.abort(this.#options.signal?.reason);
+  readonly #ahead: ReadAhead;
   #walk: Walk | undefined;
   /** What was collected last; when it was read; and how many of its parts were given. */
   readonly #window = new ScanWindow();
@@ -115,6 +124,7 @@ class ScanRun implements Scan {
     this.#options = options;
     this.#left = limit;
     this.#bytesMax = bytesMax;
+    this.#ahead = new ReadAhead(shared.ahead);
   }
 
   get after(): Uint8Array | undefined {
@@ -183,6 +193,7 @@ class ScanRun implements Scan {
     await this.#collect(cursor);
     const records = await this.#shared.windows.read(window, spacing, signal);
     this.#left -= window.count;
+    this.#ahead.learn(window.count, records.reads);
     this.#read = { window, records, version: snapshot.version };
     this.#given = 0;
   }
@@ -205,7 +216,7 @@ class ScanRun implements Scan {
       bytesMax: this.#bytesMax,
       keysOnly: this.#options.keysOnly === true,
       recordsMax: Math.min(this.#left, WINDOW_RECORDS_MAX),
-      partsMax: 1,
+      partsMax: this.#ahead.begin(),
     });
     while (!window.isFull) {
       cursor.fill(window);
@@ -229,6 +240,7 @@ class ScanRun implements Scan {
   }
 
   #giveBack(): void {
+    this.#ahead.giveBack();
     this.#shared.large.give(this.#largeBytes);
     this.#largeBytes = 0;
   }

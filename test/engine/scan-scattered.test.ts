@@ -1,6 +1,11 @@
-/** Scans of records that lie in another order than their keys: what is read along, and anew. */
+/** Scans of records that lie in another order than their keys: what is read along, ahead, and anew. */
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
+import fc from "fast-check";
+import { KvixError } from "../../src/base/kvix-error.js";
+import { ByteBudget } from "../../src/engine/byte-budget.js";
+import { ReadAhead } from "../../src/engine/read-ahead.js";
+import { SNAPSHOT_LEASE_MS } from "../../src/engine/snapshots/snapshots.js";
 import type { RecordSpacing, Scan, ScanPart } from "../../src/engine/store-ranges.js";
 import { flipBitAtRest } from "../support/faulty-file-system.js";
 import { SimRandom } from "../support/sim-random.js";
@@ -63,6 +68,20 @@ async function toldBy(scan: Scan): Promise<[string, string][]> {
 
 const expected = (count: number, valueBytes: number): [string, string][] =>
   Array.from({ length: count }, (_, at) => [name(at), gistOf(storedValue(at, valueBytes))]);
+
+test("scattered records take a read for many of them once a scan has begun to read ahead (G-SCAN-1)", async () => {
+  const rig = await shuffled(2000, 2000);
+  const reads = countReads(rig);
+  for (const reverse of [false, true]) {
+    const before = reads();
+    const told = await stepped(rig, toldBy(rig.store.scan({ reverse })));
+    const all = expected(2000, 2000);
+    assert.deepEqual(told, reverse ? all.toReversed() : all);
+    assert.ok(reads() - before < 600, `${reads() - before} reads`);
+  }
+  assert.equal(rig.store.snapshots.count, 0);
+  await rig.store.close();
+});
 
 test("a limit holds however much is read at once (G-SCAN-3)", async () => {
   const rig = await shuffled(600, 2000);
@@ -156,4 +175,65 @@ test("where many cannot be read at once, they are read one by one", async () => 
   assert.ok(reads() > 100, `${reads()} reads`);
   assert.equal(rig.store.stats().damage.length, 0, "that was no damage");
   await rig.store.close();
+});
+
+test("a scan that is ended among parts that were read ahead says where the last given one ended (G-SCAN-6)", async () => {
+  const rig = await shuffled(1500, 2000);
+  for (const reverse of [false, true]) {
+    const scan = rig.store.scan({ reverse });
+    const told: string[] = [];
+    for (let part = 0; part < 12; part += 1) {
+      const { value } = await stepped(rig, scan.next());
+      told.push(...(value?.records.map(({ key }) => text(key)) ?? []));
+      assert.equal(text(scan.after ?? new Uint8Array(0)), told.at(-1));
+    }
+    await rig.sim.clock.advance(SNAPSHOT_LEASE_MS);
+    const error = await stepped(
+      rig,
+      scan.next().then(
+        () => undefined,
+        (thrown: unknown) => thrown,
+      ),
+    );
+    assert.ok(error instanceof KvixError);
+    assert.equal(error.reason, "SNAPSHOT_ENDED");
+    assert.equal(text(error.resume?.afterKey ?? new Uint8Array(0)), told.at(-1));
+    assert.equal(rig.store.snapshots.count, 0);
+  }
+  await rig.store.close();
+});
+
+test("scans read ahead into shared memory, each part by part without it, and give all of it back (G-SCAN-8, V11)", () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.record({ scan: fc.nat({ max: 9 }), reads: fc.integer({ min: 1, max: 400 }) }), {
+        maxLength: 300,
+      }),
+      fc.integer({ min: 0, max: 40_000_000 }),
+      (steps, bytesMax) => {
+        const shared = new ByteBudget(bytesMax);
+        // The first in an empty budget is given what it asks for, whatever that is.
+        shared.tryTake(1);
+        const scans = Array.from({ length: 10 }, () => new ReadAhead(shared));
+        for (const { scan, reads } of steps) {
+          const ahead = scans[scan] as ReadAhead;
+          ahead.giveBack();
+          const parts = ahead.begin();
+          assert.ok([1, 4, 16, 64].includes(parts));
+          assert.ok(shared.usedBytes <= Math.max(bytesMax, 1));
+          ahead.learn(350 * parts, Math.min(reads, 350) * parts);
+        }
+        for (const ahead of scans) ahead.giveBack();
+        assert.equal(shared.usedBytes, 1);
+      },
+    ),
+  );
+  const alone = new ReadAhead(new ByteBudget(64 * 1024 * 1024));
+  const widths = Array.from({ length: 7 }, () => {
+    alone.giveBack();
+    const parts = alone.begin();
+    alone.learn(parts * 300, parts * 300);
+    return parts;
+  });
+  assert.deepEqual(widths, [1, 4, 16, 64, 1, 1, 1], "what gains nothing is given up");
 });
