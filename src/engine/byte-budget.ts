@@ -46,6 +46,13 @@ export class ByteBudget {
     return this.#wait(bytes, signal);
   }
 
+  /** Takes `bytes` if they are there and nobody waits; false: it has taken none. */
+  tryTake(bytes: number): boolean {
+    if (this.#isClosed || this.#waiting.size > 0 || !this.#has(bytes)) return false;
+    this.#usedBytes += bytes;
+    return true;
+  }
+
   /** Gives bytes back. */
   give(bytes: number): void {
     this.#usedBytes -= bytes;

@@ -48,7 +48,7 @@ export class PlaceReader {
   async readAll(places: readonly Place[], signal: AbortSignal | undefined): Promise<void> {
     for (const [index, run] of runsOf(places).entries()) {
       if (index > 0 && index % RUNS_PER_TURN === 0) await this.#turn();
-      this.#requireGoing(signal);
+      this.requireGoing(signal);
       this.#readRun(run);
     }
     // All readers take from one line, and what ends one of them ends the line.
@@ -70,7 +70,7 @@ export class PlaceReader {
     let reads = 0;
     let bytes = 0;
     for (const place of line) {
-      this.#requireGoing(signal);
+      this.requireGoing(signal);
       const read = this.#read(place);
       place.record = read instanceof Promise ? await read : read;
       reads += 1;
@@ -82,7 +82,8 @@ export class PlaceReader {
     }
   }
 
-  #requireGoing(signal: AbortSignal | undefined): void {
+  /** Throws STORE_CLOSING, CANCELLED. */
+  requireGoing(signal: AbortSignal | undefined): void {
     if (this.#isClosed) throw new KvixError("STORE_CLOSING", "", { outcome: "none" });
     if (signal?.aborted !== true) return;
     throw new KvixError("CANCELLED", "", { cause: signal.reason, outcome: "none" });

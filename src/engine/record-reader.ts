@@ -90,6 +90,11 @@ export class RecordReader {
     this.#cache = cache;
   }
 
+  /** Whether `read` of a frame of so many bytes gives no promise now. */
+  readsAtOnce(length: number): boolean {
+    return length <= SYNC_READ_BYTES_MAX && this.#poolReads === 0;
+  }
+
   /**
    * The record of `key` and `version` whose frame lies at `offset`; a promise
    * only if it is read off the event loop. The place is one that the index has
@@ -108,7 +113,7 @@ export class RecordReader {
     }
     const { file } = segment;
     if (file === undefined) throw this.#corrupt(segment, offset, length, version);
-    if (length > SYNC_READ_BYTES_MAX || this.#poolReads > 0) {
+    if (!this.readsAtOnce(length)) {
       return this.#readInPool(file, segment, offset, length, key, version);
     }
     const frame = allocate(length);
@@ -128,14 +133,19 @@ export class RecordReader {
    * disk is slow, does not have all of them, or fails. The caller reads one by one then.
    */
   readRun(segment: Segment, from: number, to: number): Uint8Array | undefined {
-    const { file } = segment;
-    if (file === undefined || this.#poolReads > 0) return undefined;
     // No Buffer: slicing one costs twice as much.
     const run = new Uint8Array(Buffer.allocUnsafeSlow(to - from).buffer);
+    return this.fill(run, segment, from) ? run : undefined;
+  }
+
+  /** Fills `target` with the bytes of a segment from `from` on; false: not now, as above. */
+  fill(target: Uint8Array, segment: Segment, from: number): boolean {
+    const { file } = segment;
+    if (file === undefined || this.#poolReads > 0) return false;
     try {
-      return this.#timedRead(file, run, from) === run.length ? run : undefined;
+      return this.#timedRead(file, target, from) === target.length;
     } catch {
-      return undefined;
+      return false;
     }
   }
 
@@ -152,6 +162,30 @@ export class RecordReader {
   ): StoredRecord {
     this.#requireSound(frame, frame.length, segment, offset, key, version);
     return recordIn(frame, version);
+  }
+
+  /**
+   * Whether the frame in `bytes` from `start` to `end`, which lies at `offset` of the
+   * segment, is the record of `version` and of the key in `keys` from `keyStart` to
+   * `keyEnd`; if not, takes note of the damage.
+   */
+  verifyIn(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    segment: Segment,
+    offset: number,
+    keys: Uint8Array,
+    keyStart: number,
+    keyEnd: number,
+    version: number,
+  ): boolean {
+    const isSound =
+      isSoundFrame(bytes, start, end, segment.name.salt) &&
+      fields.version === version &&
+      areEqual(keys, keyStart, keyEnd, bytes, fields.keyStart, fields.keyEnd);
+    if (!isSound) this.#corrupt(segment, offset, end - start, version);
+    return isSound;
   }
 
   #findCached(key: Uint8Array | undefined, version: number): StoredRecord | undefined {
@@ -221,10 +255,7 @@ export class RecordReader {
   ): void {
     const isSound =
       read === frame.length &&
-      littleEndian(frame, 0) === crc32Between(frame, 4, frame.length, segment.name.salt) &&
-      littleEndian(frame, 4) === frame.length - FRAME_HEADER_BYTES &&
-      isRecordVersion(frame[8]!) &&
-      parseRecord(frame, FRAME_HEADER_BYTES, frame.length, fields) &&
+      isSoundFrame(frame, 0, frame.length, segment.name.salt) &&
       isRecordOf(key, version, frame);
     if (!isSound) throw this.#corrupt(segment, offset, frame.length, version);
   }
@@ -256,11 +287,21 @@ export function recordCorrupt(
   });
 }
 
+/** Whether the bytes from `start` to `end` are the frame of a record; leaves its fields parsed. */
+function isSoundFrame(bytes: Uint8Array, start: number, end: number, salt: number): boolean {
+  return (
+    littleEndian(bytes, start) === crc32Between(bytes, start + 4, end, salt) &&
+    littleEndian(bytes, start + 4) === end - start - FRAME_HEADER_BYTES &&
+    isRecordVersion(bytes[start + 8]!) &&
+    parseRecord(bytes, start + FRAME_HEADER_BYTES, end, fields)
+  );
+}
+
 /** Whether the frame whose fields were just parsed is the record that the index promised. */
 function isRecordOf(key: Uint8Array | undefined, version: number, frame: Uint8Array): boolean {
   return (
     fields.version === version &&
-    (key === undefined || isSlice(key, frame, fields.keyStart, fields.keyEnd))
+    (key === undefined || areEqual(key, 0, key.length, frame, fields.keyStart, fields.keyEnd))
   );
 }
 
@@ -283,10 +324,18 @@ function littleEndian(bytes: Uint8Array, at: number): number {
   );
 }
 
-function isSlice(key: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean {
-  if (end - start !== key.length) return false;
-  for (let index = 0; index < key.length; index += 1) {
-    if (bytes[start + index] !== key[index]) return false;
+function areEqual(
+  one: Uint8Array,
+  oneStart: number,
+  oneEnd: number,
+  other: Uint8Array,
+  otherStart: number,
+  otherEnd: number,
+): boolean {
+  const length = oneEnd - oneStart;
+  if (otherEnd - otherStart !== length) return false;
+  for (let index = 0; index < length; index += 1) {
+    if (one[oneStart + index] !== other[otherStart + index]) return false;
   }
   return true;
 }

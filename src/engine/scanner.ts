@@ -1,51 +1,57 @@
 /**
  * Scan: the records of a range in key order, all at one point in time, part by part.
  *
- *   first part asked for -> snapshot -> [places from its walk -> records] -> part -> ...
+ *   first part asked for -> snapshot -> [places from its walk -> records -> parts] -> ...
  *   at the end, at a failure, or when it is left: snapshot closed, memory given back
  *
- * Nothing is made ahead: a part is collected when it is asked for, and counts until the
- * next one is. So who reads slowly holds one part and a snapshot, and the snapshot's own
- * bounds end it (snapshots.ts): SNAPSHOT_ENDED, with the place to go on from.
+ * Nothing is made ahead but where that saves reads (read-ahead.ts): else a part is
+ * collected when it is asked for, and counts until the next one is. So who reads slowly
+ * holds one part, or what of the shared memory it was given, and a snapshot, and the
+ * snapshot's own bounds end it (snapshots.ts): SNAPSHOT_ENDED, with the place to go on from.
  *
  *     small part   of records that together take at most 64 KiB
  *     large part   of one record that alone takes more
  *
  * Bounds (V11): a small part for each of the 1,024 snapshots there can be, 64 MiB, which
- * nobody waits for; large parts share 64 MiB beside them, each counted twice, as its
- * answer is made of it, and wait for it in the order in which they come. So scans of
- * small records go on while large ones are not taken. One turn of the event loop looks
- * at 1,024 hidden keys, or collects one part, or reads what place-reader.ts allows.
+ * nobody waits for; small parts that are read ahead share 64 MiB more, which nobody waits
+ * for either; large parts share 64 MiB beside them, each counted twice, as it is copied
+ * once, and wait for it in the order in which they come. So scans of small records go on
+ * while large ones are not taken. One turn of the event loop looks at 1,024 keys, or
+ * reads what window-reader.ts allows.
  */
 import { KvixError } from "../base/kvix-error.js";
 import { PAGE_BYTES_MAX } from "../base/limits.js";
 import type { Clock } from "../host/host.js";
 import { ByteBudget } from "./byte-budget.js";
 import { boundsOf } from "./key-range.js";
-import { costOf, LISTED_OVERHEAD_BYTES, type Place } from "./place.js";
-import type { PlaceReader } from "./place-reader.js";
+import { ReadAhead } from "./read-ahead.js";
 import { requireWhole } from "./request-rules.js";
+import { partOf, type ReadWindow } from "./scan-part.js";
+import { ScanWindow } from "./scan-window.js";
 import type { Snapshot } from "./snapshots/snapshot.js";
-import type { SnapshotCursor, SnapshotEntry } from "./snapshots/snapshot-cursor.js";
+import type { SnapshotCursor } from "./snapshots/snapshot-cursor.js";
 import type { Snapshots } from "./snapshots/snapshots.js";
-import type { Scan, ScanOptions, ScanPart } from "./store-ranges.js";
+import type { RecordSpacing, Scan, ScanOptions, ScanPart } from "./store-ranges.js";
+import { WINDOW_RECORDS_MAX, WindowReader, type WindowReaderContext } from "./window-reader.js";
 
-/** What a small part may take. */
-export const SMALL_PART_BYTES_MAX = 65_536;
 /** What large parts may take together. */
 const LARGE_PARTS_BYTES_MAX = 64 * 1024 * 1024;
-/** What a part has beside its records. */
-const PART_OVERHEAD_BYTES = 64;
+/** What small parts that are read ahead may take together. */
+const AHEAD_BYTES_MAX = 64 * 1024 * 1024;
+const UNSPACED: RecordSpacing = { before: () => 0, after: () => 0, behind: 0 };
 
 /** What scans work with. */
-export interface ScannerContext {
+export interface ScannerContext extends WindowReaderContext {
   readonly snapshots: Snapshots;
-  readonly places: PlaceReader;
   readonly clock: Clock;
 }
 
-interface Shared extends ScannerContext {
+interface Shared {
+  readonly snapshots: Snapshots;
+  readonly windows: WindowReader;
+  readonly clock: Clock;
   readonly large: ByteBudget;
+  readonly ahead: ByteBudget;
 }
 
 /** Begins scans. */
@@ -53,7 +59,12 @@ export class Scanner {
   readonly #shared: Shared;
 
   constructor(context: ScannerContext) {
-    this.#shared = { ...context, large: new ByteBudget(LARGE_PARTS_BYTES_MAX) };
+    this.#shared = {
+      ...context,
+      windows: new WindowReader(context),
+      large: new ByteBudget(LARGE_PARTS_BYTES_MAX),
+      ahead: new ByteBudget(AHEAD_BYTES_MAX),
+    };
   }
 
   /** Bytes of large parts that are under way, or were not taken yet. */
@@ -78,6 +89,7 @@ export class Scanner {
   /** Turns away what waits; the snapshots' own close ends all scans. */
   close(): void {
     this.#shared.large.close();
+    this.#shared.ahead.close();
   }
 }
 
@@ -94,9 +106,13 @@ class ScanRun implements Scan {
   readonly #bytesMax: number;
   readonly #ended = new AbortController();
   readonly #abort = (): void => this.#ended.abort(this.#options.signal?.reason);
+  readonly #ahead: ReadAhead;
   #walk: Walk | undefined;
-  /** What the walk has come to and the part before had no room for. */
-  #held: SnapshotEntry | undefined;
+  /** What was collected last; when it was read; and how many of its parts were given. */
+  readonly #window = new ScanWindow();
+  #read: ReadWindow | undefined;
+  #given = 0;
+  /** How many records may still be collected. */
   #left: number;
   #largeBytes = 0;
   #after: Uint8Array | undefined;
@@ -108,6 +124,7 @@ class ScanRun implements Scan {
     this.#options = options;
     this.#left = limit;
     this.#bytesMax = bytesMax;
+    this.#ahead = new ReadAhead(shared.ahead);
   }
 
   get after(): Uint8Array | undefined {
@@ -135,7 +152,6 @@ class ScanRun implements Scan {
   }
 
   async #next(): Promise<IteratorResult<ScanPart, undefined>> {
-    this.#giveBack();
     if (this.#isOver) return { done: true, value: undefined };
     try {
       const part = await this.#part();
@@ -149,20 +165,37 @@ class ScanRun implements Scan {
   }
 
   async #part(): Promise<ScanPart | undefined> {
-    const { places: reader, clock } = this.#shared;
     const { signal } = this.#ended;
     if (this.#walk === undefined) this.#begin();
     // A loop over parts that are at hand at once must not keep all others waiting.
-    else await new Promise<void>((resolve) => clock.soon(resolve));
-    const { snapshot, cursor } = this.#walk as unknown as Walk;
-    const places = await this.#collect(cursor);
-    const last = places.at(-1);
-    if (last === undefined) return undefined;
-    await reader.readAll(places, signal);
+    else await new Promise<void>((resolve) => this.#shared.clock.soon(resolve));
+    const walk = this.#walk as unknown as Walk;
+    const window = this.#window;
+    if (this.#given === window.partEnds.length) await this.#readOn(walk);
     requireGoing(signal);
-    this.#left -= places.length;
-    this.#after = this.#held === undefined ? cursor.after : last.key;
-    return { records: places as ScanPart["records"], version: snapshot.version };
+    const end = window.partEnds[this.#given];
+    if (end === undefined) return undefined;
+    const isSpaced = this.#options.spacing !== undefined;
+    const part = partOf(this.#read as ReadWindow, this.#given, isSpaced);
+    this.#given += 1;
+    const isLast = this.#given === window.partEnds.length && !window.isHolding;
+    this.#after = isLast ? walk.cursor.after : window.keyOf(end - 1);
+    return part;
+  }
+
+  /** Collects the next window and reads it. */
+  async #readOn({ snapshot, cursor }: Walk): Promise<void> {
+    const { spacing = UNSPACED } = this.#options;
+    const { signal } = this.#ended;
+    const window = this.#window;
+    this.#read = undefined;
+    this.#giveBack();
+    await this.#collect(cursor);
+    const records = await this.#shared.windows.read(window, spacing, signal);
+    this.#left -= window.count;
+    this.#ahead.learn(window.count, records.reads);
+    this.#read = { window, records, version: snapshot.version };
+    this.#given = 0;
   }
 
   #begin(): void {
@@ -174,42 +207,29 @@ class ScanRun implements Scan {
     signal?.addEventListener("abort", this.#abort);
   }
 
-  /** The places of the next part; none: the scan is at its end. */
-  async #collect(cursor: SnapshotCursor): Promise<Place[]> {
+  /** The places of the next parts; none: the scan is at its end. */
+  async #collect(cursor: SnapshotCursor): Promise<void> {
     const { clock, large } = this.#shared;
     const { signal } = this.#ended;
-    const places: Place[] = [];
-    let bytes = PART_OVERHEAD_BYTES;
-    while (places.length < this.#left) {
-      const entry = this.#held ?? cursor.next();
-      if (entry === undefined) {
-        if (cursor.hasEnded) break;
-        if (places.length === 0) this.#after = cursor.after;
-        await new Promise<void>((resolve) => clock.soon(resolve));
-        requireGoing(signal);
-        continue;
-      }
-      const place = this.#placeOf(entry);
-      const costBytes = costOf(place);
-      const isFull = bytes + costBytes > Math.min(SMALL_PART_BYTES_MAX, this.#bytesMax);
-      this.#held = isFull && places.length > 0 ? entry : undefined;
-      if (this.#held !== undefined) break;
-      places.push(place);
-      bytes += costBytes;
-      if (isFull) {
-        await large.take(2 * bytes, signal);
-        this.#largeBytes = 2 * bytes;
-        break;
-      }
+    const window = this.#window;
+    window.begin({
+      bytesMax: this.#bytesMax,
+      keysOnly: this.#options.keysOnly === true,
+      recordsMax: Math.min(this.#left, WINDOW_RECORDS_MAX),
+      partsMax: this.#ahead.begin(),
+    });
+    while (!window.isFull) {
+      cursor.fill(window);
+      if (window.isFull || cursor.hasEnded) break;
+      if (!window.isHolding) this.#after = cursor.after;
+      await new Promise<void>((resolve) => clock.soon(resolve));
+      requireGoing(signal);
     }
-    return places;
-  }
-
-  #placeOf(entry: SnapshotEntry): Place {
-    const { key, version, expiresAtMs, recordBytes, segment, offset } = entry;
-    const fits = recordBytes + LISTED_OVERHEAD_BYTES + PART_OVERHEAD_BYTES <= this.#bytesMax;
-    const record = this.#options.keysOnly === true ? "keys-only" : fits ? undefined : "too-large";
-    return { key, version, expiresAtMs, recordBytes, segment, offset, record };
+    window.finish();
+    if (window.isLarge) {
+      await large.take(2 * window.lastPartBytes, signal);
+      this.#largeBytes = 2 * window.lastPartBytes;
+    }
   }
 
   /** What ended the snapshot, if that did; with the place to go on from. */
@@ -220,6 +240,7 @@ class ScanRun implements Scan {
   }
 
   #giveBack(): void {
+    this.#ahead.giveBack();
     this.#shared.large.give(this.#largeBytes);
     this.#largeBytes = 0;
   }
@@ -227,7 +248,7 @@ class ScanRun implements Scan {
   #end(): void {
     this.#isOver = true;
     this.#giveBack();
-    this.#held = undefined;
+    this.#read = undefined;
     this.#options.signal?.removeEventListener("abort", this.#abort);
     this.#walk?.snapshot.close();
     this.#walk = undefined;

@@ -34,10 +34,32 @@ export interface ScanOptions extends KeyRange {
   readonly keysOnly?: boolean | undefined;
   /** The most records: 1 to 2^53 - 1; left out: all. */
   readonly limit?: number | undefined;
+  /** Parts are wanted as bytes, so spaced. */
+  readonly spacing?: RecordSpacing | undefined;
   /** The most bytes of a part, as of a page of List: 1 to 4 MiB, which is the default. */
   readonly bytesMax?: number | undefined;
   /** Gives up (CANCELLED). */
   readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * What is to be left free around records that lie one after the other in one piece of
+ * memory, in bytes: for what goes with them in a message.
+ */
+export interface RecordSpacing {
+  /** Before and after a record whose encoding has so many bytes. */
+  before(recordBytes: number): number;
+  after(recordBytes: number): number;
+  /** Behind the last one. */
+  readonly behind: number;
+}
+
+/** The encoded records of a part in one piece of memory, spaced. */
+export interface PackedRecords {
+  /** They belong to who takes the part. */
+  readonly bytes: Uint8Array;
+  /** The lengths of the records, in their order. */
+  readonly recordBytes: readonly number[];
 }
 
 /** The next records of a scan. */
@@ -47,6 +69,11 @@ export interface ScanPart {
    * up to 64 KiB of memory: what outlives the part is better copied.
    */
   readonly records: readonly ListedRecord[];
+  /**
+   * Instead of `records`, which are none then: the same as bytes. Only if `spacing` was
+   * given, and if no record comes without its value.
+   */
+  readonly packed?: PackedRecords | undefined;
   /** The version that the whole scan shows: exactly what was published by then. */
   readonly version: number;
 }

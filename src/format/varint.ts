@@ -10,6 +10,9 @@
 /** What `readVarint` says of bytes that are no canonical value below 2^49. */
 export const NOT_A_VARINT = -1;
 
+/** What the longest value takes. */
+export const VARINT_BYTES_MAX = 7;
+
 const TWO_POW_28 = 2 ** 28;
 const TWO_POW_35 = 2 ** 35;
 const TWO_POW_42 = 2 ** 42;

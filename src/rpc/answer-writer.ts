@@ -35,9 +35,7 @@ export class AnswerWriter {
 
   /** A whole number below 2^49. */
   uint(field: number, value: number): void {
-    if (value === 0) return;
-    this.#tag(field, WIRE_VARINT);
-    this.#varint(value);
+    if (value !== 0) this.#end = writeUint(this.#bytes, this.#end, field, value);
   }
 
   /** A whole number of 64 bits, signed. */
@@ -56,8 +54,7 @@ export class AnswerWriter {
     const nanos = (ms % 1000) * NANOS_PER_MS;
     const secondsBytes = seconds === 0 ? 0 : 1 + varintBytes(seconds);
     const nanosBytes = nanos === 0 ? 0 : 1 + varintBytes(nanos);
-    this.#tag(field, WIRE_LENGTH_DELIMITED);
-    this.#varint(secondsBytes + nanosBytes);
+    this.header(field, secondsBytes + nanosBytes);
     this.uint(1, seconds);
     this.uint(2, nanos);
   }
@@ -73,8 +70,7 @@ export class AnswerWriter {
 
   /** Tag and length of a message whose fields, `lengthBytes` in all, are written next. */
   header(field: number, lengthBytes: number): void {
-    this.#tag(field, WIRE_LENGTH_DELIMITED);
-    this.#varint(lengthBytes);
+    this.#end = writeHeader(this.#bytes, this.#end, field, lengthBytes);
   }
 
   /** Bytes of a field whose tag and length are written. */
@@ -91,8 +87,21 @@ export class AnswerWriter {
   #tag(field: number, wireType: number): void {
     this.#bytes[this.#end++] = (field << 3) | wireType;
   }
+}
 
-  #varint(value: number): void {
-    this.#end = writeVarint(this.#bytes, this.#end, value);
-  }
+/** Writes tag and length of a field of bytes at `at`; answers where its bytes begin. */
+export function writeHeader(
+  bytes: Uint8Array,
+  at: number,
+  field: number,
+  lengthBytes: number,
+): number {
+  bytes[at] = (field << 3) | WIRE_LENGTH_DELIMITED;
+  return writeVarint(bytes, at + 1, lengthBytes);
+}
+
+/** Writes a whole number below 2^49, other than 0, at `at`; answers where it ends. */
+export function writeUint(bytes: Uint8Array, at: number, field: number, value: number): number {
+  bytes[at] = (field << 3) | WIRE_VARINT;
+  return writeVarint(bytes, at + 1, value);
 }

@@ -8,11 +8,10 @@
 import type { ScanRequest, ScanResponseSchema } from "../../gen/kvix/v1/kvix_pb.js";
 import type { ResumePoint } from "../base/kvix-error.js";
 import { PAGE_BYTES_MAX } from "../base/limits.js";
-import { LISTED_OVERHEAD_BYTES } from "../engine/place.js";
-import type { Store, StoredRecord } from "../engine/store.js";
-import type { Scan, ScanPart } from "../engine/store-ranges.js";
-import { varintBytes } from "../format/varint.js";
-import { AnswerWriter } from "../rpc/answer-writer.js";
+import type { Store } from "../engine/store.js";
+import type { RecordSpacing, Scan, ScanPart } from "../engine/store-ranges.js";
+import { VARINT_BYTES_MAX, varintBytes } from "../format/varint.js";
+import { writeHeader, writeUint } from "../rpc/answer-writer.js";
 import type { CallContext, Report } from "../rpc/calls.js";
 import { STORE_VERSION } from "./kv-answers.js";
 import { encodeListAnswer } from "./list-answers.js";
@@ -28,7 +27,17 @@ export function scan(
   const limit = limitOf(request.limit);
   const bytesMax = Math.min(messageBytesMax, PAGE_BYTES_MAX);
   return new ScanAnswers(
-    store.scan({ prefix, start, end, reverse, keysOnly, limit, bytesMax, signal }),
+    store.scan({
+      prefix,
+      start,
+      end,
+      reverse,
+      keysOnly,
+      limit,
+      bytesMax,
+      spacing: scanSpacing,
+      signal,
+    }),
   );
 }
 
@@ -68,26 +77,33 @@ class ScanAnswers implements Report<typeof ScanResponseSchema> {
 
 /**
  * ScanResponse, which is ListResponse without a token. Where all records are whole, as
- * mostly, nothing is made for each but its bytes.
+ * mostly, the message is made around their bytes, where these are.
  */
-export function encodeScanAnswer({ records, version }: ScanPart): Uint8Array {
-  let room = 0;
-  for (const { record, recordBytes } of records) {
-    if (typeof record === "string") {
-      return encodeListAnswer({ records, after: undefined, version }, "", carriesAll);
-    }
-    room += recordBytes + LISTED_OVERHEAD_BYTES;
+export function encodeScanAnswer(part: ScanPart): Uint8Array {
+  const { packed, version } = part;
+  if (packed === undefined) {
+    return encodeListAnswer({ records: part.records, after: undefined, version }, "", carriesAll);
   }
-  const writer = new AnswerWriter(room);
-  for (const { record, recordBytes } of records) {
-    const lengthBytes = varintBytes(recordBytes);
-    writer.header(1, 1 + lengthBytes + recordBytes + 1 + lengthBytes);
-    writer.header(1, recordBytes);
-    writer.bytes((record as StoredRecord).payload);
-    writer.uint(3, recordBytes);
+  const { bytes, recordBytes } = packed;
+  let end = 0;
+  for (const length of recordBytes) {
+    const lengthBytes = varintBytes(length);
+    end = writeHeader(bytes, end, 1, 1 + lengthBytes + length + 1 + lengthBytes);
+    end = writeHeader(bytes, end, 1, length) + length;
+    end = writeUint(bytes, end, 3, length);
   }
-  writer.uint(STORE_VERSION, version);
-  return writer.finish();
+  end = writeUint(bytes, end, STORE_VERSION, version);
+  return bytes.subarray(0, end);
 }
+
+/** What ListedRecord has around its Record, and ScanResponse behind its records. */
+export const scanSpacing: RecordSpacing = {
+  before: (recordBytes) => {
+    const lengthBytes = varintBytes(recordBytes);
+    return 2 + varintBytes(2 + recordBytes + 2 * lengthBytes) + lengthBytes;
+  },
+  after: (recordBytes) => 1 + varintBytes(recordBytes),
+  behind: 1 + VARINT_BYTES_MAX,
+};
 
 const carriesAll = (): boolean => true;

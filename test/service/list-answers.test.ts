@@ -14,7 +14,7 @@ import {
 import type { ListedRecord, Omission, StoredRecord } from "../../src/engine/store.js";
 import { encodeListAnswer } from "../../src/service/list-answers.js";
 import { pageToken } from "../../src/service/page-token.js";
-import { encodeScanAnswer } from "../../src/service/scan.js";
+import { encodeScanAnswer, scanSpacing } from "../../src/service/scan.js";
 import { SimRandom } from "../support/sim-random.js";
 import { Rig } from "../support/store-rig.js";
 import { expiries, records, versions } from "./stored-records.js";
@@ -82,6 +82,32 @@ test("a spliced ScanResponse is what the generated encoder gives, byte for byte"
         storeVersion: BigInt(version),
       });
       assert.deepEqual(Buffer.from(answer), Buffer.from(toBinary(ScanResponseSchema, expected)));
+    }),
+  );
+});
+
+test("a ScanResponse around packed records is the same, byte for byte", () => {
+  const some = fc.array(records.map(wholeOf), { minLength: 1, maxLength: 12 });
+  fc.assert(
+    fc.property(some, versions, (part, version) => {
+      const recordBytes = part.map((each) => each.recordBytes);
+      const room = recordBytes.reduce(
+        (sum, each) => sum + scanSpacing.before(each) + each + scanSpacing.after(each),
+        scanSpacing.behind,
+      );
+      const bytes = Buffer.alloc(room, 0xff);
+      let end = 0;
+      for (const { record } of part) {
+        const { payload } = record as StoredRecord;
+        end += scanSpacing.before(payload.length);
+        bytes.set(payload, end);
+        end += payload.length + scanSpacing.after(payload.length);
+      }
+      const packed = { bytes, recordBytes };
+      assert.deepEqual(
+        Buffer.from(encodeScanAnswer({ records: [], packed, version })),
+        Buffer.from(encodeScanAnswer({ records: part, version })),
+      );
     }),
   );
 });

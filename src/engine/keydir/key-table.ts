@@ -20,13 +20,13 @@ export class KeyTable {
     return at === end || words[word] === lastWordAt(source, at, end);
   }
 
-  /** Copies the key of `entry` to the front of `target`, which has room; answers its length. */
-  copy(entry: number, target: Uint8Array): number {
+  /** Copies the key of `entry` into `target`, which has room, from `at` on; answers its length. */
+  copy(entry: number, target: Uint8Array, at = 0): number {
     const words = this.entries.wordsOf(entry);
     const start = this.entries.cells.startOf(entry) + KEY_WORD;
     const length = words[start - 1]! >>> 16;
     for (let i = 0; i < length; i++) {
-      target[i] = words[start + (i >>> 2)]! >>> ((i & 3) << 3);
+      target[at + i] = words[start + (i >>> 2)]! >>> ((i & 3) << 3);
     }
     return length;
   }

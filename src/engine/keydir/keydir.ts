@@ -167,6 +167,16 @@ export class Keydir {
     return key;
   }
 
+  /** Copies the key into `target`, which has room, from `at` on; answers its length. */
+  copyKey(entry: number, target: Uint8Array, at: number): number {
+    return this.#keys.copy(entry, target, at);
+  }
+
+  /** Compares the key with `other`: negative if it comes before, positive if behind. */
+  compareKey(entry: number, other: Uint8Array): number {
+    return this.#keys.compareWith(entry, other, 0, other.length);
+  }
+
   /**
    * Inserts the key `source[start, end)` or overwrites its entry in place, and
    * answers the entry. Throws KEY_EMPTY, KEY_TOO_LARGE; INDEX_FULL at 2^32 - 8,192

@@ -11,7 +11,7 @@
  * the undo list seeks anew behind the last key at every step. Of the index only
  * the key is kept from one call to the next, never an entry number.
  */
-import { keyTextOf } from "../accepted-state.js";
+import { hasExpired, keyTextOf } from "../accepted-state.js";
 import { compareKeys, type KeyBounds } from "../key-range.js";
 import { type Keydir, NO_ENTRY, type OrderedCursor } from "../keydir/keydir.js";
 import type { UndoList } from "./undo-list.js";
@@ -31,8 +31,19 @@ export interface SnapshotEntry {
   readonly offset: number;
 }
 
+/** Takes what a walk comes to, entry by entry; nothing is made for one. */
+export interface PlaceSink {
+  /** Whether it takes no more. */
+  readonly isFull: boolean;
+  /** An entry of the index, whose number is good for this turn. */
+  add(keydir: Keydir, entry: number, version: number, expiresAtMs: number): void;
+  addEntry(entry: SnapshotEntry): void;
+}
+
 /** What a walk asks its snapshot. */
 export interface SnapshotView {
+  readonly version: number;
+  readonly openedAtMs: number;
   /** Throws what has ended it. */
   requireOpen(): void;
   /** What it sees of a key of which the index has `entry` now; `keyText` if it is at hand. */
@@ -102,6 +113,55 @@ export class SnapshotCursor {
       if (entry !== undefined) return entry;
     }
     return undefined;
+  }
+
+  /**
+   * Gives the next entries to `sink` until that is full, the walk has ended, or the call
+   * has looked at 1,024 keys: then it is to be called again, in another turn. Throws
+   * SNAPSHOT_ENDED, STORE_CLOSING.
+   */
+  fill(sink: PlaceSink): void {
+    this.#snapshot.requireOpen();
+    let visits = 0;
+    while (visits < VISITS_MAX && !this.#hasEnded && !sink.isFull) {
+      if (this.#undo().count === 0 && this.#head === undefined) {
+        visits += this.#fillFromIndex(sink, VISITS_MAX - visits);
+        continue;
+      }
+      const entry = this.#step();
+      if (entry !== undefined) sink.addEntry(entry);
+      visits += 1;
+    }
+  }
+
+  /** While nothing was replaced the index alone tells all; answers how many keys it has passed. */
+  #fillFromIndex(sink: PlaceSink, visitsMax: number): number {
+    const keydir = this.#keydir;
+    const { version: seen, openedAtMs } = this.#snapshot;
+    const limit = this.#isReverse ? this.#bounds.low : this.#bounds.high;
+    let last = NO_ENTRY;
+    let visits = 0;
+    while (visits < visitsMax && !sink.isFull) {
+      const entry = this.#hasIndexEnded ? NO_ENTRY : this.#index.next();
+      if (entry === NO_ENTRY || (limit !== undefined && this.#isEntryBeyond(entry, limit))) {
+        this.#hasIndexEnded = true;
+        this.#hasEnded = true;
+        break;
+      }
+      visits += 1;
+      last = entry;
+      const version = keydir.versionOf(entry);
+      const expiresAtMs = keydir.expiresAtMsOf(entry);
+      if (version > seen || hasExpired(expiresAtMs, openedAtMs)) continue;
+      sink.add(keydir, entry, version, expiresAtMs);
+    }
+    if (last !== NO_ENTRY) this.#pass(keydir.keyOf(last), undefined);
+    return visits;
+  }
+
+  #isEntryBeyond(entry: number, limit: Uint8Array): boolean {
+    const order = this.#keydir.compareKey(entry, limit);
+    return this.#isReverse ? order < 0 : order >= 0;
   }
 
   /** Passes one key; answers what the snapshot sees of it. */
