@@ -3,6 +3,7 @@
  * none left. First come, first served; bounded in bytes and in those that wait.
  */
 import { KvixError } from "../base/kvix-error.js";
+import { AbortListeners } from "./abort-listeners.js";
 
 /** How many may wait. */
 const WAITING_MAX = 10_000;
@@ -19,6 +20,7 @@ export class ByteBudget {
   #usedBytes = 0;
   #isClosed = false;
   readonly #waiting = new Set<Waiting>();
+  readonly #listeners = new AbortListeners();
 
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax;
@@ -76,7 +78,7 @@ export class ByteBudget {
   #wait(bytes: number, signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
       const leave = (): void => {
-        signal?.removeEventListener("abort", abort);
+        unlisten?.();
         this.#waiting.delete(waiting);
       };
       const waiting: Waiting = {
@@ -96,7 +98,7 @@ export class ByteBudget {
         this.give(0);
       };
       this.#waiting.add(waiting);
-      signal?.addEventListener("abort", abort);
+      const unlisten = signal && this.#listeners.add(signal, abort);
     });
   }
 }

@@ -4,6 +4,7 @@
  * and only then.
  */
 import { KvixError } from "../base/kvix-error.js";
+import { AbortListeners } from "./abort-listeners.js";
 import type { WriteOp } from "./write-op.js";
 
 /** How many calls may wait. */
@@ -26,6 +27,7 @@ export class WaitingLine {
   #head = 0;
   #count = 0;
   #bytes = 0;
+  readonly #listeners = new AbortListeners();
 
   /** How many wait. */
   get count(): number {
@@ -60,8 +62,8 @@ export class WaitingLine {
       onAbort();
       op.reject(cancelled(signal));
     };
-    const place: Place = { op, unlisten: () => signal?.removeEventListener("abort", leave) };
-    signal?.addEventListener("abort", leave);
+    const place: Place = { op, unlisten: undefined };
+    if (signal !== undefined) place.unlisten = this.#listeners.add(signal, leave);
     this.#places.push(place);
     this.#count += 1;
     this.#bytes += op.costBytes;

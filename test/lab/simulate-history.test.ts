@@ -2,10 +2,20 @@
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import type { Condition, Durability } from "../../src/engine/store.js";
-import { type Answer, type Ask, type Seen, unreadable } from "./simulate/call.js";
-import { type Found, History } from "./simulate/history.js";
+import {
+  type Answer,
+  type Ask,
+  type Change,
+  type ChangeResult,
+  type Seen,
+  unreadable,
+} from "./simulate/call.js";
+import { History } from "./simulate/history.js";
 import { KeyStates } from "./simulate/key-states.js";
+import { LogTruth } from "./simulate/log-truth.js";
+import type { Found } from "./simulate/look-judge.js";
 import { RecoveryJudge } from "./simulate/recovery-judge.js";
+import { RequestBook } from "./simulate/request-book.js";
 import type { RottenRecord } from "./simulate/rot.js";
 import { WallLog } from "./simulate/wall-log.js";
 
@@ -15,11 +25,15 @@ const never = { kind: "never" } as const;
 class Told {
   readonly wall = new WallLog(1000);
   isDurable = true;
+  readonly truth = new LogTruth();
+  readonly requests = new RequestBook();
   readonly history = new History(
     new KeyStates(this.wall),
     this.wall,
     { has: () => this.isDurable },
     0,
+    this.requests,
+    this.truth,
   );
 
   ask(value: string | undefined, durability: Durability = "sync", condition?: Condition) {
@@ -27,13 +41,18 @@ class Told {
       value === undefined
         ? [{ kind: "delete", key: "k" }]
         : [{ kind: "set", key: "k", value, expiry: never }];
-    return this.history.begin({ changes, condition, durability });
+    const demands = condition === undefined ? [] : [{ key: "k", condition }];
+    return this.history.begin({ changes, demands, durability });
   }
 
-  answer(call: ReturnType<Told["ask"]>, version: number, answer: Partial<Answer> = {}): void {
-    const told = { applied: version > 0, found: version > 0, versions: [version] };
-    const records = { expiresAtMs: 0, previous: undefined, current: undefined };
-    this.history.answered(call, { ...told, ...records, ...answer });
+  answer(
+    call: ReturnType<Told["ask"]>,
+    version: number,
+    { expiresAtMs = 0, ...answer }: Partial<Answer> & { expiresAtMs?: number } = {},
+  ): void {
+    const results: ChangeResult[] = [{ version, found: version > 0, expiresAtMs }];
+    const told = { applied: true, results, unmet: [], previous: undefined };
+    this.history.answered(call, { ...told, ...answer });
   }
 
   write(value: string | undefined, version: number, durability: Durability = "sync"): void {
@@ -100,11 +119,11 @@ test("V14: answers of conditional writes are held against what was accepted befo
   const told = new Told();
   const absent = { kind: "absent" } as const;
   told.answer(told.ask("1", "sync", absent), 1);
-  const refused = { applied: false, current: seen("1", 1) };
+  const refused = { applied: false, unmet: [{ index: 0, current: seen("1", 1) }] };
   told.answer(told.ask("2", "sync", absent), 0, refused);
   assert.throws(() => told.answer(told.ask("3", "sync", absent), 2), /applied is yes/);
   const version = { kind: "version", version: 1 } as const;
-  const wrong = { applied: false, current: seen("9", 1) };
+  const wrong = { applied: false, unmet: [{ index: 0, current: seen("9", 1) }] };
   const stale = new Told();
   stale.write("1", 1);
   assert.throws(() => stale.answer(stale.ask("2", "sync", version), 0, wrong), /applied is no/);
@@ -187,7 +206,7 @@ test("T1: a record is to be seen before its time is up and not after, and may be
   const told = new Told();
   const expiry = { kind: "at", atMs: 2000 } as const;
   const changes: Ask["changes"] = [{ kind: "set", key: "k", value: "1", expiry }];
-  const call = told.history.begin({ changes, durability: "sync" });
+  const call = told.history.begin({ changes, demands: [], durability: "sync" });
   told.answer(call, 1, { expiresAtMs: 2000 });
   const record = { value: "1", version: 1, expiresAtMs: 2000 };
   told.read(1, record);
@@ -198,4 +217,140 @@ test("T1: a record is to be seen before its time is up and not after, and may be
   told.wall.add(1500);
   told.read(1, record);
   told.read(1, undefined);
+});
+
+const increment = (delta: bigint): Change => {
+  return { kind: "increment", key: "k", delta, initial: 0n, expiry: never };
+};
+
+/** A commit of these changes, as request "r" if it has a digest. */
+function commit(told: Told, changes: readonly Change[], digest?: string) {
+  const request = digest === undefined ? undefined : { id: "r", digest };
+  return told.history.begin({ changes, demands: [], durability: "sync", request });
+}
+
+const heard = { floor: 0, monotonicMs: 0 };
+
+/** Its answer: a version for each change, and the number that an increment came to. */
+function answer(
+  told: Told,
+  call: ReturnType<typeof commit>,
+  versions: readonly number[],
+  number?: bigint,
+  isRepeat = false,
+  when = heard,
+): void {
+  const results = versions.map((version): ChangeResult => {
+    return { version, found: true, expiresAtMs: 0, ...(number === undefined ? {} : { number }) };
+  });
+  const all = { applied: true, results, unmet: [], previous: undefined, isRepeat };
+  told.history.answered(call, all, when);
+}
+
+test("B1: versions of a commit that do not follow each other are refused", () => {
+  const two: Change[] = ["k", "l"].map((key) => ({ kind: "set", key, value: key, expiry: never }));
+  const told = new Told();
+  answer(told, commit(told, two), [1, 2]);
+  assert.throws(() => answer(told, commit(told, two), [4, 6]), /B1: .* version 6 behind 4/);
+});
+
+test("B1: an open commit on a condition is there as a whole after a crash, or not at all", () => {
+  const changes: Change[] = ["k", "l"].map((key) => ({
+    kind: "set",
+    key,
+    value: key,
+    expiry: never,
+  }));
+  const crashed = (keys: readonly string[]): void => {
+    const told = new Told();
+    told.history.begin({
+      changes,
+      demands: [{ key: "k", condition: { kind: "absent" } }],
+      durability: "sync",
+    });
+    told.history.finish();
+    const recovered = new Map<string, Found>(keys.map((key) => [key, seen(key, 1)]));
+    const circumstances = { where: "opened", hasAll: false, couldRefuse: false };
+    const judge = new RecoveryJudge(told.history, told.wall);
+    judge.judge(recovered, { ...circumstances, rotten: [], hasUnknownKeys: false });
+  };
+  crashed([]);
+  crashed(["k", "l"]);
+  assert.throws(() => crashed(["k"]), /none that the store may be in/);
+  assert.throws(() => crashed(["l"]), /none that the store may be in/);
+});
+
+test("an increment that comes to another sum is refused, and so is a number that is called none", () => {
+  const told = new Told();
+  answer(told, commit(told, [increment(5n)]), [1], 5n);
+  assert.throws(() => answer(told, commit(told, [increment(2n)]), [2], 8n), /it must be 7/);
+  const other = new Told();
+  const refused = commit(other, [increment(1n)]);
+  assert.throws(() => other.history.failed(refused, false, "NOT_A_NUMBER", heard), /it is not/);
+});
+
+test("R7: a request that is made again, or answered otherwise, or for another, is refused", () => {
+  const made = (): Told => {
+    const told = new Told();
+    answer(told, commit(told, [increment(5n)], "one"), [1], 5n);
+    return told;
+  };
+  const repeat = made();
+  answer(repeat, commit(repeat, [increment(5n)], "one"), [1], 5n, true);
+  const again = made();
+  const twice = () => answer(again, commit(again, [increment(5n)], "one"), [2], 10n);
+  assert.throws(twice, /R7: .* is forgotten, and made anew/);
+  const compacted = made();
+  const gone = { floor: 1, monotonicMs: 0 };
+  answer(compacted, commit(compacted, [increment(5n)], "one"), [2], 10n, false, gone);
+  const other = made();
+  const otherwise = () => answer(other, commit(other, [increment(5n)], "one"), [1], 6n, true);
+  assert.throws(otherwise, /R7: .* otherwise than the first/);
+  const wrong = made();
+  const another = () => answer(wrong, commit(wrong, [increment(6n)], "two"), [1], 5n, true);
+  assert.throws(another, /R7: .* never made before/);
+  const unknown = made();
+  const reused = commit(unknown, [increment(5n)], "one");
+  const refuse = () => unknown.history.failed(reused, false, "REQUEST_ID_REUSED", heard);
+  assert.throws(refuse, /R7: no other request/);
+});
+
+test("R7: a request whose effect a crash has left must be known afterwards", () => {
+  const change: Change = { kind: "set", key: "k", value: "1", expiry: never };
+  const told = new Told();
+  commit(told, [change], "one");
+  const states = told.recover(seen("1", 1));
+  told.requests.survive({
+    ...{ calls: told.history.calls, settled: 0, survivedUpTo: -1, lastVersion: 0 },
+    ...{ heard, states },
+  });
+  const next = new History(states, told.wall, { has: () => true }, 1, told.requests, told.truth);
+  const request = { id: "r", digest: "one" };
+  const call = next.begin({ changes: [change], demands: [], durability: "sync", request });
+  const results = [{ version: 2, found: true, expiresAtMs: 0 }];
+  const anew = { applied: true, results, unmet: [], previous: undefined };
+  assert.throws(() => next.answered(call, anew, heard), /R7: .* is forgotten/);
+});
+
+test("B2 V15: what a watch tells is all that was written, as it was, and no commit in part", () => {
+  const told = new Told();
+  const set = (key: string): Change => ({ kind: "set", key, value: key, expiry: never });
+  answer(told, commit(told, [set("k"), set("l")]), [1, 2]);
+  answer(told, commit(told, [set("m")]), [3]);
+  const { truth } = told;
+  const all = () => true;
+  truth.requireAll(0, 3, new Set([1, 2, 3]), all);
+  assert.throws(
+    () => truth.requireAll(0, 3, new Set([1, 3]), all),
+    /version 2 of 0..3 is not told/,
+  );
+  truth.requireAll(0, 3, new Set([1, 3]), (key) => key !== "l");
+  assert.throws(() => truth.requireWhole(1, 0), /B2: the watch stands at 1/);
+  truth.requireWhole(2, 0);
+  truth.requireWhole(1, 1);
+  const fact = { kind: "set", key: "k", value: "k", expiresAtMs: 0 } as const;
+  truth.told(1, fact);
+  assert.throws(() => truth.told(1, { ...fact, value: "other" }), /V15: the log has version 1 as/);
+  assert.throws(() => truth.told(4, { ...fact, kind: "delete", value: undefined }), /nobody did/);
+  assert.throws(() => truth.told(4, { ...fact, kind: "expire", value: undefined }), /never does/);
 });

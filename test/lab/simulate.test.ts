@@ -2,9 +2,13 @@
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import { Latch } from "../../src/engine/latch.js";
+import { LogReaders } from "../../src/engine/log-readers.js";
 import { Publisher } from "../../src/engine/publisher.js";
+import { RequestMemory } from "../../src/engine/requests/request-memory.js";
+import { UndoList } from "../../src/engine/snapshots/undo-list.js";
 import type { PendingEntry } from "../../src/engine/write-op.js";
 import { SimDirectory, SimInode } from "../support/sim-disk.js";
+import { SimFileSystem } from "../support/sim-file-system.js";
 import { simulate, simulateInstrument } from "./simulate/instrument.js";
 
 /** Seeds that a break may take to be found; most take one or two. */
@@ -46,6 +50,18 @@ const breaks: Record<string, (method: typeof test.mock.method) => void> = {
       published += 1;
       if (published % 50 !== 0) publish.call(this, entry);
     });
+  },
+  "R7: a store that knows no request any more when it is opened again": (method) => {
+    method(RequestMemory.prototype, "load", () => undefined);
+  },
+  "V15: a watch that goes on behind what is compacted, or was lost": (method) => {
+    method(LogReaders.prototype, "requireComplete", () => undefined);
+  },
+  "an upload that leaves its file": (method) => {
+    method(SimFileSystem.prototype, "removeSlowly", () => Promise.resolve());
+  },
+  "I9: a snapshot that knows nothing of what was replaced": (method) => {
+    method(UndoList.prototype, "add", () => undefined);
   },
 };
 

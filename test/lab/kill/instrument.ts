@@ -9,6 +9,7 @@ import { join } from "node:path";
 import type { Instrument, LabOptions, LabRuns, RunOutcome } from "../instrument.js";
 import { propertyIds } from "../properties.js";
 import { powerLossLife, readOnlyLife } from "./broken-disk.js";
+import { contractLife } from "./contract.js";
 import { crashLife } from "./crash.js";
 import { fullLife } from "./full.js";
 import { Life } from "./life.js";
@@ -57,6 +58,12 @@ const partList: readonly Part[] = [
     keys: KEYS,
     demands: () => undefined,
     live: (life) => crashLife(life, 4),
+  },
+  {
+    name: "contract",
+    keys: KEYS,
+    demands: () => undefined,
+    live: (life) => contractLife(life, 4),
   },
   {
     name: "pause",
@@ -169,6 +176,12 @@ const mustHave: readonly string[] = [
   "disks that recovered",
   "servers that latched",
   "power losses",
+  "rounds made certain",
+  "rounds that were known",
+  "uploads",
+  "uploads given up",
+  "bursts on a pipeline",
+  "changes watched",
 ];
 
 /** See the head of this file. */
@@ -178,9 +191,9 @@ export const killInstrument: Instrument = {
   oneRun: "the life of one data directory under one part, with a few kills",
   parts: { names: partList.map(({ name }) => name) },
   properties: propertyIds(
-    "V1 V4 V6 V8 V10 V12 V14 V15 V16 D1 D2 D3 D4 D5 D6 R2 R8 R11 M1 M2 M3 M5 M11 M13 I8 I9 T1 T5 B3 P1 P2 P3 P7",
+    "V1 V4 V6 V8 V10 V12 V14 V15 V16 D1 D2 D3 D4 D5 D6 R2 R8 R11 M1 M2 M3 M5 M11 M13 I8 I9 R7 T1 T5 B1 B2 B3 P1 P2 P3 P7",
   ),
-  runs: { default: 32, ci: 8 },
+  runs: { default: 36, ci: 9 },
   runSecondsMax: 600,
   isParallel: true,
   start,

@@ -21,10 +21,11 @@ import {
 import { SimRandom } from "../../support/sim-random.js";
 import type { SeenRecord } from "./attempts.js";
 import { Counts } from "./counts.js";
+import { ledgerMark } from "./ledger.js";
 import { makeFolder, removeFolder } from "./life-folder.js";
 import { Load, type LoadPlan, sleep, usualMix, valueMark } from "./load.js";
 import { KillOracle, type Loss } from "./oracle.js";
-import { Session } from "./session.js";
+import { keyMark, Session } from "./session.js";
 import { hasTool } from "./tools.js";
 
 /** A server on a busy machine, or one that reads a whole store, takes its time. */
@@ -33,9 +34,6 @@ const START_MS_MAX = 120_000;
 const LOAD_MS_MAX = 6000;
 
 const LINES_TOLD = 15;
-
-/** What every key begins with, so that a log that quotes one is found out. */
-const keyMark = "k3y-";
 
 /** Reasons that any server may have at its end. */
 const closing: readonly Reason[] = ["STORE_CLOSING"];
@@ -192,7 +190,8 @@ export class Life {
   #judgeLog({ log }: ServerProcess, isCrashAllowed = false): void {
     for (const line of log) {
       const text = JSON.stringify(line);
-      assert.ok(!text.includes(keyMark) && !text.includes(valueMark), "a log quotes a record");
+      const isQuoting = [keyMark, ledgerMark, valueMark].some((mark) => text.includes(mark));
+      assert.ok(!isQuoting, "a log quotes a record");
       assert.ok(!("bugId" in line), `a defect was logged: ${text}`);
       assert.ok(isCrashAllowed || !("notJson" in line), `a line of the log is no JSON: ${text}`);
     }

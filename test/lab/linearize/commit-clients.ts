@@ -6,6 +6,9 @@
  * life of the server, until it is answered: so in the end every outcome is known, and the
  * answer of a repeat stands for the first. Some are sent twice at the same time; the
  * answers must agree.
+ *
+ * A repeat that comes later than the log is kept for may be made anew, and nobody can say
+ * then whether it is the first: such a history is in doubt, and not judged.
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import {
@@ -38,6 +41,7 @@ interface Change {
 interface Request {
   readonly name: string;
   readonly calledAt: number;
+  readonly calledMs: number;
   readonly changes: readonly Change[];
   /** Versions that must stand. */
   readonly conditions: readonly Seen[];
@@ -45,6 +49,8 @@ interface Request {
   readonly durability: Durability;
   /** One increment, by the rpc of that name. */
   readonly isIncrement: boolean;
+  /** It was sent before, and may have been made. */
+  isAgain: boolean;
 }
 
 /** What a request was answered, whichever rpc it was. */
@@ -60,14 +66,19 @@ export class CommitClients {
   readonly operations: ManyKeyOperation[] = [];
   readonly faults = new Set<string>();
   repeats = 0;
+  /** Whether a request was made for the first time cannot be said of all. */
+  isInDoubt = false;
   readonly #random: SimRandom;
+  readonly #keptMs: number;
   readonly #met = new Array<number>(KEYS).fill(0);
   #open: Request[] = [];
   #place = 0;
   #count = 0;
 
-  constructor(random: SimRandom) {
+  /** `keptMs`: how long the server keeps the log, and with it the ids. */
+  constructor(random: SimRandom, keptMs: number) {
     this.#random = random;
+    this.#keptMs = keptMs;
   }
 
   /** One request after the other until `isOver`, over a connection of its own; a broken one is made anew. */
@@ -134,11 +145,13 @@ export class CommitClients {
     return {
       name,
       calledAt: ++this.#place,
+      calledMs: Date.now(),
       changes,
       conditions,
       requestId: Buffer.from(name.padEnd(20, ".")),
       durability: this.#random.pick([Durability.SYNC, Durability.SYNC, Durability.BUFFERED]),
       isIncrement,
+      isAgain: false,
     };
   }
 
@@ -159,7 +172,10 @@ export class CommitClients {
     const answers = ends.flatMap((end) => (end.status === "fulfilled" ? [end.value] : []));
     for (const end of ends) if (end.status === "rejected") this.#heed(end.reason);
     const [first, second] = answers;
-    if (first === undefined) return false;
+    if (first === undefined) {
+      request.isAgain = request.changes.length > 0;
+      return false;
+    }
     if (first.applied && second?.applied === true) {
       const isSame = versionsIn(first) === versionsIn(second);
       if (!isSame) this.faults.add(`${request.name} was made twice`);
@@ -176,8 +192,10 @@ export class CommitClients {
     this.faults.add(`the server refused: ${error.message}`);
   }
 
-  #record({ name, calledAt, changes, conditions }: Request, answer: Answer): void {
+  #record(request: Request, answer: Answer): void {
+    const { name, calledAt, calledMs, changes, conditions, isAgain } = request;
     if (answer.repeated) this.repeats += 1;
+    else if (isAgain && Date.now() - calledMs > this.#keptMs) this.isInDoubt = true;
     const written = answer.results.map(({ version, value }, index): Written => {
       const { key, value: text, delta } = changes[index] as Change;
       const write = { key, version: Number(version) };

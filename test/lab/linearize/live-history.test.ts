@@ -119,7 +119,7 @@ for (const [name, lie] of liars) {
   });
 }
 
-const commitPlan: Plan = { ...plan, commitClients: 6 };
+const commitPlan: Plan = { ...plan, commitClients: 6, keptMs: 600_000 };
 
 test("commits and increments over a sound store have a place in the order of versions, repeats included (G-COMMIT-1 G-REQID-1)", async (t) => {
   const start = await memoryServers(t, () => ({}));

@@ -29,6 +29,9 @@ export interface LiveHistory {
   readonly segmentsCompacted: number;
   /** Operations on several keys, and how many answers were those of a first request. */
   readonly commits: number;
+  /** It could not be judged: a repeat came later than ids are kept for. */
+  readonly commitHistoriesInDoubt: number;
+  readonly segmentsCompactedBesideCommits: number;
   readonly repeats: number;
   /** What is wrong apart from the history. */
   readonly faults: readonly string[];
@@ -74,7 +77,7 @@ class Maker {
     this.#plan = plan;
     this.#start = start;
     this.#ballast = new Ballast(random, plan.valueBytesMax);
-    this.#commits = new CommitClients(new SimRandom(random.below(2 ** 30)));
+    this.#commits = new CommitClients(new SimRandom(random.below(2 ** 30)), plan.keptMs);
     this.#environment = {
       plan,
       random,
@@ -92,8 +95,17 @@ class Maker {
     const { operations, refusedWrites } = this.#recorder;
     const { operations: commits, repeats, openCount, faults } = this.#commits;
     if (openCount > 0) this.#faults.add(`${openCount} requests were not answered to the end`);
-    for (const fault of [...faults, ...commitFaults(commits)]) this.#faults.add(fault);
-    const sums = { ...this.#sums, commits: commits.length, repeats };
+    for (const fault of faults) this.#faults.add(fault);
+    const { isInDoubt } = this.#commits;
+    if (!isInDoubt) for (const fault of commitFaults(commits)) this.#faults.add(fault);
+    const isBeside = !isInDoubt && commits.length > 0;
+    const sums = {
+      ...this.#sums,
+      commits: isInDoubt ? 0 : commits.length,
+      commitHistoriesInDoubt: Number(isInDoubt),
+      segmentsCompactedBesideCommits: isBeside ? this.#sums.segmentsCompacted : 0,
+      repeats,
+    };
     return { operations, refusedWrites, ...sums, faults: [...this.#faults] };
   }
 
@@ -101,9 +113,9 @@ class Maker {
     const server = await this.#start();
     const load = new LifeLoad(server, life, this.#environment, this.#ballast, this.#commits);
     try {
+      await load.settleCommits();
       await load.survey();
       for (const fault of await load.surveyBallast()) this.#faults.add(fault);
-      await load.settleCommits();
       const running = load.run();
       await Promise.race([running, load.whenDone]);
       const faults = await server.end(life.ending);

@@ -42,8 +42,12 @@ export interface Plan {
    * 0 where the log is kept for nobody, for then ids are forgotten with it.
    */
   readonly commitClients: number;
+  /** How long the log is kept at least, and with it the ids: compactions take what is older. */
+  readonly keptMs: number;
 }
 
+/** A restart takes less, and a run more: so ids are still known, and compactions take something. */
+const shortKeptMs = 6000;
 const operationsMin = 8000;
 const operationsMax = 16_000;
 const clientsMin = 10;
@@ -58,7 +62,7 @@ export function planOf(seed: number): Plan {
   const clients = clientsMin + random.below(clientsMax - clientsMin + 1);
   const keys = 1 + random.below(Math.min(keysMax, Math.floor(clients / clientsPerKeyMin)));
   const isProxied = random.chance(0.35);
-  const isRemembered = random.chance(0.4);
+  const keptMs = random.pick([0, 0, 0, 600_000, shortKeptMs, shortKeptMs]);
   return {
     clients,
     connections: 2 + random.below(6),
@@ -67,11 +71,12 @@ export function planOf(seed: number): Plan {
     lives: livesOf(random, isProxied),
     isCompacted: random.chance(0.95),
     isProxied,
-    serverFlags: flagsOf(random, isRemembered),
+    serverFlags: flagsOf(random, keptMs),
     giveUpShare: 0.05 + 0.03 * random.below(3),
     bufferedShare: random.pick([0, 0.2, 0.5]),
     valueBytesMax: random.pick([32, 200, 2000]),
-    commitClients: isRemembered ? 3 + random.below(4) : 0,
+    commitClients: keptMs > 0 ? 3 + random.below(4) : 0,
+    keptMs,
   };
 }
 
@@ -88,7 +93,7 @@ function livesOf(random: SimRandom, isProxied: boolean): Life[] {
   }));
 }
 
-function flagsOf(random: SimRandom, isRemembered: boolean): string[] {
+function flagsOf(random: SimRandom, keptMs: number): string[] {
   const flags = {
     "--segment-bytes-max": String(random.pick([4096, 8192, 32_768])),
     "--flush-interval": random.pick(["1ms", "20ms", "100ms"]),
@@ -96,7 +101,7 @@ function flagsOf(random: SimRandom, isRemembered: boolean): string[] {
     "--compaction": "manual",
     // A slow one is overtaken by many writes.
     "--max-compaction-rate": random.pick(["16KiB", "64KiB", "64MiB"]),
-    "--watch-retention": isRemembered ? "10m" : "0ms",
+    "--watch-retention": `${keptMs}ms`,
   };
   return ["--lift-floors", ...Object.entries(flags).flat()];
 }

@@ -18,7 +18,9 @@ export function isForeseen(reason: Reason, life: Life, isAborted: boolean): bool
       return true;
     case "SNAPSHOT_ENDED":
       return life.world.clock.monotonicMs() - life.startMs >= leaseMs;
+    // One that stood on a write for which there was no room.
     case "WRITE_FAILED":
+      return life.hasFailed || life.isShortOfRoom;
     case "READ_FAILED":
       return life.hasFailed;
     case "SYNC_FAILED":
@@ -26,6 +28,13 @@ export function isForeseen(reason: Reason, life: Life, isAborted: boolean): bool
       return (life.hasFailed || life.isShortOfRoom) && life.store.stats().condition.latched;
     case "RECORD_CORRUPT":
       return life.hasRot;
+    case "PREVIOUS_CORRUPT":
+      return life.hasRot;
+    // The history judges whether it is so.
+    case "NOT_A_NUMBER":
+    case "NUMBER_OVERFLOW":
+    case "REQUEST_ID_REUSED":
+      return true;
     default:
       return false;
   }

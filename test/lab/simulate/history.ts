@@ -13,30 +13,24 @@
  * known.
  */
 import { strict as assert } from "node:assert";
-import { type Answer, type Ask, type Seen, unreadable, WriteCall } from "./call.js";
+import type { Reason } from "../../../src/base/error-catalogue.js";
+import {
+  type Answer,
+  type Ask,
+  type Heard,
+  newestOf,
+  type Seen,
+  unreadable,
+  WriteCall,
+  writtenBy,
+} from "./call.js";
 import type { DurableView } from "./durable-view.js";
-import { isOf, type KeyStates } from "./key-states.js";
+import type { KeyStates } from "./key-states.js";
+import type { LogTruth } from "./log-truth.js";
+import { judgeLook, type Look } from "./look-judge.js";
+import type { RequestBook } from "./request-book.js";
 import type { WallLog } from "./wall-log.js";
-import { shown, WriteModel } from "./write-model.js";
-
-/** What a read found of a key; undefined: nothing. */
-export type Found = Seen | typeof unreadable | undefined;
-
-/** What a read saw. */
-export interface Look {
-  /** For a finding. */
-  readonly what: string;
-  /** What it shows was published by this version, and nothing newer. */
-  readonly version: number;
-  /** Moments of the wall clock in which it looked. */
-  readonly from: number;
-  readonly to: number;
-  /** Which keys it tells of. */
-  readonly covers: (key: string) => boolean;
-  readonly found: ReadonlyMap<string, Found>;
-  /** It tells only whether there are records, with their versions. */
-  readonly isWithoutValues?: boolean;
-}
+import { WriteModel } from "./write-model.js";
 
 /** A verdict that waits; it is told whether the life is over, and open calls stay so. */
 interface Waiting {
@@ -52,6 +46,7 @@ export class History {
   readonly model: WriteModel;
   readonly #wall: WallLog;
   readonly #durable: Pick<DurableView, "has">;
+  readonly #truth: LogTruth;
   readonly #waiting: Waiting[] = [];
   /** Values, and the calls that wrote them. */
   readonly #byValue = new Map<string, WriteCall>();
@@ -69,11 +64,14 @@ export class History {
     wall: WallLog,
     durable: Pick<DurableView, "has">,
     lastVersion: number,
+    requests: RequestBook,
+    truth: LogTruth,
   ) {
     this.states = states;
     this.#wall = wall;
     this.#durable = durable;
-    this.model = new WriteModel(states, wall, lastVersion);
+    this.#truth = truth;
+    this.model = new WriteModel(states, wall, lastVersion, requests, truth);
     this.#versionSeen = lastVersion;
   }
 
@@ -105,25 +103,30 @@ export class History {
     const call = new WriteCall(ask, this.calls.length, this.#wall.now);
     this.calls.push(call);
     for (const change of ask.changes) {
-      if (change.kind === "set") this.#byValue.set(change.value, call);
+      // Of a repeat it is not known whether it is the one that writes.
+      const isNew = change.kind === "set" && ask.isRepeat !== true;
+      if (isNew) this.#byValue.set(change.value, call);
     }
     return call;
   }
 
-  answered(call: WriteCall, answer: Answer): void {
-    const newest = Math.max(...answer.versions);
+  answered(call: WriteCall, answer: Answer, heard?: Heard): void {
+    const newest = newestOf(answer);
     if (newest > 0) {
       assert.ok(!this.#isInDoubt, `V10: ${call} is acknowledged after a failed sync`);
       if (call.ask.durability === "sync") this.#requireDurable(call, answer);
     }
     this.#versionSeen = Math.max(this.#versionSeen, newest);
     call.answer = answer;
+    call.heard = heard;
     this.#settle(call, "answered");
   }
 
   /** A call has failed; `isUnknown`: nobody knows whether it was applied. */
-  failed(call: WriteCall, isUnknown: boolean): void {
+  failed(call: WriteCall, isUnknown: boolean, reason?: Reason, heard?: Heard): void {
     if (isUnknown) this.#isInDoubt = true;
+    call.reason = reason;
+    call.heard = heard;
     this.#settle(call, isUnknown ? "unknown" : "refused");
   }
 
@@ -139,19 +142,34 @@ export class History {
     for (const [key, found] of look.found) {
       if (found !== undefined && found !== unreadable) this.#requireVisible(look, key, found);
     }
-    this.#wait((isOver) => this.#judge(look, isOver));
+    this.#wait((isOver) => {
+      this.judged += 1;
+      judgeLook(look, this.states, isOver ? this.#openCalls() : []);
+    });
   }
 
   /** Who read the log from one version to another was told these. */
   toldAll(after: number, upTo: number, told: ReadonlySet<number>): void {
     this.#wait(() => {
       for (const { answer } of this.calls.slice(0, this.#settled)) {
-        for (const version of answer?.versions ?? []) {
+        if (answer === undefined || answer.isRepeat === true) continue;
+        for (const { version } of answer.results) {
           const isMissing = version > after && version <= upTo && !told.has(version);
           assert.ok(!isMissing, `log: version ${version} of ${after}..${upTo} is not told`);
         }
       }
     });
+  }
+
+  /** Judges when all calls that were made up to now are answered, or the life is over. */
+  afterCalls(judge: () => void): void {
+    this.#wait(judge);
+  }
+
+  /** Somebody was told of what a call wrote, and that it is durable. */
+  seenDurable(value: string): void {
+    const call = this.#byValue.get(value);
+    if (call !== undefined) this.durableUpTo(call.order + 1);
   }
 
   /** Asserts that a record, or its tombstone, is durable. */
@@ -167,6 +185,7 @@ export class History {
 
   /** The life is over. What is still open stays so; reads are judged with what is known. */
   finish(): void {
+    for (const call of this.calls.slice(this.#settled)) this.#truth.unheard(call);
     for (const { judge } of this.#waiting.splice(0)) judge(true);
   }
 
@@ -177,6 +196,8 @@ export class History {
       const next = this.calls[this.#settled];
       if (next === undefined || next.fate === "open") break;
       if (next.fate === "answered") this.#apply(next);
+      else if (next.fate === "unknown") this.#truth.unheard(next);
+      else this.model.refused(next);
       this.#settled += 1;
       this.#judgeReads();
     }
@@ -188,23 +209,25 @@ export class History {
     const standing = first && this.states.newest(first.key);
     const isThere = this.states.visibility(standing, call.from, call.to);
     this.model.apply(call);
-    if (ask.durability !== "sync") return;
+    if (ask.durability !== "sync" || answer?.isRepeat === true) return;
     // What changed nothing tells of what stands, and that is durable by then.
-    if (answer?.versions.some((version) => version > 0) === true) this.durableUpTo(call.order + 1);
+    if (newestOf(answer) > 0) this.durableUpTo(call.order + 1);
+    else if (ask.changes.length !== 1) return;
     else if (isThere === "no") this.durableUpTo(call.order);
     else if (isThere === "yes" && standing?.call !== undefined) {
       this.durableUpTo(standing.call.order + 1);
     }
   }
 
-  #requireDurable(call: WriteCall, { versions, previous }: Answer): void {
+  #requireDurable(call: WriteCall, answer: Answer): void {
     this.durableUpTo(call.order + 1);
     // An answer that waited for a record to be read may come after the next compaction.
-    if (call.ask.returnPrevious === true && previous !== undefined) return;
+    if (call.ask.returnPrevious === true && answer.previous !== undefined) return;
     for (const [index, change] of call.ask.changes.entries()) {
-      const version = versions[index] ?? 0;
+      const version = writtenBy(answer, index);
       if (version === 0 || change.kind === "touch") continue;
-      const value = change.kind === "set" ? change.value : undefined;
+      const number = answer.results[index]?.number;
+      const value = change.kind === "set" ? change.value : number?.toString();
       const isThere = this.#durable.has(change.key, value, version);
       assert.ok(isThere, `V1: ${call} is acknowledged with version ${version}, and not durable`);
     }
@@ -221,6 +244,11 @@ export class History {
     assert.ok(isThere, `V14: ${what} sees version ${version} of ${call}, which is not durable`);
   }
 
+  /** Calls that were never answered. */
+  #openCalls(): readonly WriteCall[] {
+    return this.calls.filter(({ fate, order }) => order >= this.#settled || fate === "unknown");
+  }
+
   #wait(judge: Waiting["judge"]): void {
     this.#waiting.push({ judge, calls: this.calls.length });
     this.#judgeReads();
@@ -233,46 +261,5 @@ export class History {
       this.#waiting.shift();
       next.judge(false);
     }
-  }
-
-  #judge(look: Look, isOver: boolean): void {
-    this.judged += 1;
-    for (const key of look.found.keys()) this.#judgeKey(look, key, isOver);
-    for (const key of this.states.keys) {
-      if (look.covers(key) && !look.found.has(key)) this.#judgeKey(look, key, isOver);
-    }
-  }
-
-  #judgeKey(look: Look, key: string, isOver: boolean): void {
-    const { what, version, from, to, found, isWithoutValues } = look;
-    const told = found.get(key);
-    const entry = this.states.at(key, version);
-    if (told === unreadable) {
-      assert.ok(entry?.isDamaged, `${what}: ${key} is sound, and is called damaged`);
-      return;
-    }
-    const isSeen = this.states.visibility(entry, from, to);
-    const isRight =
-      told === undefined
-        ? isSeen !== "yes"
-        : isSeen !== "no" &&
-          entry !== undefined &&
-          (isWithoutValues ? entry.version === told.version : isOf(entry, told));
-    if (isRight || (isOver && this.#mayBeOpen(key, told))) return;
-    assert.fail(
-      `${what} at version ${version}: ${key} is ${shown(told)}, it must be ${shown(entry)} (${isSeen})`,
-    );
-  }
-
-  /** Whether a call that was never answered can have done that. */
-  #mayBeOpen(key: string, told: Seen | undefined): boolean {
-    return this.calls.some(({ fate, ask }, order) => {
-      if (order < this.#settled && fate !== "unknown") return false;
-      return ask.changes.some((change) => {
-        if (change.key !== key) return false;
-        if (change.kind === "set") return change.value === told?.value;
-        return change.kind === "touch" || told === undefined;
-      });
-    });
   }
 }

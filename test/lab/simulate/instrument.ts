@@ -43,6 +43,9 @@ const enough = {
   clockJumps: 500,
   bitFlips: 10,
   segmentsRemoved: 1000,
+  repeats: 500,
+  watched: 10_000,
+  uploads: 1000,
 };
 
 export const simulateInstrument: Instrument = {

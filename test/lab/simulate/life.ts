@@ -12,18 +12,25 @@ import {
 import type { LocalStore } from "../../../src/engine/local-store.js";
 import { openStore, type StoreSeams } from "../../../src/engine/open-store.js";
 import type { StoreOptionsInput } from "../../../src/engine/options.js";
+import { parseNumber } from "../../../src/format/number-text.js";
 import { takingSome } from "../../support/compaction-rig.js";
 import { openHandles } from "../../support/sim-handles.js";
 import { unpaced } from "../../support/unpaced.js";
 import { requireSums, waitForFlush } from "./at-rest.js";
+import { type Ask, bytesOf } from "./call.js";
 import { runClient, writeCrowd } from "./clients.js";
 import { disturb } from "./disturbances.js";
 import { isForeseen } from "./foreseen.js";
 import type { History } from "./history.js";
+import type { LogTruth } from "./log-truth.js";
 import type { DiskFault, LifePlan } from "./plan.js";
+import { RangeDeletes } from "./range-deletes.js";
 import type { Counts, Seed } from "./seed.js";
+import { requireNoStaging } from "./uploads.js";
 import type { World } from "./world.js";
 
+/** Numbers that are set begin here, so that no sum is one of them by accident. */
+const numberBase = 1_000_000_000_000;
 /** Openings that a failing disk may cost. */
 const openingsMax = 40;
 
@@ -37,6 +44,7 @@ export class Life {
   readonly #seed: Seed;
   readonly #options: StoreOptionsInput;
   #store: LocalStore | undefined;
+  #rangeDeletes: RangeDeletes | undefined;
   #history: History | undefined;
   /** When it was opened, on the monotonic clock. */
   startMs = 0;
@@ -70,9 +78,29 @@ export class Life {
     return this.#store;
   }
 
+  get rangeDeletes(): RangeDeletes {
+    assert.ok(this.#rangeDeletes, "the store is open");
+    return this.#rangeDeletes;
+  }
+
   get history(): History {
     assert.ok(this.#history, "the opening was judged");
     return this.#history;
+  }
+
+  /** Keys that are counted up. */
+  get numbers(): readonly string[] {
+    return this.#seed.numbers;
+  }
+
+  /** Requests with an id that were made in any life. */
+  get asked(): Ask[] {
+    return this.#seed.asked;
+  }
+
+  /** What the log must tell. */
+  get truth(): LogTruth {
+    return this.#seed.truth;
   }
 
   get isClockTrusted(): boolean {
@@ -119,6 +147,7 @@ export class Life {
       this.startMs = world.clock.monotonicMs();
       try {
         this.#store = await openStore(options, host, this.#seams());
+        this.#rangeDeletes = new RangeDeletes(this.#store);
         this.clockGapMs = world.clock.wallMs() - world.clock.monotonicMs();
         return;
       } catch (error) {
@@ -154,13 +183,19 @@ export class Life {
     if (this.crowd.length > 0 && !this.#seed.hasCrowd) clients.push(writeCrowd(this));
     this.#seed.hasCrowd = true;
     if (plan.closesEarly) clients.push(this.#closeEarly());
+    const { watchings } = this.#seed;
+    for (const watching of watchings) watching.begin(this);
     await Promise.all(clients);
+    await this.unlessDead();
+    if (watchings.length > 0 && !this.isClosing) await this.sync();
+    for (const watching of watchings) await watching.end(this);
     await this.unlessDead();
     this.isBusy = false;
     await disturbed;
     await this.unlessDead();
     if (this.isClosing) return;
     requireSums(this);
+    requireNoStaging(this);
     if (this.world.random.chance(0.4)) await waitForFlush(this);
   }
 
@@ -221,16 +256,19 @@ export class Life {
     return random.pick(isOfCrowd ? this.crowd : this.keys);
   }
 
-  /** A value that no other write of the seed has. */
+  /** A value that no other write of the seed has: of a key that is counted up, a number most of the time. */
   nextValue(key: string, lengthBytes: number): string {
-    const { values } = this.#seed;
-    const value = `${values.size + 1}:`.padEnd(lengthBytes, "x");
+    const { values, numbers } = this.#seed;
+    const count = values.size + 1;
+    const isNumber = numbers.includes(key) && this.world.random.chance(0.8);
+    const value = isNumber ? `${numberBase + count}` : `${count}:`.padEnd(lengthBytes, "x");
     values.set(value, key);
     return value;
   }
 
+  /** Whether somebody wrote that to a key; a number may be a sum, of which the history knows. */
   wasAsked(key: string, value: string): boolean {
-    return this.#seed.values.get(value) === key;
+    return this.#seed.values.get(value) === key || parseNumber(bytesOf(value)) !== undefined;
   }
 
   /** Makes durable all that was asked for before. */

@@ -18,6 +18,10 @@ export interface SeedPlan {
   readonly keys: readonly string[];
   /** More keys, between the others; most seeds have none. */
   readonly crowd: readonly string[];
+  /** Of the keys, those that are counted up. */
+  readonly numbers: readonly string[];
+  /** How many watch. */
+  readonly watchings: number;
   readonly segmentDir: string;
   readonly lives: number;
   /** A bit of a file is flipped between two lives. */
@@ -29,6 +33,8 @@ export function planSeed(random: SimRandom): SeedPlan {
   return {
     keys,
     crowd: random.chance(crowdShare) ? planCrowd(random, keys) : [],
+    numbers: keys.slice(0, random.pick([1, 1, 2])),
+    watchings: random.pick([0, 1, 1, 2]),
     segmentDir: random.pick(segmentDirs),
     lives: 2 + random.below(3),
     hasRot: random.chance(0.15),

@@ -5,8 +5,8 @@ import type { LogEvent } from "../../../src/engine/log-events.js";
 import type { ListedRecord } from "../../../src/engine/store.js";
 import { newRecordFields, parseRecord } from "../../../src/format/record.js";
 import { bytesOf, seenOf, textOf, unreadable } from "./call.js";
-import type { Found, Look } from "./history.js";
 import type { Life } from "./life.js";
+import type { Found, Look } from "./look-judge.js";
 
 /** How many pages, records or changes a reader takes at most. */
 const stepsMax = 6;
@@ -112,16 +112,26 @@ function requireOrder(
   }
 }
 
-function foundOf(life: Life, listed: ListedRecord): [string, Found] {
+/** What a record that is listed says of its key. */
+export function foundOf(life: Life, listed: ListedRecord): [string, Found] {
   const { version, expiresAtMs, record } = listed;
   const key = textOf(listed.key);
   if (typeof record === "object") return [key, seenOf(record)];
   if (record !== "unreadable") return [key, { value: "", version, expiresAtMs }];
-  assert.ok(life.hasRot || life.hasFailed, `list: ${key} is unreadable, and nothing has failed`);
+  return [key, unreadableOf(life, key, listed)];
+}
+
+/** What it means that a record is there and could not be read. */
+export function unreadableOf(
+  life: Life,
+  key: string,
+  { version, expiresAtMs }: Pick<ListedRecord, "version" | "expiresAtMs">,
+): Found {
+  assert.ok(life.hasRot || life.hasFailed, `${key} is unreadable, and nothing has failed`);
   const standing = life.history.states.at(key, version);
-  if (standing?.isDamaged || !life.hasFailed) return [key, unreadable];
+  if (standing?.isDamaged || !life.hasFailed) return unreadable;
   // A disk that refused to read says nothing of the record; the index does.
-  return [key, { value: standing?.value ?? "", version, expiresAtMs }];
+  return { value: standing?.value ?? "", version, expiresAtMs };
 }
 
 /** Reads a snapshot slowly, while others write. */

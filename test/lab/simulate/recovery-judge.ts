@@ -8,22 +8,26 @@
  *                                        `------- any of these ends ------'
  *
  * Of a call that was never answered it is open whether the store had refused it
- * before it went; such calls may be left out where something could be refused.
+ * before it went; such calls may be left out where something could be refused. And
+ * whether its conditions held, or its request was known: such a call may be left out as a
+ * whole at any time, but never in part.
  */
 import { strict as assert } from "node:assert";
-import { type Seen, unreadable, type WriteCall } from "./call.js";
-import type { Found, History } from "./history.js";
+import { type Change, newestOf, type Seen, unreadable, type WriteCall, writtenBy } from "./call.js";
+import type { History } from "./history.js";
 import type { Entry } from "./key-states.js";
 import { KeyStates } from "./key-states.js";
+import type { Found } from "./look-judge.js";
 import type { RottenRecord } from "./rot.js";
 import type { WallLog } from "./wall-log.js";
-import { shown } from "./write-model.js";
+import { type ExpiryRange, shown, sumOf } from "./write-model.js";
 
 /** What a prefix may have left of a key. */
 interface Supposed {
   /** The call; -1: an earlier life. */
   readonly order: number;
-  readonly value: string | undefined;
+  /** What it may have left; undefined: nothing. A call of unknown outcome may have found several. */
+  readonly values: readonly (string | undefined)[];
   /** Undefined: it is not known. */
   readonly version: number | undefined;
   readonly lowMs: number;
@@ -56,7 +60,9 @@ export class RecoveryJudge {
   readonly #history: History;
   readonly #wall: WallLog;
   readonly #supposed = new Map<string, Supposed[]>();
+  /** Calls of unknown outcome; and of these, those that may have come to nothing anyway. */
   readonly #open: number[] = [];
+  readonly #conditional: number[] = [];
 
   constructor(history: History, wall: WallLog) {
     this.#history = history;
@@ -83,7 +89,7 @@ export class RecoveryJudge {
       assert.ok(isLost, `${circumstances.where}: ${key} was not there, and nobody wrote it since`);
       this.#supposed.set(key, []);
     }
-    const from = circumstances.hasAll ? this.#lastAnswered() : this.#history.durableOrder;
+    const from = this.survivedUpTo(circumstances.hasAll);
     for (const leftOut of this.#leavings(circumstances)) {
       for (let to = from; to < calls.length; to += 1) {
         const next = this.#adopt(recovered, to, leftOut, circumstances);
@@ -93,18 +99,20 @@ export class RecoveryJudge {
     assert.fail(this.#why(recovered, from, circumstances));
   }
 
-  #lastAnswered(): number {
-    const last = this.#history.calls.findLastIndex(({ answer }) =>
-      answer?.versions.some((version) => version > 0),
+  /** The last call that must be there. */
+  survivedUpTo(hasAll: boolean): number {
+    const { calls, durableOrder } = this.#history;
+    if (!hasAll) return durableOrder;
+    return Math.max(
+      calls.findLastIndex(({ answer }) => newestOf(answer) > 0),
+      durableOrder,
     );
-    return Math.max(last, this.#history.durableOrder);
   }
 
-  /** Sets of open calls that the store may have refused; first of all, none. */
+  /** Sets of open calls that may have come to nothing; first of all, none. */
   *#leavings({ couldRefuse }: Circumstances): Generator<ReadonlySet<number>> {
     yield new Set();
-    if (!couldRefuse) return;
-    const open = this.#open.slice(0, leftOutMax);
+    const open = (couldRefuse ? this.#open : this.#conditional).slice(0, leftOutMax);
     for (let mask = 1; mask < 2 ** open.length; mask += 1) {
       yield new Set(open.filter((_, index) => (mask & (1 << index)) !== 0));
     }
@@ -154,17 +162,17 @@ export class RecoveryJudge {
   }
 
   #mayBeGone(entry: Supposed): boolean {
-    return entry.value === undefined || entry.wasTombstone || this.#mayBeSwept(entry);
+    return entry.values.includes(undefined) || entry.wasTombstone || this.#mayBeSwept(entry);
   }
 
   /** Whether a damaged record is that of an entry, or the tombstone of its sweep. */
   #isLost(key: string, entry: Supposed, record: RottenRecord): boolean {
     if (record.key !== key) return false;
-    const { value, version = record.version, wasTombstone } = entry;
-    if (record.isTombstone && value !== undefined && !wasTombstone) {
+    const { values, version = record.version, wasTombstone } = entry;
+    if (record.isTombstone && !values.includes(undefined) && !wasTombstone) {
       return record.version > version && this.#mayBeSwept(entry);
     }
-    return record.version === version && record.value === (value ?? "");
+    return record.version === version && values.some((value) => record.value === (value ?? ""));
   }
 
   #mayBeSwept({ lowMs, highMs, since }: Supposed): boolean {
@@ -174,45 +182,65 @@ export class RecoveryJudge {
   /** What a call may have done whose answer nobody heard, or whose place is behind such a call. */
   #suppose(call: WriteCall): void {
     const { ask, order, answer, fate } = call;
-    if (fate === "refused") return;
-    if (answer === undefined) this.#open.push(order);
+    if (fate === "refused" || answer?.isRepeat === true || answer?.applied === false) return;
+    const isOpen = answer === undefined;
+    // Whether its condition held then is not asked: it may have, or not.
+    const isConditional =
+      ask.demands.length > 0 ||
+      ask.request !== undefined ||
+      ask.changes.some(({ kind }) => kind === "increment");
+    if (isOpen) this.#open.push(order);
+    if (isOpen && isConditional) this.#conditional.push(order);
     for (const [index, change] of ask.changes.entries()) {
-      const version = answer?.versions[index];
+      const version = isOpen ? undefined : writtenBy(answer, index);
       if (version === 0) continue;
       const { key } = change;
       const entries = this.#supposed.get(key) ?? [];
       this.#supposed.set(key, entries);
-      const standing = entries.findLast((entry) => entry.order < order);
-      const value =
-        change.kind === "set"
-          ? change.value
-          : change.kind === "touch"
-            ? standing?.value
-            : undefined;
+      const below = this.#below(entries, order);
+      const result = answer?.results[index];
+      const values =
+        result?.number !== undefined ? [String(result.number)] : valuesOf(change, below);
+      if (values.length === 0) continue;
+      const isDoubtful = isOpen && (change.kind === "touch" || change.kind === "delete");
       const range =
-        change.kind === "delete"
-          ? { lowMs: 0, highMs: 0 }
-          : this.#history.model.expiryRange(change.expiry, call, this.#history.states.newest(key));
-      // Whether its condition held then is not asked: it may have, or not.
-      const isDoubtful =
-        answer === undefined &&
-        (ask.condition !== undefined || change.kind === "touch" || change.kind === "delete");
-      if (change.kind === "touch" && value === undefined) continue;
-      entries.push({
-        ...{ order, value, version, since: call.from, wasTombstone: false, isDoubtful },
-        ...(answer?.expiresAtMs === undefined || change.kind === "delete"
-          ? range
-          : { lowMs: answer.expiresAtMs, highMs: answer.expiresAtMs }),
-      });
+        result === undefined || change.kind === "delete"
+          ? this.#rangeOf(change, call, below)
+          : { lowMs: result.expiresAtMs, highMs: result.expiresAtMs };
+      const since = call.from;
+      entries.push({ order, values, version, since, wasTombstone: false, isDoubtful, ...range });
     }
+  }
+
+  /** What may stand under a key when a call is accepted: the newest of these that was made. */
+  #below(entries: readonly Supposed[], order: number): Supposed[] {
+    const below: Supposed[] = [];
+    for (const entry of entries.filter((each) => each.order < order).reverse()) {
+      below.push(entry);
+      const isSure = !entry.isDoubtful && !this.#open.includes(entry.order);
+      if (isSure) break;
+    }
+    return below;
+  }
+
+  /** When what a call wrote expires. */
+  #rangeOf(change: Change, call: WriteCall, below: readonly Supposed[]): ExpiryRange {
+    if (change.kind === "delete") return { lowMs: 0, highMs: 0 };
+    const { expiry } = change;
+    const { model, states } = this.#history;
+    if (expiry.kind !== "keep" || below.length <= 1) {
+      return model.expiryRange(expiry, call, states.newest(change.key));
+    }
+    return { lowMs: 0, highMs: Math.max(...below.map(({ highMs }) => highMs)) };
   }
 
   #why(recovered: ReadonlyMap<string, Found>, from: number, { where }: Circumstances): string {
     const lines = Array.from(this.#supposed, ([key, entries]) => {
       const found = recovered.get(key);
       const is = found === unreadable ? "unreadable" : shown(found);
-      const all = entries.slice(-5).map(({ order, value, version, lowMs, highMs }) => {
-        return `${order}: ${value?.slice(0, 12) ?? "none"}@${lowMs === highMs ? lowMs : `${lowMs}..${highMs}`} v${version}`;
+      const all = entries.slice(-5).map(({ order, values, version, lowMs, highMs }) => {
+        const words = values.map((value) => value?.slice(0, 12) ?? "none").join(" or ");
+        return `${order}: ${words}@${lowMs === highMs ? lowMs : `${lowMs}..${highMs}`} v${version}`;
       });
       return `  ${key} is ${is}; calls made it ${all.join(" | ") || "nothing"}`;
     });
@@ -224,12 +252,30 @@ export class RecoveryJudge {
   }
 }
 
+/** What a change may leave, over what may have stood. */
+function valuesOf(change: Change, below: readonly Supposed[]): readonly (string | undefined)[] {
+  switch (change.kind) {
+    case "set":
+      return [change.value];
+    case "delete":
+      return [undefined];
+    case "touch":
+      return below.flatMap(({ values }) => values.filter((value) => value !== undefined));
+    case "increment": {
+      const { delta, initial } = change;
+      const sums = below.flatMap(({ values }) => values.map((value) => sumOf(value, delta)));
+      const numbers = [initial + delta, ...sums.filter((sum) => sum !== undefined)];
+      return Array.from(new Set(numbers.map(String)));
+    }
+  }
+}
+
 function supposedOf(entry: Entry): Supposed {
   const { value, version, expiresAtMs, since, call, wasTombstone = false } = entry;
   const range = { lowMs: expiresAtMs, highMs: expiresAtMs };
   return {
     order: call?.order ?? -1,
-    value,
+    values: [value],
     version,
     ...range,
     since,
@@ -249,7 +295,8 @@ function unreadableEntry(record: RottenRecord, since: number): Entry {
   return { value, version, expiresAtMs, since, isDamaged: true, wasTombstone: isTombstone };
 }
 
-function isSame({ value, version, lowMs, highMs }: Supposed, found: Seen): boolean {
-  if (value !== found.value || (version !== undefined && version !== found.version)) return false;
+function isSame({ values, version, lowMs, highMs }: Supposed, found: Seen): boolean {
+  if (!values.includes(found.value) || (version !== undefined && version !== found.version))
+    return false;
   return found.expiresAtMs >= lowMs && found.expiresAtMs <= highMs;
 }

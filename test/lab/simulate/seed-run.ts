@@ -12,23 +12,31 @@ import type { StoreOptionsInput } from "../../../src/engine/options.js";
 import { verifyStore } from "../../../src/engine/verify.js";
 import { severityOf } from "../../../src/engine/verify-findings.js";
 import { crashPolicies } from "../../support/sim-survival.js";
-import { bytesOf, seenOf, unreadable } from "./call.js";
+import { type Ask, bytesOf, seenOf, unreadable } from "./call.js";
 import { compactOnce } from "./disturbances.js";
 import { DurableView } from "./durable-view.js";
-import { type Found, History } from "./history.js";
+import { History } from "./history.js";
 import { KeyStates } from "./key-states.js";
 import { Life } from "./life.js";
+import { LogTruth } from "./log-truth.js";
+import type { Found } from "./look-judge.js";
 import { loseFiles } from "./losses.js";
 import { hookOf, planLastOptions, planLife, planOptions, planSeed, type SeedPlan } from "./plan.js";
 import { RecoveryJudge } from "./recovery-judge.js";
+import { RequestBook } from "./request-book.js";
 import { type RottenRecord, rot } from "./rot.js";
 import { type Counts, noCounts, type Seed } from "./seed.js";
+import { requireNoStaging } from "./uploads.js";
+import { planWatching, type Watching } from "./watching.js";
 import { World } from "./world.js";
 
 /** Operations of clients that a seed has at least. */
 export const operationsMin = 200;
 /** Rounds of the last life in which it is to come to a compaction. */
 const roundsMax = 30;
+
+/** Versions beyond the newest one seen that calls and sweeps of unknown fate may have taken. */
+const neverGivenMin = 5000;
 
 /** The sums that an opening after a clean close must come to. */
 interface Sums {
@@ -42,7 +50,12 @@ export class SeedRun implements Seed {
   readonly plan: SeedPlan;
   readonly keys: readonly string[];
   readonly crowd: readonly string[];
+  readonly numbers: readonly string[];
   readonly values = new Map<string, string>();
+  readonly requests = new RequestBook();
+  readonly truth = new LogTruth();
+  readonly watchings: readonly Watching[];
+  readonly asked: Ask[] = [];
   readonly counts: Counts = noCounts();
   hasCrowd = false;
   hasRot = false;
@@ -54,12 +67,20 @@ export class SeedRun implements Seed {
   /** Since the last opening that was judged, nothing was lost but processes. */
   #hasAll = true;
   #couldRefuse = false;
+  /** Versions that a crash has skipped, from the first to below the second. */
+  readonly #neverGiven: (readonly [number, number])[] = [];
 
   constructor(seed: number) {
     this.world = new World(seed);
     this.plan = planSeed(this.world.random);
     this.keys = this.plan.keys;
     this.crowd = this.plan.crowd;
+    this.numbers = this.plan.numbers;
+    const { random } = this.world;
+    const pick = (): number => random.below(1000);
+    this.watchings = Array.from({ length: this.plan.watchings }, () =>
+      planWatching(this.keys, pick),
+    );
     this.#history = this.#newHistory(new KeyStates(this.world.wall), 0);
   }
 
@@ -184,7 +205,9 @@ export class SeedRun implements Seed {
     const stats = store.stats();
     const mayBeDegraded = this.hasRot || this.hasRefusedReads;
     if (!mayBeDegraded) assert.deepEqual(stats.damage, [], `${where}: a crash is no damage`);
-    const states = new RecoveryJudge(this.#history, world.wall).judge(recovered, {
+    this.requests.mayForget = this.hasRot || this.hasRefusedReads;
+    const judge = new RecoveryJudge(this.#history, world.wall);
+    const states = judge.judge(recovered, {
       where,
       hasAll: this.#hasAll,
       couldRefuse: this.#couldRefuse,
@@ -193,17 +216,46 @@ export class SeedRun implements Seed {
     });
     const { versionSeen } = this.#history;
     assert.ok(store.version >= versionSeen, `V15: ${where}: the version went back`);
+    this.#requireRefused(life, versionSeen);
+    requireNoStaging(life);
     // A lost tombstone counts as a record, if its segment was read instead of its hint.
     const mayCountMore = this.rotten.some(({ isTombstone }) => isTombstone);
     if (this.#sums !== undefined && !mayCountMore) {
       const { keys, liveBytes } = stats;
       assert.deepEqual({ keys, liveBytes }, this.#sums, `I8: ${where}: other sums than before`);
     }
+    const { calls, settled, model } = this.#history;
+    const survivedUpTo = judge.survivedUpTo(this.#hasAll);
+    this.truth.survive(survivedUpTo);
+    this.requests.survive({
+      calls,
+      settled,
+      survivedUpTo,
+      lastVersion: model.lastVersion,
+      heard: { floor: store.logReaders.floor, monotonicMs: world.clock.monotonicMs() },
+      states,
+    });
+    this.counts.repeats = this.requests.repeats;
     this.counts.reads += this.#history.judged;
     this.#history = this.#newHistory(states, Math.max(store.version, versionSeen));
     this.#sums = undefined;
     this.#hasAll = true;
     this.#couldRefuse = false;
+  }
+
+  /** Nobody may go on behind a version that was never given, or whose history is gone. */
+  #requireRefused({ store }: Life, versionSeen: number): void {
+    const { random } = this.world;
+    const { floor } = store.logReaders;
+    const first = versionSeen + neverGivenMin;
+    if (first < store.version - 1) this.#neverGiven.push([first, store.version - 1]);
+    const ranges = [...this.#neverGiven, [0, floor], [store.version + 1, 2 ** 47]] as const;
+    for (const [from, to] of ranges) {
+      if (from >= to) continue;
+      const afterVersion = random.pick([from, to - 1, from + random.below(to - from)]);
+      const watch = (): unknown => store.watch({ afterVersion });
+      assert.throws(watch, /HISTORY_LOST/, `a watch behind ${afterVersion} is not refused`);
+    }
   }
 
   /** Every record there is, the expired ones too. */
@@ -233,7 +285,7 @@ export class SeedRun implements Seed {
   #newHistory(states: KeyStates, lastVersion: number): History {
     const { world } = this;
     const durable = new DurableView(() => world.files.disk, this.plan.segmentDir);
-    return new History(states, world.wall, durable, lastVersion);
+    return new History(states, world.wall, durable, lastVersion, this.requests, this.truth);
   }
 
   async #verify(): Promise<void> {

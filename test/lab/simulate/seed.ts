@@ -1,6 +1,9 @@
 /** What the lives of one seed have in common, and what is counted of them. */
+import type { Ask } from "./call.js";
+import type { LogTruth } from "./log-truth.js";
 import type { SeedPlan } from "./plan.js";
 import type { RottenRecord } from "./rot.js";
+import type { Watching } from "./watching.js";
 import type { World } from "./world.js";
 
 /** What a seed counts. */
@@ -19,6 +22,12 @@ export interface Counts {
   /** Tombstones whose bytes were hit. */
   tombstonesRotten: number;
   latches: number;
+  /** Requests that were known by their ids. */
+  repeats: number;
+  /** Changes that somebody who watched was told. */
+  watched: number;
+  /** Uploads that were begun. */
+  uploads: number;
 }
 
 /** What a life has in common with the others of its seed. */
@@ -29,6 +38,14 @@ export interface Seed {
   readonly keys: readonly string[];
   /** Keys that are written once, in few batches; see plan.ts. */
   readonly crowd: readonly string[];
+  /** Keys whose values are numbers, most of the time. */
+  readonly numbers: readonly string[];
+  /** Requests with an id, to be repeated. */
+  readonly asked: Ask[];
+  /** What the log must tell. */
+  readonly truth: LogTruth;
+  /** Who watches, in every life. */
+  readonly watchings: readonly Watching[];
   hasCrowd: boolean;
   /** Of every value that was ever asked to be written, its key. */
   readonly values: Map<string, string>;
@@ -56,5 +73,8 @@ export function noCounts(): Counts {
     bitFlips: 0,
     tombstonesRotten: 0,
     latches: 0,
+    repeats: 0,
+    watched: 0,
+    uploads: 0,
   };
 }
