@@ -11,6 +11,7 @@ import { batchHeadBytes, encodeBatchHead } from "../format/batch.js";
 import { FRAME_HEADER_BYTES, FrameFlag, writeFrameHeader } from "../format/frame.js";
 import {
   encodeRecord,
+  encodeRecordFrom,
   encodeRecordHead,
   encodeRecordTail,
   encodeTombstone,
@@ -23,6 +24,7 @@ import type { AcceptedKey, AcceptedState } from "./accepted-state.js";
 import { type DiskSpace, noSpace } from "./disk-space.js";
 import type { Keydir } from "./keydir/keydir.js";
 import type { RequestIdentity } from "./requests/request-memory.js";
+import type { SetRun } from "./set-run.js";
 import { StagedValue } from "./staged-value.js";
 import type { StagedChunk, Staging } from "./staging.js";
 import type { ValueSource } from "./value-source.js";
@@ -143,6 +145,52 @@ export class Acceptance {
         : this.context.staging.chunkFor(entry.length);
     if (chunk.middle === undefined) this.#encode(chunk, chunk.used, draft, nowMs);
     chunk.add(op, [entry], entry.length, nowMs);
+    this.newestTimestampMs = Math.max(this.newestTimestampMs, nowMs);
+  }
+
+  /** Where frames of their own, of together at most `bytesMax`, go for one operation. */
+  beginFrames(bytesMax: number): StagedChunk {
+    return this.context.staging.chunkFor(bytesMax);
+  }
+
+  /**
+   * Encodes a set of a run, whose numbers begin at `place`, at `at` of that chunk.
+   * `newKeyBytes`: the length of its key if that may be new to the index, else 0.
+   */
+  encodeSet(
+    chunk: StagedChunk,
+    at: number,
+    { source, places }: SetRun,
+    place: number,
+    newKeyBytes: number,
+    nowMs: number,
+  ): PendingEntry {
+    const keyStart = places[place] as number;
+    const keyEnd = places[place + 1] as number;
+    const valueStart = places[place + 2] as number;
+    const valueEnd = places[place + 3] as number;
+    const keyBytes = keyEnd - keyStart;
+    const version = this.context.versions.take();
+    const payloadBytes = recordBytes(keyBytes, valueEnd - valueStart, version, nowMs, 0);
+    const length = FRAME_HEADER_BYTES + payloadBytes;
+    const entry = new PendingEntry(version, 0, 0, length, newKeyBytes);
+    const { bytes, view } = chunk;
+    writeFrameHeader(view, at, payloadBytes, 0, nowMs);
+    const payload = at + FRAME_HEADER_BYTES;
+    encodeRecordFrom(bytes, payload, source, places, place, version, nowMs);
+    this.#accept(entry, chunk, at, keyBytes);
+    return entry;
+  }
+
+  /** Gives an operation the frames that were encoded for it, `bytes` in all. */
+  endFrames(
+    chunk: StagedChunk,
+    op: WriteOp,
+    entries: readonly PendingEntry[],
+    bytes: number,
+    nowMs: number,
+  ): void {
+    chunk.add(op, entries, bytes, nowMs);
     this.newestTimestampMs = Math.max(this.newestTimestampMs, nowMs);
   }
 

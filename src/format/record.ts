@@ -94,9 +94,29 @@ export function encodeRecord(
   updatedAtMs: number,
   expiresAtMs: number,
 ): number {
-  let end = writeBytes(bytes, at, KEY_TAG, key);
-  if (value.length !== 0) end = writeBytes(bytes, end, VALUE_TAG, value);
+  let end = writeBytes(bytes, at, KEY_TAG, key, 0, key.length);
+  if (value.length !== 0) end = writeBytes(bytes, end, VALUE_TAG, value, 0, value.length);
   return encodeRecordTail(bytes, end, version, updatedAtMs, expiresAtMs);
+}
+
+/**
+ * As `encodeRecord`, without an expiry, of a key and a value that lie in `source`: the four
+ * numbers of `places` from `place` on say where each starts and ends.
+ */
+export function encodeRecordFrom(
+  bytes: Uint8Array,
+  at: number,
+  source: Uint8Array,
+  places: readonly number[],
+  place: number,
+  version: number,
+  updatedAtMs: number,
+): number {
+  const valueStart = places[place + 2]!;
+  const valueEnd = places[place + 3]!;
+  let end = writeBytes(bytes, at, KEY_TAG, source, places[place]!, places[place + 1]!);
+  if (valueStart < valueEnd) end = writeBytes(bytes, end, VALUE_TAG, source, valueStart, valueEnd);
+  return encodeRecordTail(bytes, end, version, updatedAtMs, 0);
 }
 
 /** The length of all that precedes the bytes of a value of `valueBytes`. */
@@ -112,7 +132,7 @@ export function encodeRecordHead(
   key: Uint8Array,
   valueBytes: number,
 ): number {
-  const end = writeBytes(bytes, at, KEY_TAG, key);
+  const end = writeBytes(bytes, at, KEY_TAG, key, 0, key.length);
   if (valueBytes === 0) return end;
   bytes[end] = VALUE_TAG;
   return writeVarint(bytes, end + 1, valueBytes);
@@ -148,7 +168,7 @@ export function encodeTombstone(
   version: number,
   updatedAtMs: number,
 ): number {
-  let end = writeBytes(bytes, at, KEY_TAG, key);
+  let end = writeBytes(bytes, at, KEY_TAG, key, 0, key.length);
   bytes[end] = VERSION_TAG;
   end = writeVarint(bytes, end + 1, version);
   return writeTime(bytes, end, UPDATE_TIME_TAG, updatedAtMs);
@@ -194,15 +214,25 @@ export function parseRecord(
   return out.expiresAtMs > 0 && at + 2 + timeBytes(out.expiresAtMs) === end;
 }
 
-function writeBytes(bytes: Uint8Array, at: number, tag: number, source: Uint8Array): number {
+/** Writes a field of the bytes `source[start, end)`. */
+function writeBytes(
+  bytes: Uint8Array,
+  at: number,
+  tag: number,
+  source: Uint8Array,
+  start: number,
+  end: number,
+): number {
   bytes[at] = tag;
-  const start = writeVarint(bytes, at + 1, source.length);
-  if (source.length > LOOP_COPY_BYTES_MAX) {
-    bytes.set(source, start);
+  const length = end - start;
+  const target = writeVarint(bytes, at + 1, length);
+  if (length > LOOP_COPY_BYTES_MAX) {
+    const isAll = length === source.length;
+    bytes.set(isAll ? source : source.subarray(start, end), target);
   } else {
-    for (let index = 0; index < source.length; index++) bytes[start + index] = source[index]!;
+    for (let index = 0; index < length; index++) bytes[target + index] = source[start + index]!;
   }
-  return start + source.length;
+  return target + length;
 }
 
 /** The length of a Timestamp's fields, without the tag and length before them: 0..13. */
