@@ -5,8 +5,8 @@
  *     an operation:                     | 08 | id | 1a..4a | length | the request |
  *
  * The request stays encoded until its turn comes, and the id until it goes into
- * the answer. Both are told by where they lie: a view of each would be the most of
- * what an operation keeps in memory. Bytes that are no protobuf give `undefined`, nothing
+ * the answer. Both are told by where they lie, in one array for all operations: a view
+ * of each, or an object, would be the most of what an operation keeps in memory. Bytes that are no protobuf give `undefined`, nothing
  * is thrown. Fields may come in any order and more than once, as in every message:
  * the last one counts, and two parts of the same request are one after the other.
  */
@@ -24,6 +24,101 @@ export interface EncodedOperation {
   readonly end: number;
 }
 
+/** Where the operations of one message lie. */
+export class EncodedOperations {
+  readonly #message: Uint8Array;
+  /** Of each: where its id starts and ends, its field, where its request starts and ends. */
+  readonly #places: number[] = [];
+  /** Requests that came in parts, put together, by operation. */
+  #joined: Map<number, Uint8Array> | undefined;
+
+  constructor(message: Uint8Array) {
+    this.#message = message;
+  }
+
+  /** How many there are. */
+  get count(): number {
+    return this.#places.length / PLACES;
+  }
+
+  /** One of them, from 0. */
+  at(index: number): EncodedOperation {
+    return {
+      idStart: this.idStartOf(index),
+      idEnd: this.idEndOf(index),
+      field: this.fieldOf(index),
+      source: this.sourceOf(index),
+      start: this.startOf(index),
+      end: this.endOf(index),
+    };
+  }
+
+  idStartOf(index: number): number {
+    return this.#places[index * PLACES] as number;
+  }
+
+  idEndOf(index: number): number {
+    return this.#places[index * PLACES + 1] as number;
+  }
+
+  fieldOf(index: number): number {
+    return this.#places[index * PLACES + 2] as number;
+  }
+
+  startOf(index: number): number {
+    return this.#places[index * PLACES + 3] as number;
+  }
+
+  endOf(index: number): number {
+    return this.#places[index * PLACES + 4] as number;
+  }
+
+  sourceOf(index: number): Uint8Array {
+    return this.#joined?.get(index) ?? this.#message;
+  }
+
+  /** Adds the operation that lies from `start` to `end`; false: it is none. */
+  read(start: number, end: number): boolean {
+    const message = this.#message;
+    let idStart = 0;
+    let idEnd = 0;
+    let field = 0;
+    let source = message;
+    let from = 0;
+    let to = 0;
+    const cursor = new Cursor(message, start, end);
+    while (cursor.next()) {
+      if (cursor.field === ID) {
+        if (cursor.wireType !== WIRE_VARINT) return false;
+        idStart = cursor.start;
+        idEnd = cursor.end;
+      } else if (cursor.field >= REQUEST_MIN && cursor.field <= REQUEST_MAX) {
+        if (cursor.wireType !== WIRE_LENGTH_DELIMITED) return false;
+        if (field === cursor.field) {
+          const part = message.subarray(cursor.start, cursor.end);
+          source = Buffer.concat([source.subarray(from, to), part]);
+          from = 0;
+          to = source.length;
+        } else {
+          source = message;
+          from = cursor.start;
+          to = cursor.end;
+        }
+        field = cursor.field;
+      }
+    }
+    if (!cursor.isSound) return false;
+    if (source !== message) {
+      this.#joined ??= new Map();
+      this.#joined.set(this.count, source);
+    }
+    this.#places.push(idStart, idEnd, field, from, to);
+    return true;
+  }
+}
+
+const PLACES = 5;
+
 const OPERATIONS = 1;
 const ID = 1;
 /** The fields of the oneof. */
@@ -37,53 +132,15 @@ const WIRE_FIXED32 = 5;
 const VARINT_BYTES_MAX = 10;
 
 /** The operations of a message, or undefined if it is none. */
-export function readOperations(message: Uint8Array): EncodedOperation[] | undefined {
-  const operations: EncodedOperation[] = [];
+export function readOperations(message: Uint8Array): EncodedOperations | undefined {
+  const operations = new EncodedOperations(message);
   const cursor = new Cursor(message, 0, message.length);
   while (cursor.next()) {
     if (cursor.field !== OPERATIONS) continue;
     if (cursor.wireType !== WIRE_LENGTH_DELIMITED) return undefined;
-    const operation = readOperation(message, cursor.start, cursor.end);
-    if (operation === undefined) return undefined;
-    operations.push(operation);
+    if (!operations.read(cursor.start, cursor.end)) return undefined;
   }
   return cursor.isSound ? operations : undefined;
-}
-
-function readOperation(
-  message: Uint8Array,
-  start: number,
-  end: number,
-): EncodedOperation | undefined {
-  let idStart = 0;
-  let idEnd = 0;
-  let field = 0;
-  let source = message;
-  let from = 0;
-  let to = 0;
-  const cursor = new Cursor(message, start, end);
-  while (cursor.next()) {
-    if (cursor.field === ID) {
-      if (cursor.wireType !== WIRE_VARINT) return undefined;
-      idStart = cursor.start;
-      idEnd = cursor.end;
-    } else if (cursor.field >= REQUEST_MIN && cursor.field <= REQUEST_MAX) {
-      if (cursor.wireType !== WIRE_LENGTH_DELIMITED) return undefined;
-      if (field === cursor.field) {
-        const part = message.subarray(cursor.start, cursor.end);
-        source = Buffer.concat([source.subarray(from, to), part]);
-        from = 0;
-        to = source.length;
-      } else {
-        source = message;
-        from = cursor.start;
-        to = cursor.end;
-      }
-      field = cursor.field;
-    }
-  }
-  if (!cursor.isSound) return undefined;
-  return { idStart, idEnd, field, source, start: from, end: to };
 }
 
 /** Goes from field to field. */
