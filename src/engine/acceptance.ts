@@ -9,9 +9,9 @@ import { KvixError } from "../base/kvix-error.js";
 import { BATCH_BYTES_MAX } from "../base/limits.js";
 import { batchHeadBytes, encodeBatchHead } from "../format/batch.js";
 import { FRAME_HEADER_BYTES, FrameFlag, writeFrameHeader } from "../format/frame.js";
+import type { PlainFrames } from "../format/plain-frames.js";
 import {
   encodeRecord,
-  encodeRecordFrom,
   encodeRecordHead,
   encodeRecordTail,
   encodeTombstone,
@@ -24,7 +24,6 @@ import type { AcceptedKey, AcceptedState } from "./accepted-state.js";
 import { type DiskSpace, noSpace } from "./disk-space.js";
 import type { Keydir } from "./keydir/keydir.js";
 import type { RequestIdentity } from "./requests/request-memory.js";
-import type { SetRun } from "./set-run.js";
 import { StagedValue } from "./staged-value.js";
 import type { StagedChunk, Staging } from "./staging.js";
 import type { ValueSource } from "./value-source.js";
@@ -154,31 +153,21 @@ export class Acceptance {
   }
 
   /**
-   * Encodes a set of a run, whose numbers begin at `place`, at `at` of that chunk.
+   * Encodes the record whose numbers in `places` begin at `place` at `at` of that chunk.
    * `newKeyBytes`: the length of its key if that may be new to the index, else 0.
    */
-  encodeSet(
+  encodePlain(
     chunk: StagedChunk,
     at: number,
-    { source, places }: SetRun,
+    frames: PlainFrames,
+    places: Int32Array,
     place: number,
     newKeyBytes: number,
-    nowMs: number,
   ): PendingEntry {
-    const keyStart = places[place] as number;
-    const keyEnd = places[place + 1] as number;
-    const valueStart = places[place + 2] as number;
-    const valueEnd = places[place + 3] as number;
-    const keyBytes = keyEnd - keyStart;
     const version = this.context.versions.take();
-    const payloadBytes = recordBytes(keyBytes, valueEnd - valueStart, version, nowMs, 0);
-    const length = FRAME_HEADER_BYTES + payloadBytes;
-    const entry = new PendingEntry(version, 0, 0, length, newKeyBytes);
-    const { bytes, view } = chunk;
-    writeFrameHeader(view, at, payloadBytes, 0, nowMs);
-    const payload = at + FRAME_HEADER_BYTES;
-    encodeRecordFrom(bytes, payload, source, places, place, version, nowMs);
-    this.#accept(entry, chunk, at, keyBytes);
+    const end = frames.encode(chunk.bytes, chunk.view, at, places, place, version);
+    const entry = new PendingEntry(version, 0, 0, end - at, newKeyBytes);
+    this.#accept(entry, chunk, at, (places[place + 1] as number) - (places[place] as number));
     return entry;
   }
 

@@ -5,8 +5,10 @@
  *   writes:  write queue -> log -> publisher
  *   beside:  expiry sweep, hint keeper
  */
+
 import { KvixError } from "../base/kvix-error.js";
 import { FRAME_HEADER_BYTES } from "../format/frame.js";
+import { PLACES_PER_RECORD } from "../format/plain-frames.js";
 import { hasExpired } from "./accepted-state.js";
 import { CommitRequests, OP_OVERHEAD_BYTES } from "./commit-requests.js";
 import { Downloads } from "./downloads.js";
@@ -22,7 +24,7 @@ import {
   requireVersion,
 } from "./request-rules.js";
 import { segmentFacts } from "./segment-facts.js";
-import { PLACES_PER_SET, SET_RUN_BYTES_MAX } from "./set-run.js";
+import { SET_RUN_BYTES_MAX } from "./set-run.js";
 import { Snapshots } from "./snapshots/snapshots.js";
 import { statsOf } from "./stats-of.js";
 import type {
@@ -171,7 +173,7 @@ export class LocalStore implements Store {
 
   submitSets(run: SetRun, options: SetRunOptions, outcome: Outcome<SetRunResult>): void {
     const runBytes = requireSetRun(run, this.setRunBytesMax);
-    const overhead = (run.places.length / PLACES_PER_SET) * OP_OVERHEAD_BYTES;
+    const overhead = (run.places.length / PLACES_PER_RECORD) * OP_OVERHEAD_BYTES;
     const op = this.#opOf({ kind: "sets", run, runBytes }, runBytes + overhead, options);
     // A run is answered with what a run is answered with.
     this.#parts.queue.enter(op, outcome as Outcome<WriteResult>, options.signal);

@@ -1,4 +1,5 @@
 /** What a write may ask for, beside its key and value. Each fault names its field and range. */
+
 import { KvixError } from "../base/kvix-error.js";
 import {
   BATCH_MUTATIONS_MAX,
@@ -10,7 +11,8 @@ import {
   VERSION_MAX,
 } from "../base/limits.js";
 import { isNumber, NUMBER_MAX, NUMBER_MIN } from "../format/number-text.js";
-import { PLACES_PER_SET, type SetRun, setRunBytes } from "./set-run.js";
+import { PLACES_PER_RECORD } from "../format/plain-frames.js";
+import { type SetRun, setRunBytes } from "./set-run.js";
 import type { Condition, Expiry, KeyCondition, Mutation } from "./store.js";
 
 /** Throws FIELD_INVALID for a number that is not whole or lies outside its range. */
@@ -69,7 +71,7 @@ export function requireKeyBytes(keyBytes: number): void {
  */
 export function requireSetRun({ places }: SetRun, bytesMax: number): number {
   let bytes = 0;
-  for (let at = 0; at < places.length; at += PLACES_PER_SET) {
+  for (let at = 0; at < places.length; at += PLACES_PER_RECORD) {
     const keyBytes = (places[at + 1] as number) - (places[at] as number);
     const valueBytes = (places[at + 3] as number) - (places[at + 2] as number);
     requireKeyBytes(keyBytes);

@@ -6,8 +6,8 @@
  *       else each key is looked up        -> and refused if it is new and has no room
  */
 import { KvixError } from "../base/kvix-error.js";
+import { PLACES_PER_RECORD, PlainFrames } from "../format/plain-frames.js";
 import type { Acceptance } from "./acceptance.js";
-import { PLACES_PER_SET } from "./set-run.js";
 import type { PendingEntry, SetsRequest, WriteOp } from "./write-op.js";
 
 /** Evaluates runs of sets. */
@@ -22,7 +22,7 @@ export class SetRunEvaluator {
     const acceptance = this.#acceptance;
     const { versions, wallMs } = acceptance.context;
     const { source, places } = run;
-    const count = places.length / PLACES_PER_SET;
+    const count = places.length / PLACES_PER_RECORD;
     const nowMs = wallMs();
     versions.requireRoomFor(count);
     acceptance.requireSpace(op);
@@ -31,11 +31,12 @@ export class SetRunEvaluator {
     const refused = new Map<number, KvixError>();
     const firstVersion = acceptance.nextVersion;
     const chunk = acceptance.beginFrames(runBytes);
+    const frames = new PlainFrames(source, nowMs);
     const entries: PendingEntry[] = [];
     const start = chunk.used;
     let at = start;
     for (let set = 0; set < count; set += 1) {
-      const place = set * PLACES_PER_SET;
+      const place = set * PLACES_PER_RECORD;
       const keyStart = places[place] as number;
       const keyEnd = places[place + 1] as number;
       let newKeyBytes = keyEnd - keyStart;
@@ -47,7 +48,7 @@ export class SetRunEvaluator {
         }
         if (found) newKeyBytes = 0;
       }
-      const entry = acceptance.encodeSet(chunk, at, run, place, newKeyBytes, nowMs);
+      const entry = acceptance.encodePlain(chunk, at, frames, places, place, newKeyBytes);
       entries.push(entry);
       at += entry.length;
     }

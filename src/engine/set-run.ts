@@ -19,8 +19,8 @@ import type { Durability } from "./store-records.js";
 export interface SetRun {
   /** Holds their keys and values; it is not to change until the outcome is heard. */
   readonly source: Uint8Array;
-  /** Four numbers for each set: where in `source` its key starts and ends, and its value. */
-  readonly places: readonly number[];
+  /** PLACES_PER_RECORD numbers for each: where in `source` its key starts and ends, and its value. */
+  readonly places: Int32Array;
 }
 
 /** What goes with a run. */
@@ -38,9 +38,6 @@ export interface SetRunResult {
   /** Sets that were refused, by their number in the run, from 0; undefined: none was. */
   readonly refused: ReadonlyMap<number, KvixError> | undefined;
 }
-
-/** How many numbers of `places` a set has. */
-export const PLACES_PER_SET = 4;
 
 /** The largest run worth having, as `setRunBytes` counts. */
 export const SET_RUN_BYTES_MAX = 64 * 1024;

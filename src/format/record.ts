@@ -23,10 +23,10 @@
 import { EXPIRES_AT_MS_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX, VERSION_MAX } from "../base/limits.js";
 import { NOT_A_VARINT, readVarint, varintBytes, writeVarint } from "./varint.js";
 
-const KEY_TAG = 0x0a;
-/** The tag in front of the value. On disk. */
+/** The tags in front of the key, the value and the version. On disk. */
+export const KEY_TAG = 0x0a;
 export const VALUE_TAG = 0x12;
-const VERSION_TAG = 0x18;
+export const VERSION_TAG = 0x18;
 const UPDATE_TIME_TAG = 0x22;
 const EXPIRE_TIME_TAG = 0x2a;
 const SECONDS_TAG = 0x08;
@@ -94,29 +94,9 @@ export function encodeRecord(
   updatedAtMs: number,
   expiresAtMs: number,
 ): number {
-  let end = writeBytes(bytes, at, KEY_TAG, key, 0, key.length);
-  if (value.length !== 0) end = writeBytes(bytes, end, VALUE_TAG, value, 0, value.length);
+  let end = writeBytes(bytes, at, KEY_TAG, key);
+  if (value.length !== 0) end = writeBytes(bytes, end, VALUE_TAG, value);
   return encodeRecordTail(bytes, end, version, updatedAtMs, expiresAtMs);
-}
-
-/**
- * As `encodeRecord`, without an expiry, of a key and a value that lie in `source`: the four
- * numbers of `places` from `place` on say where each starts and ends.
- */
-export function encodeRecordFrom(
-  bytes: Uint8Array,
-  at: number,
-  source: Uint8Array,
-  places: readonly number[],
-  place: number,
-  version: number,
-  updatedAtMs: number,
-): number {
-  const valueStart = places[place + 2]!;
-  const valueEnd = places[place + 3]!;
-  let end = writeBytes(bytes, at, KEY_TAG, source, places[place]!, places[place + 1]!);
-  if (valueStart < valueEnd) end = writeBytes(bytes, end, VALUE_TAG, source, valueStart, valueEnd);
-  return encodeRecordTail(bytes, end, version, updatedAtMs, 0);
 }
 
 /** The length of all that precedes the bytes of a value of `valueBytes`. */
@@ -132,7 +112,7 @@ export function encodeRecordHead(
   key: Uint8Array,
   valueBytes: number,
 ): number {
-  const end = writeBytes(bytes, at, KEY_TAG, key, 0, key.length);
+  const end = writeBytes(bytes, at, KEY_TAG, key);
   if (valueBytes === 0) return end;
   bytes[end] = VALUE_TAG;
   return writeVarint(bytes, end + 1, valueBytes);
@@ -154,6 +134,14 @@ export function encodeRecordTail(
 /** The most bytes that follow a value: tags, lengths, the largest version and two times. */
 export const RECORD_TAIL_BYTES_MAX = 40;
 
+/** The most bytes of an update_time: its tag, its length, seconds and nanoseconds. */
+export const UPDATE_TIME_BYTES_MAX = 15;
+
+/** Writes the field of an update_time at `at`, and returns where it ends. */
+export function encodeUpdateTime(bytes: Uint8Array, at: number, ms: number): number {
+  return writeTime(bytes, at, UPDATE_TIME_TAG, ms);
+}
+
 /** The length of the encoded tombstone. */
 export function tombstoneBytes(keyBytes: number, version: number, updatedAtMs: number): number {
   const fixed = 1 + 1 + 2; // the tags of key and version; tag and length of update_time
@@ -168,7 +156,7 @@ export function encodeTombstone(
   version: number,
   updatedAtMs: number,
 ): number {
-  let end = writeBytes(bytes, at, KEY_TAG, key, 0, key.length);
+  let end = writeBytes(bytes, at, KEY_TAG, key);
   bytes[end] = VERSION_TAG;
   end = writeVarint(bytes, end + 1, version);
   return writeTime(bytes, end, UPDATE_TIME_TAG, updatedAtMs);
@@ -214,25 +202,15 @@ export function parseRecord(
   return out.expiresAtMs > 0 && at + 2 + timeBytes(out.expiresAtMs) === end;
 }
 
-/** Writes a field of the bytes `source[start, end)`. */
-function writeBytes(
-  bytes: Uint8Array,
-  at: number,
-  tag: number,
-  source: Uint8Array,
-  start: number,
-  end: number,
-): number {
+function writeBytes(bytes: Uint8Array, at: number, tag: number, source: Uint8Array): number {
   bytes[at] = tag;
-  const length = end - start;
-  const target = writeVarint(bytes, at + 1, length);
-  if (length > LOOP_COPY_BYTES_MAX) {
-    const isAll = length === source.length;
-    bytes.set(isAll ? source : source.subarray(start, end), target);
+  const start = writeVarint(bytes, at + 1, source.length);
+  if (source.length > LOOP_COPY_BYTES_MAX) {
+    bytes.set(source, start);
   } else {
-    for (let index = 0; index < length; index++) bytes[target + index] = source[start + index]!;
+    for (let index = 0; index < source.length; index++) bytes[start + index] = source[index]!;
   }
-  return target + length;
+  return start + source.length;
 }
 
 /** The length of a Timestamp's fields, without the tag and length before them: 0..13. */

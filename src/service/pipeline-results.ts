@@ -6,7 +6,7 @@
  *
  * A set that was applied is answered here, without bytes of its own before.
  *
- * Invariant: a message is larger than `bytesMax` only if one result alone is.
+ * The memory behind a message is at most twice as long as the message.
  */
 import { varintBytes, writeVarint } from "../format/varint.js";
 import { plainSetAnswerBytes, writePlainSetAnswer } from "./kv-answers.js";
@@ -22,14 +22,17 @@ export const SET_FIELD = 5;
 /** The most bytes of the result of a set that was applied and has nothing to say but its version. */
 export const SET_RESULT_BYTES_MAX = RESULT_OVERHEAD_BYTES_MAX + 20;
 
-/** Room for the first results of a message. */
-const FIRST_BYTES = 1024;
+/** Room for the first results of a message, at least; and at most, if the one before had more. */
+const FIRST_BYTES = 256;
+const FIRST_BYTES_MAX = 16_384;
 
 /** The results that are not sent yet. */
 export class PipelineResults {
   /** The message so far, and room behind it. */
   #message = NOTHING;
   #bytes = 0;
+  /** How long the message before was. */
+  #lastBytes = FIRST_BYTES;
 
   /** The bytes of the message that would be sent now. */
   get bytes(): number {
@@ -81,6 +84,7 @@ export class PipelineResults {
   /** The message of all results; there are none afterwards. */
   take(): Uint8Array {
     const message = this.#message.subarray(0, this.#bytes);
+    this.#lastBytes = Math.min(Math.max(this.#bytes, FIRST_BYTES), FIRST_BYTES_MAX);
     this.#message = NOTHING;
     this.#bytes = 0;
     return message;
@@ -105,7 +109,7 @@ export class PipelineResults {
   #makeRoom(bytes: number): void {
     const needed = this.#bytes + bytes;
     if (needed <= this.#message.length) return;
-    const longer = Buffer.allocUnsafe(Math.max(needed, 2 * this.#message.length, FIRST_BYTES));
+    const longer = Buffer.allocUnsafe(Math.max(needed, 2 * this.#message.length, this.#lastBytes));
     longer.set(this.#message.subarray(0, this.#bytes));
     this.#message = longer;
   }

@@ -10,14 +10,15 @@
  * Any other set is an operation like the others, and so is what is wrong with one.
  */
 import { KEY_BYTES_MAX } from "../base/limits.js";
-import { setRunBytes } from "../engine/set-run.js";
+import { SET_RUN_BYTES_MAX, setRunBytes } from "../engine/set-run.js";
 import type { Outcome, SetRun, SetRunResult } from "../engine/store.js";
+import { PLACES_PER_RECORD } from "../format/plain-frames.js";
 import { laneOf } from "./key-lanes.js";
+import { fitsMessage } from "./kv-answers.js";
 import type { Message } from "./pipeline-operation.js";
 import type { EncodedOperations } from "./pipeline-request.js";
 import { SET_FIELD } from "./pipeline-results.js";
 import { newSetPlaces, placeSet } from "./quick-requests.js";
-import { isReadable } from "./record-size.js";
 import type { RunLimits } from "./set-operation.js";
 
 /** What a set of a run takes of memory, beside the bytes that it came in: its entry, its place, its answer. */
@@ -26,6 +27,10 @@ const SET_BYTES = 256;
 const DURABILITY_MAX = 2;
 
 const found = newSetPlaces();
+/** Places on their way into a run; made once, for nothing is read between two turns. */
+const scratch = new Int32Array(
+  Math.ceil(SET_RUN_BYTES_MAX / setRunBytes(1, 0)) * PLACES_PER_RECORD,
+);
 
 /** A run of plain sets on its way. */
 export class PlainSets implements Outcome<SetRunResult> {
@@ -67,7 +72,7 @@ export class PlainSets implements Outcome<SetRunResult> {
     if (this.#lanes === undefined) {
       const { source, places } = this.run;
       const lanes: number[] = [];
-      for (let at = 0; at < places.length; at += 4) {
+      for (let at = 0; at < places.length; at += PLACES_PER_RECORD) {
         lanes.push(laneOf(source, places[at], places[at + 1]));
       }
       this.#lanes = lanes;
@@ -93,9 +98,9 @@ export function nextPlainSets(
   onEnd: (sets: PlainSets) => void,
 ): PlainSets | undefined {
   const { bytes, operations, next } = message;
-  const places: number[] = [];
   let runBytes = 0;
   let count = 0;
+  let at = 0;
   let durability = 0;
   for (let index = next; index < operations.count; index += 1) {
     if (!isPlainSet(operations, index, bytes, limits.messageBytesMax)) break;
@@ -104,11 +109,16 @@ export function nextPlainSets(
     runBytes += setRunBytes(keyEnd - keyStart, valueEnd - valueStart);
     if (runBytes > limits.runBytesMax) break;
     durability = found.durability;
-    places.push(keyStart, keyEnd, valueStart, valueEnd);
+    scratch[at] = keyStart;
+    scratch[at + 1] = keyEnd;
+    scratch[at + 2] = valueStart;
+    scratch[at + 3] = valueEnd;
+    at += PLACES_PER_RECORD;
     count += 1;
   }
   if (count === 0) return undefined;
-  return new PlainSets(onEnd, message, next, { source: bytes, places }, count, durability);
+  const run = { source: bytes, places: scratch.slice(0, at) };
+  return new PlainSets(onEnd, message, next, run, count, durability);
 }
 
 /** Whether an operation is a plain set; `found` then says where it lies in the message. */
@@ -128,6 +138,7 @@ function isPlainSet(
     keyBytes <= KEY_BYTES_MAX &&
     !found.returnPrevious &&
     found.durability <= DURABILITY_MAX &&
-    isReadable(keyBytes, found.valueEnd - found.valueStart, messageBytesMax)
+    // A little more than its record may take: what is near the limit is looked at alone.
+    fitsMessage(setRunBytes(keyBytes, found.valueEnd - found.valueStart), messageBytesMax)
   );
 }

@@ -110,10 +110,10 @@ class PipelineStream implements ExchangeListener<Uint8Array> {
   onRequest(bytes: Uint8Array): void {
     // It came when the end was decided: it has no result, so its sender knows that it was not done.
     if (this.#isEnding) return;
-    const operations = readOperations(bytes);
+    const operations = readOperations(bytes, PIPELINE_OPERATIONS_MAX);
     if (operations === undefined) {
       this.#endWith(new KvixError("FIELD_INVALID", "the request is no PipelineRequest"));
-    } else if (operations.count > PIPELINE_OPERATIONS_MAX) {
+    } else if (operations === "too many") {
       this.#endWith(fieldInvalid("operations", `at most ${PIPELINE_OPERATIONS_MAX}`));
     } else if (operations.count === 0) {
       this.#stream.more();

@@ -37,7 +37,7 @@ function runsOf(sets: Sets, own: typeof limits = limits): number[] {
     PipelineRequestSchema,
     create(PipelineRequestSchema, { operations } as MessageInitShape<typeof PipelineRequestSchema>),
   );
-  const message = new Message(made, readOperations(made) as EncodedOperations, 0);
+  const message = new Message(made, readOperations(made, 10_000) as EncodedOperations, 0);
   const runs: number[] = [];
   for (message.next = 0; message.next < sets.length; ) {
     const found = nextPlainSets(message, own, () => undefined);

@@ -1,6 +1,8 @@
 /** Runs of sets, made of keys and values and back. */
-import { PLACES_PER_SET, type SetRun } from "../../src/engine/set-run.js";
+
+import type { SetRun } from "../../src/engine/set-run.js";
 import type { Outcome } from "../../src/engine/store.js";
+import { PLACES_PER_RECORD } from "../../src/format/plain-frames.js";
 
 /** A key and a value. */
 export interface KeyAndValue {
@@ -20,13 +22,13 @@ export function runOf(records: readonly KeyAndValue[]): SetRun {
       at += 1 + bytes.length;
     }
   }
-  return { source: Buffer.concat(parts), places };
+  return { source: Buffer.concat(parts), places: Int32Array.from(places) };
 }
 
 /** What a run sets. */
 export function recordsOfRun({ source, places }: SetRun): KeyAndValue[] {
-  return Array.from({ length: places.length / PLACES_PER_SET }, (_, set) => {
-    const [keyStart, keyEnd, valueStart, valueEnd] = places.slice(set * PLACES_PER_SET);
+  return Array.from({ length: places.length / PLACES_PER_RECORD }, (_, set) => {
+    const [keyStart, keyEnd, valueStart, valueEnd] = places.slice(set * PLACES_PER_RECORD);
     return {
       key: source.subarray(keyStart, keyEnd),
       value: source.subarray(valueStart, valueEnd),
