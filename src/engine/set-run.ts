@@ -35,7 +35,7 @@ export interface SetRunOptions {
 export interface SetRunResult {
   /** The version of the first set that was applied; each one after it has the next. */
   readonly firstVersion: number;
-  /** Sets that were refused, by their number in the run, from 0; undefined: none was. */
+  /** Sets that were refused, by their number in the run, from 0, in order; undefined: none was. */
   readonly refused: ReadonlyMap<number, KvixError> | undefined;
 }
 

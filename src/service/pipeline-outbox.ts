@@ -73,22 +73,41 @@ export class PipelineOutbox {
   /** The result of an operation of `message`: an answer, encoded. `costBytes` were held for it. */
   add(message: Message, index: number, field: number, answer: Uint8Array, costBytes: number): void {
     if (this.#isGone) return;
-    this.#makeRoomFor(answer.length + RESULT_OVERHEAD_BYTES_MAX);
+    const longest = answer.length + RESULT_OVERHEAD_BYTES_MAX;
+    if (this.#results.bytes + longest > RESULT_MESSAGE_BYTES) this.flush();
     const { bytes, operations } = message;
     const idStart = operations.idStartOf(index);
     const idEnd = operations.idEndOf(index);
     const added = this.#results.add(bytes, idStart, idEnd, field, answer);
-    this.#added(message, added - costBytes);
+    this.#added(message, 1, added - costBytes);
   }
 
-  /** The result of a plain set of `message`, which was applied. */
-  addSet(message: Message, index: number, version: number, storeVersion: number): void {
-    if (this.#isGone) return;
-    this.#makeRoomFor(SET_RESULT_BYTES_MAX);
+  /**
+   * The results of the plain sets `first` to before `end` of `message`, which were applied:
+   * the first with `version`, each other one with the next.
+   */
+  addSets(
+    message: Message,
+    first: number,
+    end: number,
+    version: number,
+    storeVersion: number,
+  ): void {
+    if (this.#isGone || first === end) return;
     const { bytes, operations } = message;
-    const idStart = operations.idStartOf(index);
-    const idEnd = operations.idEndOf(index);
-    this.#added(message, this.#results.addSet(bytes, idStart, idEnd, version, storeVersion));
+    let added = 0;
+    for (let index = first; index < end; index += 1) {
+      if (this.#results.bytes + SET_RESULT_BYTES_MAX > RESULT_MESSAGE_BYTES) {
+        this.hold(added);
+        added = 0;
+        this.flush();
+      }
+      const idStart = operations.idStartOf(index);
+      const idEnd = operations.idEndOf(index);
+      const own = version + index - first;
+      added += this.#results.addSet(bytes, idStart, idEnd, own, storeVersion);
+    }
+    this.#added(message, end - first, added);
   }
 
   /** Sends what there is. */
@@ -101,13 +120,9 @@ export class PipelineOutbox {
     });
   }
 
-  #makeRoomFor(bytes: number): void {
-    if (!this.#results.isEmpty && this.#results.bytes + bytes > RESULT_MESSAGE_BYTES) this.flush();
-  }
-
-  #added(message: Message, heldBytes: number): void {
+  #added(message: Message, count: number, heldBytes: number): void {
     this.hold(heldBytes);
-    message.unanswered -= 1;
+    message.unanswered -= count;
     if (message.unanswered === 0) this.hold(-message.costBytes);
     if (this.#isTurnAsked) return;
     this.#isTurnAsked = true;

@@ -299,17 +299,17 @@ class PipelineStream implements ExchangeListener<Uint8Array> {
     const { message, first, count, costBytes } = sets;
     const { storeVersion } = this.#context.sets;
     this.#works -= 1;
+    // Stretches of sets that were applied, and between them those that were refused, in order.
+    let index = first;
     let version = firstVersion;
-    for (let index = first; index < first + count; index += 1) {
-      const error = refused?.get(index - first);
-      this.#count("set", error !== undefined);
-      if (error !== undefined) {
-        this.#outbox.add(message, index, ERROR_FIELD, this.#encodeError(error), 0);
-      } else {
-        this.#outbox.addSet(message, index, version, storeVersion);
-        version += 1;
-      }
+    for (const [at, error] of refused ?? []) {
+      this.#outbox.addSets(message, index, first + at, version, storeVersion);
+      this.#outbox.add(message, first + at, ERROR_FIELD, this.#encodeError(error), 0);
+      version += first + at - index;
+      index = first + at + 1;
     }
+    this.#outbox.addSets(message, index, first + count, version, storeVersion);
+    this.#count("set", count, refused?.size ?? 0);
     this.#outbox.hold(-costBytes);
     this.#lanes.leave(sets);
   }
@@ -324,7 +324,7 @@ class PipelineStream implements ExchangeListener<Uint8Array> {
   #answered(operation: Operation, answer: Uint8Array): void {
     const { message, first, field, costBytes, kind } = operation;
     this.#works -= 1;
-    this.#count(kind.name, false);
+    this.#count(kind.name, 1, 0);
     this.#outbox.add(message, first, field, answer, costBytes);
     this.#lanes.leave(operation);
   }
@@ -333,8 +333,8 @@ class PipelineStream implements ExchangeListener<Uint8Array> {
     const { message, first, count } = work;
     const name = work instanceof PlainSets ? "set" : work.kind.name;
     const encoded = this.#encodeError(error);
+    this.#count(name, count, count);
     for (let index = first; index < first + count; index += 1) {
-      this.#count(name, true);
       this.#outbox.add(message, index, ERROR_FIELD, encoded, 0);
     }
   }
@@ -353,7 +353,7 @@ class PipelineStream implements ExchangeListener<Uint8Array> {
     if (this.#message !== undefined || this.#works > 0) return;
     this.#isOver = true;
     this.#outbox.flush();
-    this.#count("pipeline", this.#endsWith !== undefined);
+    this.#count("pipeline", 1, this.#endsWith === undefined ? 0 : 1);
     this.#stream.end(this.#endsWith);
   }
 
@@ -361,9 +361,9 @@ class PipelineStream implements ExchangeListener<Uint8Array> {
     return encodeStatus(asKvixError(error, this.#context.host));
   }
 
-  #count(name: OperationName | "pipeline", isError: boolean): void {
+  #count(name: OperationName | "pipeline", calls: number, errors: number): void {
     const count = this.#context.counts[name];
-    count.calls += 1;
-    if (isError) count.errors += 1;
+    count.calls += calls;
+    count.errors += errors;
   }
 }
