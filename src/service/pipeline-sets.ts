@@ -5,7 +5,7 @@
  *
  *     a plain set:  a key and a value within their limits; no expiry, no condition, no
  *                   previous record asked for; the durability of the run
- *     a run:        plain sets, as many as follow one another and fit
+ *     a run:        plain sets, two or more, as many as follow one another and fit
  *
  * Any other set is an operation like the others, and so is what is wrong with one.
  */
@@ -21,6 +21,8 @@ import { SET_FIELD } from "./pipeline-results.js";
 import { newSetPlaces, placeSet } from "./quick-requests.js";
 import type { RunLimits } from "./set-operation.js";
 
+/** A set alone costs less as an operation like the others. */
+const RUN_SETS_MIN = 2;
 /** What a set of a run takes of memory, beside the bytes that it came in: its entry, its place, its answer. */
 const SET_BYTES = 256;
 /** DURABILITY_UNSPECIFIED, _SYNC, _BUFFERED. */
@@ -91,7 +93,7 @@ export class PlainSets implements Outcome<SetRunResult> {
   }
 }
 
-/** The run of plain sets that begins with the next operation of a message, if that is one. */
+/** The run of plain sets that begins with the next operation of a message, if one does. */
 export function nextPlainSets(
   message: Message,
   limits: RunLimits,
@@ -116,7 +118,7 @@ export function nextPlainSets(
     at += PLACES_PER_RECORD;
     count += 1;
   }
-  if (count === 0) return undefined;
+  if (count < RUN_SETS_MIN) return undefined;
   const run = { source: bytes, places: scratch.slice(0, at) };
   return new PlainSets(onEnd, message, next, run, count, durability);
 }
