@@ -9,6 +9,7 @@ import { KvixError } from "../base/kvix-error.js";
 import { BATCH_BYTES_MAX } from "../base/limits.js";
 import { batchHeadBytes, encodeBatchHead } from "../format/batch.js";
 import { FRAME_HEADER_BYTES, FrameFlag, writeFrameHeader } from "../format/frame.js";
+import type { PlainFrames } from "../format/plain-frames.js";
 import {
   encodeRecord,
   encodeRecordHead,
@@ -143,6 +144,42 @@ export class Acceptance {
         : this.context.staging.chunkFor(entry.length);
     if (chunk.middle === undefined) this.#encode(chunk, chunk.used, draft, nowMs);
     chunk.add(op, [entry], entry.length, nowMs);
+    this.newestTimestampMs = Math.max(this.newestTimestampMs, nowMs);
+  }
+
+  /** Where frames of their own, of together at most `bytesMax`, go for one operation. */
+  beginFrames(bytesMax: number): StagedChunk {
+    return this.context.staging.chunkFor(bytesMax);
+  }
+
+  /**
+   * Encodes the record whose numbers in `places` begin at `place` at `at` of that chunk.
+   * `newKeyBytes`: the length of its key if that may be new to the index, else 0.
+   */
+  encodePlain(
+    chunk: StagedChunk,
+    at: number,
+    frames: PlainFrames,
+    places: Int32Array,
+    place: number,
+    newKeyBytes: number,
+  ): PendingEntry {
+    const version = this.context.versions.take();
+    const end = frames.encode(chunk.bytes, chunk.view, at, places, place, version);
+    const entry = new PendingEntry(version, 0, 0, end - at, newKeyBytes);
+    this.#accept(entry, chunk, at, (places[place + 1] as number) - (places[place] as number));
+    return entry;
+  }
+
+  /** Gives an operation the frames that were encoded for it, `bytes` in all. */
+  endFrames(
+    chunk: StagedChunk,
+    op: WriteOp,
+    entries: readonly PendingEntry[],
+    bytes: number,
+    nowMs: number,
+  ): void {
+    chunk.add(op, entries, bytes, nowMs);
     this.newestTimestampMs = Math.max(this.newestTimestampMs, nowMs);
   }
 

@@ -85,6 +85,8 @@ function resultOf(op: WriteOp, answer: Answer, record: StoredRecord | undefined)
       const { applied, found, version, expiresAtMs } = answer;
       return { applied, found, version, expiresAtMs, current: record };
     }
+    case "sets":
+      return answer.result;
     case "members":
       return membersResult(op, answer.results, answer.repeated);
     case "done":

@@ -10,16 +10,19 @@ import { Acceptance, type AcceptanceContext, NOTHING } from "./acceptance.js";
 import { isMet, resolveExpiry, UNSEEN } from "./acceptance-rules.js";
 import type { AcceptedKey } from "./accepted-state.js";
 import { CommitEvaluator } from "./commit-evaluator.js";
+import { SetRunEvaluator } from "./set-run-evaluator.js";
 import type { TouchRequest, UploadRequest, WriteOp, WriteRequest } from "./write-op.js";
 
 /** Evaluates operations one after the other. */
 export class Evaluator {
   readonly #acceptance: Acceptance;
   readonly #commits: CommitEvaluator;
+  readonly #sets: SetRunEvaluator;
 
   constructor(context: AcceptanceContext) {
     this.#acceptance = new Acceptance(context);
     this.#commits = new CommitEvaluator(this.#acceptance);
+    this.#sets = new SetRunEvaluator(this.#acceptance);
   }
 
   /** The newest timestamp that a frame was given, in Unix milliseconds; 0: none was. */
@@ -31,6 +34,7 @@ export class Evaluator {
   evaluate(op: WriteOp): void {
     const { request } = op;
     if (request.kind === "set") this.#set(op, request);
+    else if (request.kind === "sets") this.#sets.evaluate(op, request);
     else if (request.kind === "delete") this.#delete(op, request);
     else if (request.kind === "touch") this.#touch(op, request);
     else if (request.kind === "upload") this.#upload(op, request);

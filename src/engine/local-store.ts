@@ -5,8 +5,10 @@
  *   writes:  write queue -> log -> publisher
  *   beside:  expiry sweep, hint keeper
  */
+
 import { KvixError } from "../base/kvix-error.js";
 import { FRAME_HEADER_BYTES } from "../format/frame.js";
+import { PLACES_PER_RECORD } from "../format/plain-frames.js";
 import { hasExpired } from "./accepted-state.js";
 import { CommitRequests, OP_OVERHEAD_BYTES } from "./commit-requests.js";
 import { Downloads } from "./downloads.js";
@@ -14,8 +16,15 @@ import { NO_ENTRY } from "./keydir/keydir.js";
 import { letGo } from "./let-go.js";
 import type { LogReaders } from "./log-readers.js";
 import { ManyRecords } from "./many-records.js";
-import { requireExpiry, requireKey, requireValue, requireVersion } from "./request-rules.js";
+import {
+  requireExpiry,
+  requireKey,
+  requireSetRun,
+  requireValue,
+  requireVersion,
+} from "./request-rules.js";
 import { segmentFacts } from "./segment-facts.js";
+import { SET_RUN_BYTES_MAX } from "./set-run.js";
 import { Snapshots } from "./snapshots/snapshots.js";
 import { statsOf } from "./stats-of.js";
 import type {
@@ -32,6 +41,9 @@ import type {
   Mutation,
   Outcome,
   SetResult,
+  SetRun,
+  SetRunOptions,
+  SetRunResult,
   Store,
   StoredRecord,
   TouchExpiry,
@@ -151,6 +163,19 @@ export class LocalStore implements Store {
     const request = { kind: "set", key, value, expiry, condition, returnPrevious } as const;
     const op = this.#opOf(request, key.length + value.length, options);
     // A set is answered with what a set is answered with.
+    this.#parts.queue.enter(op, outcome as Outcome<WriteResult>, options.signal);
+  }
+
+  get setRunBytesMax(): number {
+    // A run is written as one, so it fits a segment.
+    return Math.min(SET_RUN_BYTES_MAX, this.#parts.options.segmentBytesMax);
+  }
+
+  submitSets(run: SetRun, options: SetRunOptions, outcome: Outcome<SetRunResult>): void {
+    const runBytes = requireSetRun(run, this.setRunBytesMax);
+    const overhead = (run.places.length / PLACES_PER_RECORD) * OP_OVERHEAD_BYTES;
+    const op = this.#opOf({ kind: "sets", run, runBytes }, runBytes + overhead, options);
+    // A run is answered with what a run is answered with.
     this.#parts.queue.enter(op, outcome as Outcome<WriteResult>, options.signal);
   }
 

@@ -1,4 +1,5 @@
 /** What a write may ask for, beside its key and value. Each fault names its field and range. */
+
 import { KvixError } from "../base/kvix-error.js";
 import {
   BATCH_MUTATIONS_MAX,
@@ -10,6 +11,8 @@ import {
   VERSION_MAX,
 } from "../base/limits.js";
 import { isNumber, NUMBER_MAX, NUMBER_MIN } from "../format/number-text.js";
+import { PLACES_PER_RECORD } from "../format/plain-frames.js";
+import { type SetRun, setRunBytes } from "./set-run.js";
 import type { Condition, Expiry, KeyCondition, Mutation } from "./store.js";
 
 /** Throws FIELD_INVALID for a number that is not whole or lies outside its range. */
@@ -49,12 +52,33 @@ export function requireVersion(condition: Condition | undefined): void {
 
 /** Throws KEY_EMPTY or KEY_TOO_LARGE. */
 export function requireKey(key: Uint8Array): void {
-  if (key.length === 0) throw new KvixError("KEY_EMPTY", "", { metadata: { field: "key" } });
-  if (key.length > KEY_BYTES_MAX) {
-    throw new KvixError("KEY_TOO_LARGE", `${key.length} bytes`, {
-      metadata: { field: "key", key_bytes: key.length },
+  requireKeyBytes(key.length);
+}
+
+/** Throws KEY_EMPTY or KEY_TOO_LARGE for the length of a key. */
+export function requireKeyBytes(keyBytes: number): void {
+  if (keyBytes === 0) throw new KvixError("KEY_EMPTY", "", { metadata: { field: "key" } });
+  if (keyBytes > KEY_BYTES_MAX) {
+    throw new KvixError("KEY_TOO_LARGE", `${keyBytes} bytes`, {
+      metadata: { field: "key", key_bytes: keyBytes },
     });
   }
+}
+
+/**
+ * The bytes of a run. Throws KEY_EMPTY and KEY_TOO_LARGE for a key outside its limits; a
+ * run longer than `bytesMax` is a defect of the caller.
+ */
+export function requireSetRun({ places }: SetRun, bytesMax: number): number {
+  let bytes = 0;
+  for (let at = 0; at < places.length; at += PLACES_PER_RECORD) {
+    const keyBytes = (places[at + 1] as number) - (places[at] as number);
+    const valueBytes = (places[at + 3] as number) - (places[at + 2] as number);
+    requireKeyBytes(keyBytes);
+    bytes += setRunBytes(keyBytes, valueBytes);
+  }
+  if (bytes > bytesMax) throw new Error("a run of sets is too long");
+  return bytes;
 }
 
 /** Throws VALUE_TOO_LARGE. */

@@ -37,7 +37,7 @@ export class StagedChunk {
     this.view = new DataView(this.bytes.buffer);
   }
 
-  /** Adds the operation whose frame was encoded at `used` and accepted at `nowMs`. */
+  /** Adds the operation whose frames were encoded from `used` on and accepted at `nowMs`. */
   add(op: WriteOp, entries: readonly PendingEntry[], frameBytes: number, nowMs: number): void {
     if (nowMs > this.newestTimestampMs) this.newestTimestampMs = nowMs;
     op.at = this.used;
@@ -65,15 +65,19 @@ export class StagedChunk {
     let isBarrier = firstIsBarrier;
     for (const op of this.ops) {
       if (op.frameBytes === 0) continue;
-      if (op.isBatch) this.#sealMembers(op, salt);
-      sealFrame(this.bytes, this.view, op.at, op.frameBytes, salt, isBarrier);
+      if (op.isBatch) {
+        this.#sealEntries(op, salt, false);
+        sealFrame(bytes, view, op.at, op.frameBytes, salt, isBarrier);
+      } else this.#sealEntries(op, salt, isBarrier);
       isBarrier = false;
     }
   }
 
-  #sealMembers(op: WriteOp, salt: number): void {
-    for (const entry of op.entries) {
-      sealFrame(this.bytes, this.view, entry.at, entry.length, salt, false);
+  #sealEntries({ entries }: WriteOp, salt: number, firstIsBarrier: boolean): void {
+    let isBarrier = firstIsBarrier;
+    for (const { at, length } of entries) {
+      sealFrame(this.bytes, this.view, at, length, salt, isBarrier);
+      isBarrier = false;
     }
   }
 }

@@ -6,6 +6,7 @@
  *
  * Errors are KvixErrors of the catalogue. Absence is a value, not an error.
  */
+import type { SetRun, SetRunOptions, SetRunResult } from "./set-run.js";
 import type {
   BatchGetOptions,
   BatchGetResult,
@@ -18,6 +19,7 @@ import type { Durability, KeyRange, ListedRecord, Outcome, StoredRecord } from "
 import type { CompactionProgress, SegmentFacts, StoreSettings, StoreStats } from "./store-stats.js";
 import type { WatchOptions, WatchSteps } from "./store-watch.js";
 
+export type { SetRun, SetRunOptions, SetRunResult } from "./set-run.js";
 export type {
   Durability,
   KeyRange,
@@ -297,6 +299,10 @@ export interface Store {
     options: WriteOptions,
     outcome: Outcome<SetResult>,
   ): void;
+  /** The longest run of sets that it takes, as `setRunBytes` counts. */
+  readonly setRunBytesMax: number;
+  /** Sets the records of a run, 1 or more, one after the other. Throws what is wrong with it. */
+  submitSets(run: SetRun, options: SetRunOptions, outcome: Outcome<SetRunResult>): void;
   delete(key: Uint8Array, options?: WriteOptions): Promise<DeleteResult>;
   /**
    * Appends the record of `key` anew with another expiry. Its value is that of

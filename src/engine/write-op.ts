@@ -10,6 +10,7 @@ import type { MemberResult } from "../format/batch-result.js";
 import type { Segment } from "../storage/segment.js";
 import type { Ticket } from "./pins.js";
 import type { RequestIdentity, RequestPlace } from "./requests/request-memory.js";
+import type { SetRun, SetRunResult } from "./set-run.js";
 import { type StagedValue, StagingFault } from "./staged-value.js";
 import type {
   CommitResult,
@@ -110,6 +111,8 @@ export type Answer =
       readonly expiresAtMs: number;
       readonly place: RecordPlace | undefined;
     }
+  /** What became of a run of sets. */
+  | { readonly kind: "sets"; readonly result: SetRunResult }
   /** What became of each mutation; of an increment, of the one. */
   | {
       readonly kind: "members";
@@ -150,6 +153,14 @@ export interface UploadRequest {
   readonly value: StagedValue | undefined;
   readonly expiry: Expiry;
   readonly condition: Condition | undefined;
+}
+
+/** Sets records one after the other. */
+export interface SetsRequest {
+  readonly kind: "sets";
+  readonly run: SetRun;
+  /** As `setRunBytes` counts. */
+  readonly runBytes: number;
 }
 
 /** Adds to a number. */
@@ -197,6 +208,7 @@ export type WriteRequest =
       readonly condition: Condition | undefined;
       readonly returnPrevious: boolean;
     }
+  | SetsRequest
   | TouchRequest
   | UploadRequest
   /** Writes nothing: whether a condition holds of the newest accepted state, answered as of a set. */
@@ -210,6 +222,7 @@ export type WriteRequest =
 /** What an operation resolves to. */
 export type WriteResult =
   | SetResult
+  | SetRunResult
   | DeleteResult
   | TouchResult
   | IncrementResult
@@ -234,10 +247,10 @@ export class WriteOp {
   answer: Answer | undefined;
   /** What it appends; empty: nothing, it only observes. */
   entries: readonly PendingEntry[] = [];
-  /** Where its frame starts in its chunk, and how long it is; 0: it appends nothing. */
+  /** Where its frames start in their chunk, and how long they are; 0: it appends nothing. */
   at = 0;
   frameBytes = 0;
-  /** Whether that is a BATCH frame, with its entries as members. */
+  /** Whether that is a BATCH frame, with its entries as members; else each entry has a frame. */
   isBatch = false;
   /** The newest version that its answer tells of without having written it. */
   dependsOn = 0;

@@ -23,10 +23,10 @@
 import { EXPIRES_AT_MS_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX, VERSION_MAX } from "../base/limits.js";
 import { NOT_A_VARINT, readVarint, varintBytes, writeVarint } from "./varint.js";
 
-const KEY_TAG = 0x0a;
-/** The tag in front of the value. On disk. */
+/** The tags in front of the key, the value and the version. On disk. */
+export const KEY_TAG = 0x0a;
 export const VALUE_TAG = 0x12;
-const VERSION_TAG = 0x18;
+export const VERSION_TAG = 0x18;
 const UPDATE_TIME_TAG = 0x22;
 const EXPIRE_TIME_TAG = 0x2a;
 const SECONDS_TAG = 0x08;
@@ -133,6 +133,14 @@ export function encodeRecordTail(
 
 /** The most bytes that follow a value: tags, lengths, the largest version and two times. */
 export const RECORD_TAIL_BYTES_MAX = 40;
+
+/** The most bytes of an update_time: its tag, its length, seconds and nanoseconds. */
+export const UPDATE_TIME_BYTES_MAX = 15;
+
+/** Writes the field of an update_time at `at`, and returns where it ends. */
+export function encodeUpdateTime(bytes: Uint8Array, at: number, ms: number): number {
+  return writeTime(bytes, at, UPDATE_TIME_TAG, ms);
+}
 
 /** The length of the encoded tombstone. */
 export function tombstoneBytes(keyBytes: number, version: number, updatedAtMs: number): number {

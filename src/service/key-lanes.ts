@@ -9,6 +9,11 @@
  *     set a, set a, get a, set a, get b
  *     runs   runs   waits  waits  runs
  *
+ * Nobody waits while there are only writes; so a write that runs is entered in its lanes
+ * when the first comes that may have to wait for it, and most are not at all.
+ *
+ *     unlisted --something waits, or a read comes--> in its lanes
+ *
  * Keys are told apart by 32 bits of hash over their length and their two ends.
  * Two keys with the same hash are kept in order as if they were one: more order
  * than was asked for, never less.
@@ -16,7 +21,7 @@
 
 /** What is to be kept in order. */
 export interface Laned {
-  /** The hashes of its keys, each once. */
+  /** The hashes of its keys, each once; of a write that never waits they may repeat. */
   readonly lanes: readonly number[];
   /** It changes nothing. */
   readonly isRead: boolean;
@@ -38,16 +43,15 @@ interface Waiting {
 /** So much of each end of a key is looked at. */
 const HASHED_BYTES = 32;
 
-/** The number of a key's lane. */
-export function laneOf(key: Uint8Array): number {
-  const { length } = key;
-  let hash = 0x811c9dc5 ^ length;
-  const headEnd = Math.min(length, HASHED_BYTES);
-  for (let at = 0; at < headEnd; at += 1) {
-    hash = Math.imul(hash ^ (key[at] as number), 0x01000193);
+/** The number of the lane of a key, which is `source[start, end)`. */
+export function laneOf(source: Uint8Array, start = 0, end = source.length): number {
+  let hash = 0x811c9dc5 ^ (end - start);
+  const headEnd = Math.min(end, start + HASHED_BYTES);
+  for (let at = start; at < headEnd; at += 1) {
+    hash = Math.imul(hash ^ (source[at] as number), 0x01000193);
   }
-  for (let at = Math.max(headEnd, length - HASHED_BYTES); at < length; at += 1) {
-    hash = Math.imul(hash ^ (key[at] as number), 0x01000193);
+  for (let at = Math.max(headEnd, end - HASHED_BYTES); at < end; at += 1) {
+    hash = Math.imul(hash ^ (source[at] as number), 0x01000193);
   }
   return hash;
 }
@@ -55,16 +59,31 @@ export function laneOf(key: Uint8Array): number {
 /** Lets operations run, each when its turn has come. */
 export class KeyLanes<Item extends Laned> {
   readonly #lanes = new Map<number, Lane>();
+  /** Writes that run and are not in their lanes; none while anything waits. */
+  readonly #unlisted = new Set<Item>();
   readonly #run: (item: Item) => void;
+  #waiting = 0;
 
   /** `run` is called once for each item. */
   constructor(run: (item: Item) => void) {
     this.#run = run;
   }
 
+  /** Whether anything waits; if not, a write runs at once. */
+  get hasWaiting(): boolean {
+    return this.#waiting > 0;
+  }
+
   /** Runs the item now, or when what is before it is done. Every write that ran must `leave`. */
   enter(item: Item): void {
-    const { lanes, isRead } = item;
+    const { isRead } = item;
+    if (!isRead && this.#waiting === 0) {
+      this.#unlisted.add(item);
+      this.#run(item);
+      return;
+    }
+    this.#listAll();
+    const { lanes } = item;
     const [only] = lanes;
     const isFree =
       only !== undefined && lanes.length === 1
@@ -76,6 +95,7 @@ export class KeyLanes<Item extends Laned> {
       return;
     }
     const place: Waiting = { item, heads: 0 };
+    this.#waiting += 1;
     for (const number of lanes) {
       const lane = this.#laneAt(number);
       lane.waiting.push(place);
@@ -84,14 +104,21 @@ export class KeyLanes<Item extends Laned> {
   }
 
   /** A write is done: what waited for it runs. */
-  leave({ lanes, isRead }: Item): void {
-    if (isRead) return;
-    for (const number of lanes) {
+  leave(item: Item): void {
+    if (item.isRead || this.#unlisted.delete(item)) return;
+    for (const number of item.lanes) {
       const lane = this.#lanes.get(number) as Lane;
       lane.writes -= 1;
       if (lane.waiting.length > 0) this.#advance(number, lane);
       else if (lane.writes === 0) this.#lanes.delete(number);
     }
+  }
+
+  #listAll(): void {
+    for (const { lanes } of this.#unlisted) {
+      for (const number of lanes) this.#laneAt(number).writes += 1;
+    }
+    this.#unlisted.clear();
   }
 
   #isFree(number: number, isRead: boolean): boolean {
@@ -121,6 +148,7 @@ export class KeyLanes<Item extends Laned> {
 
   #start({ item }: Waiting): void {
     const { lanes, isRead } = item;
+    this.#waiting -= 1;
     for (const number of lanes) {
       const lane = this.#lanes.get(number) as Lane;
       lane.waiting.shift();

@@ -16,7 +16,7 @@ import type {
   TouchResult,
   UploadResult,
 } from "../engine/store.js";
-import { varintBytes } from "../format/varint.js";
+import { varintBytes, writeVarint } from "../format/varint.js";
 import { ANSWER_OVERHEAD_BYTES_MAX, AnswerWriter } from "../rpc/answer-writer.js";
 
 /** What an answer may carry. */
@@ -29,6 +29,10 @@ export interface AnswerLimits {
 
 /** The number of `store_version` in every answer. */
 export const STORE_VERSION = 15;
+
+const APPLIED_TAG = 1 << 3;
+const VERSION_TAG = 2 << 3;
+const STORE_VERSION_TAG = STORE_VERSION << 3;
 
 /** Whether an answer with the whole record stays within `messageBytesMax`. */
 export function fitsMessage(recordBytes: number, messageBytesMax: number): boolean {
@@ -72,6 +76,29 @@ export function encodeSetAnswer(
   writeRecord(writer, result, limits);
   writer.uint(STORE_VERSION, storeVersion);
   return writer.finish();
+}
+
+/**
+ * Writes the SetResponse of a set that was applied, with neither an expiry nor a record, at
+ * `at`; returns where it ends. For those that answer very many.
+ */
+export function writePlainSetAnswer(
+  bytes: Uint8Array,
+  at: number,
+  version: number,
+  storeVersion: number,
+): number {
+  bytes[at] = APPLIED_TAG;
+  bytes[at + 1] = 1;
+  bytes[at + 2] = VERSION_TAG;
+  const end = writeVarint(bytes, at + 3, version);
+  bytes[end] = STORE_VERSION_TAG;
+  return writeVarint(bytes, end + 1, storeVersion);
+}
+
+/** How long that is. */
+export function plainSetAnswerBytes(version: number, storeVersion: number): number {
+  return 4 + varintBytes(version) + varintBytes(storeVersion);
 }
 
 /** DeleteResponse. */

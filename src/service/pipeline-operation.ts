@@ -6,33 +6,40 @@
  */
 import type { Outcome, SetResult } from "../engine/store.js";
 import type { OperationKind } from "./pipeline-operations.js";
-import type { EncodedOperation } from "./pipeline-request.js";
+import type { EncodedOperations } from "./pipeline-request.js";
 
 /** A message whose operations are not all answered. */
-export interface Message {
+export class Message {
   readonly bytes: Uint8Array;
-  /** Those that are to be set on their way; none when all are. */
-  operations: readonly EncodedOperation[];
+  readonly operations: EncodedOperations;
   /** What is held for it from its coming to its last result. */
   readonly costBytes: number;
   /** Which operation is next to be set on its way; -1: the message waits for room itself. */
-  next: number;
+  next = -1;
   /** How many have no result yet. */
   unanswered: number;
+
+  constructor(bytes: Uint8Array, operations: EncodedOperations, costBytes: number) {
+    this.bytes = bytes;
+    this.operations = operations;
+    this.costBytes = costBytes;
+    this.unanswered = operations.count;
+  }
 }
 
 /** An operation on its way. Of a set it is the outcome too, and so needs no promise. */
 export class Operation implements Outcome<SetResult> {
   readonly #onEnd: (operation: Operation) => void;
   readonly message: Message;
-  readonly idStart: number;
-  readonly idEnd: number;
+  /** Which operation of the message it is. */
+  readonly first: number;
+  readonly count = 1;
   readonly field: number;
   readonly kind: OperationKind;
   readonly request: object;
   readonly costBytes: number;
-  readonly lanes: readonly number[];
   readonly isRead: boolean;
+  #lanes: readonly number[] | undefined;
   /** What a set ended with: a result, or an error. */
   result: SetResult | undefined;
   error: unknown;
@@ -41,21 +48,25 @@ export class Operation implements Outcome<SetResult> {
   constructor(
     onEnd: (operation: Operation) => void,
     message: Message,
-    { idStart, idEnd, field }: EncodedOperation,
+    field: number,
     kind: OperationKind,
     request: object,
     answerBytes: number,
   ) {
     this.#onEnd = onEnd;
     this.message = message;
-    this.idStart = idStart;
-    this.idEnd = idEnd;
+    this.first = message.next;
     this.field = field;
     this.kind = kind;
     this.request = request;
     this.costBytes = kind.costOf(request) + answerBytes;
-    this.lanes = kind.lanesOf(request);
     this.isRead = kind.isRead;
+  }
+
+  /** The lanes of its keys; of most writes never asked for, so made then. */
+  get lanes(): readonly number[] {
+    this.#lanes ??= this.kind.lanesOf(this.request);
+    return this.#lanes;
   }
 
   resolve(result: SetResult): void {

@@ -18,6 +18,7 @@
  */
 import type { KvService, PipelineResponseSchema } from "../../gen/kvix/v1/kvix_pb.js";
 import { KvixError } from "../base/kvix-error.js";
+import type { SetResult, SetRunResult } from "../engine/store.js";
 import type { Host } from "../host/host.js";
 import { asKvixError } from "../rpc/bug-report.js";
 import type { HandlersOf } from "../rpc/calls.js";
@@ -25,25 +26,20 @@ import type { Exchange, ExchangeListener, ExchangeStream } from "../rpc/exchange
 import { encodeStatus } from "../rpc/status.js";
 import { KeyLanes } from "./key-lanes.js";
 import type { KvHandlers } from "./kv-service.js";
-import { type Message, Operation } from "./pipeline-operation.js";
+import { Message, Operation } from "./pipeline-operation.js";
 import { type OperationName, operationKinds } from "./pipeline-operations.js";
-import { type EncodedOperation, readOperations } from "./pipeline-request.js";
-import {
-  ERROR_FIELD,
-  type IdPlace,
-  PipelineResults,
-  RESULT_OVERHEAD_BYTES_MAX,
-} from "./pipeline-results.js";
+import { PipelineOutbox } from "./pipeline-outbox.js";
+import { readOperations } from "./pipeline-request.js";
+import { ERROR_FIELD, RESULT_OVERHEAD_BYTES_MAX } from "./pipeline-results.js";
+import { nextPlainSets, PlainSets } from "./pipeline-sets.js";
 import type { RpcCount } from "./rpc-counters.js";
-import type { SetFields, SetOperation } from "./set-operation.js";
+import type { RunLimits, SetFields, SetOperation } from "./set-operation.js";
 import { fieldInvalid } from "./validation.js";
 
 /** The most operations of a message. */
 export const PIPELINE_OPERATIONS_MAX = 10_000;
 /** What one stream may have on its way, in bytes. */
 export const IN_FLIGHT_BYTES_MAX = 4_194_304;
-/** Results are sent at the end of the turn, or when there are so many bytes of them. */
-const RESULT_MESSAGE_BYTES = 262_144;
 /** Beside a message that is longer than this, so much is held for what its operations need. */
 const SLACK_BYTES = 65_536;
 
@@ -75,26 +71,29 @@ export function pipelineHandler(
   return exchange;
 }
 
+/** What goes on its way as one. */
+type Work = Operation | PlainSets;
+
 class PipelineStream implements ExchangeListener<Uint8Array> {
   readonly #stream: ExchangeStream<typeof PipelineResponseSchema>;
   readonly #context: PipelineContext;
-  readonly #lanes = new KeyLanes<Operation>((operation) => this.#run(operation));
-  readonly #results = new PipelineResults();
+  readonly #runLimits: RunLimits;
+  readonly #lanes = new KeyLanes<Work>((work) => this.#run(work));
+  readonly #outbox: PipelineOutbox;
   /** Sets that have ended, and whatever failed at once. */
-  #ended: Operation[] = [];
+  #ended: Work[] = [];
   // Not at once: what waits in its lane would begin, and may fail, in its wake, each inside
   // the other; and the queue of writes may be in the midst of its answers.
-  readonly #onEnd = (operation: Operation): void => {
-    if (this.#ended.push(operation) === 1) void Promise.resolve().then(() => this.#answerEnded());
+  readonly #onEnd = (work: Work): void => {
+    if (this.#ended.push(work) === 1) void Promise.resolve().then(() => this.#answerEnded());
   };
   /** The message whose operations are being set on their way. */
   #message: Message | undefined;
-  /** The bytes of messages, operations and results on their way, and how many operations. */
-  #inFlightBytes = 0;
-  #operations = 0;
-  #isWaitingForRoom = false;
+  /** How much is on its way. */
+  #works = 0;
+  /** What waits for room, if anything does. */
+  #waiting: Message | Work | undefined;
   #isPumping = false;
-  #isTurnAsked = false;
   /** No request comes any more, and with what the stream then ends. */
   #isEnding = false;
   #endsWith: KvixError | undefined;
@@ -103,22 +102,24 @@ class PipelineStream implements ExchangeListener<Uint8Array> {
   constructor(stream: ExchangeStream<typeof PipelineResponseSchema>, context: PipelineContext) {
     this.#stream = stream;
     this.#context = context;
+    this.#runLimits = context.sets.runLimits;
+    this.#outbox = new PipelineOutbox(stream, context.host.clock, () => this.#pump());
     stream.more();
   }
 
   onRequest(bytes: Uint8Array): void {
     // It came when the end was decided: it has no result, so its sender knows that it was not done.
     if (this.#isEnding) return;
-    const operations = readOperations(bytes);
+    const operations = readOperations(bytes, PIPELINE_OPERATIONS_MAX);
     if (operations === undefined) {
       this.#endWith(new KvixError("FIELD_INVALID", "the request is no PipelineRequest"));
-    } else if (operations.length > PIPELINE_OPERATIONS_MAX) {
+    } else if (operations === "too many") {
       this.#endWith(fieldInvalid("operations", `at most ${PIPELINE_OPERATIONS_MAX}`));
-    } else if (operations.length === 0) {
+    } else if (operations.count === 0) {
       this.#stream.more();
     } else {
       const costBytes = bytes.length + (bytes.length > SLACK_BYTES ? SLACK_BYTES : 0);
-      this.#message = { bytes, operations, costBytes, next: -1, unanswered: operations.length };
+      this.#message = new Message(bytes, operations, costBytes);
       this.#pump();
     }
   }
@@ -145,12 +146,12 @@ class PipelineStream implements ExchangeListener<Uint8Array> {
     this.#isPumping = true;
     for (;;) {
       const message = this.#message;
-      if (message === undefined || this.#isWaitingForRoom || this.#isGone) break;
+      if (message === undefined || this.#waiting !== undefined || this.#outbox.isGone) break;
       if (message.next < 0) {
-        if (!this.#takeMessage(message)) break;
-      } else if (message.next === message.operations.length) {
+        // Held until its last operation is answered: what it carries is kept until then.
+        if (!this.#takeRoom(message, this.#outbox.heldBytes)) break;
+      } else if (message.next === message.operations.count) {
         this.#message = undefined;
-        message.operations = [];
         if (!this.#isEnding) this.#stream.more();
       } else if (this.#endsWith !== undefined) {
         this.#refuseRest(message, this.#endsWith);
@@ -160,111 +161,115 @@ class PipelineStream implements ExchangeListener<Uint8Array> {
     this.#endIfDone();
   }
 
-  /** Holds the message itself: what it carries is kept until its last operation is answered. */
-  #takeMessage(message: Message): boolean {
-    return this.#takeRoom(
-      message.costBytes,
-      this.#inFlightBytes,
-      () => {
-        message.next = 0;
-      },
-      (error) => {
-        message.next = 0;
-        // It is given back with the last result.
-        this.#hold(message.costBytes);
-        this.#refuseRest(message, error);
-      },
-    );
+  #takeNext(message: Message): boolean {
+    // What waits may be waiting for one of their keys; then each has its own turn.
+    const sets = this.#lanes.hasWaiting
+      ? undefined
+      : nextPlainSets(message, this.#runLimits, this.#onEnd);
+    const work = sets ?? this.#nextOperation(message);
+    if (work === undefined) return true;
+    // Its own message does not hold it up, however long it is.
+    return this.#takeRoom(work, this.#outbox.heldBytes - message.costBytes);
   }
 
-  #takeNext(message: Message): boolean {
-    const encoded = message.operations[message.next] as EncodedOperation;
-    let operation: Operation;
+  /** The next operation; undefined: it is none, and was refused. */
+  #nextOperation(message: Message): Operation | undefined {
+    const { field, source, start, end } = message.operations.at(message.next);
     try {
-      const kind = operationKinds.get(encoded.field);
+      const kind = operationKinds.get(field);
       if (kind === undefined) throw fieldInvalid("operation", "given, and one that is known");
-      const request = kind.decode(encoded.source, encoded.start, encoded.end);
+      const request = kind.decode(source, start, end);
       const answerBytes = this.#context.estimate(kind.name, request);
-      operation = new Operation(this.#onEnd, message, encoded, kind, request, answerBytes);
+      return new Operation(this.#onEnd, message, field, kind, request, answerBytes);
     } catch (error) {
+      this.#outbox.add(message, message.next, ERROR_FIELD, this.#encodeError(error), 0);
       message.next += 1;
-      this.#addResult(message, encoded, ERROR_FIELD, this.#encodeError(error), 0);
-      return true;
+      return undefined;
     }
-    return this.#takeRoom(
-      operation.costBytes,
-      // Its own message does not hold it up, however long it is.
-      this.#inFlightBytes - message.costBytes,
-      () => {
-        message.next += 1;
-        this.#operations += 1;
-        this.#lanes.enter(operation);
-      },
-      (error) => {
-        message.next += 1;
-        this.#count(operation.kind.name, true);
-        this.#addResult(message, encoded, ERROR_FIELD, this.#encodeError(error), 0);
-      },
-    );
   }
 
   /**
-   * Calls `go` when there is room for `bytes`, or `refuse`. False: not now. With
+   * Lets something in when there is room for it, or refuses it. False: not now. With
    * nothing in its way (`othersBytes`) it need not fit what a stream may have.
    */
-  #takeRoom(
-    bytes: number,
-    othersBytes: number,
-    go: () => void,
-    refuse: (error: KvixError) => void,
-  ): boolean {
-    if (othersBytes > 0 && this.#inFlightBytes + bytes > IN_FLIGHT_BYTES_MAX) return false;
-    const enter = (refusal?: KvixError): void => {
-      if (refusal !== undefined) {
-        refuse(refusal);
-        return;
-      }
-      this.#inFlightBytes += bytes;
-      go();
-    };
+  #takeRoom(work: Message | Work, othersBytes: number): boolean {
+    const { costBytes } = work;
+    if (othersBytes > 0 && this.#outbox.heldBytes + costBytes > IN_FLIGHT_BYTES_MAX) return false;
+    let isThere: boolean;
     try {
-      const isThere = this.#stream.room.take(bytes, (refusal) => {
-        // It may be called while something else is going on here.
-        this.#context.host.clock.soon(() => {
-          this.#isWaitingForRoom = false;
-          if (!this.#isGone) enter(refusal);
-          this.#pump();
-        });
-      });
-      if (isThere) enter();
-      this.#isWaitingForRoom = !isThere;
-      return isThere;
+      isThere = this.#stream.room.take(costBytes, this.#onRoom);
     } catch (error) {
-      enter(asKvixError(error, this.#context.host));
+      this.#refuse(work, asKvixError(error, this.#context.host));
       return true;
     }
+    if (isThere) this.#enter(work);
+    else this.#waiting = work;
+    return isThere;
   }
 
-  #run(operation: Operation): void {
-    if (this.#isGone) return;
-    const { kind, request } = operation;
+  /** There is room for what waits, or there was none in time. */
+  readonly #onRoom = (refusal?: KvixError): void => {
+    // It may be called while something else is going on here.
+    this.#context.host.clock.soon(() => {
+      const work = this.#waiting;
+      this.#waiting = undefined;
+      if (work !== undefined && !this.#outbox.isGone) {
+        if (refusal === undefined) this.#enter(work);
+        else this.#refuse(work, refusal);
+      }
+      this.#pump();
+    });
+  };
+
+  #enter(work: Message | Work): void {
+    this.#outbox.taken(work.costBytes);
+    if (work instanceof Message) {
+      work.next = 0;
+      return;
+    }
+    work.message.next += work.count;
+    this.#works += 1;
+    this.#lanes.enter(work);
+  }
+
+  #refuse(work: Message | Work, error: KvixError): void {
+    if (work instanceof Message) {
+      work.next = 0;
+      // It is given back with the last result.
+      this.#outbox.hold(work.costBytes);
+      this.#refuseRest(work, error);
+      return;
+    }
+    work.message.next += work.count;
+    this.#addErrors(work, error);
+  }
+
+  #run(work: Work): void {
+    if (this.#outbox.isGone) return;
+    const { signal } = this.#stream;
+    const { sets, handlers } = this.#context;
     try {
-      if (kind.name === "set") {
-        // The request is what a set's `decode` gave.
-        this.#context.sets.begin(request as SetFields, this.#stream.signal, operation);
+      if (work instanceof PlainSets) {
+        sets.beginRun(work.run, work.durability, signal, work);
         return;
       }
-      const answer = kind.answer(this.#context.handlers, request, this.#stream);
+      const { kind, request } = work;
+      if (kind.name === "set") {
+        // The request is what a set's `decode` gave.
+        sets.begin(request as SetFields, signal, work);
+        return;
+      }
+      const answer = kind.answer(handlers, request, this.#stream);
       if (answer instanceof Promise) {
         answer.then(
-          (bytes) => this.#answered(operation, operation.field, bytes),
-          (error: unknown) => this.#failed(operation, error),
+          (bytes) => this.#answered(work, bytes),
+          (error: unknown) => this.#failed(work, error),
         );
       } else {
-        this.#answered(operation, operation.field, answer);
+        this.#answered(work, answer);
       }
     } catch (error) {
-      operation.reject(error);
+      work.reject(error);
     }
   }
 
@@ -272,93 +277,83 @@ class PipelineStream implements ExchangeListener<Uint8Array> {
   #answerEnded(): void {
     const ended = this.#ended;
     this.#ended = [];
-    for (const operation of ended) {
-      const { result, error } = operation;
-      if (result === undefined) {
-        this.#failed(operation, error);
-        continue;
-      }
-      let answer: Uint8Array;
-      try {
-        answer = this.#context.sets.encode(result);
-      } catch (defect) {
-        this.#failed(operation, defect);
-        continue;
-      }
-      this.#answered(operation, operation.field, answer);
+    for (const work of ended) {
+      if (work.result === undefined) this.#failed(work, work.error);
+      else if (work instanceof PlainSets) this.#setsAnswered(work, work.result);
+      else this.#setAnswered(work, work.result);
     }
   }
 
-  #failed(operation: Operation, error: unknown): void {
-    this.#answered(operation, ERROR_FIELD, this.#encodeError(error));
+  #setAnswered(operation: Operation, result: SetResult): void {
+    let answer: Uint8Array;
+    try {
+      answer = this.#context.sets.encode(result);
+    } catch (defect) {
+      this.#failed(operation, defect);
+      return;
+    }
+    this.#answered(operation, answer);
   }
 
-  #answered(operation: Operation, field: number, answer: Uint8Array): void {
-    this.#operations -= 1;
-    this.#count(operation.kind.name, field === ERROR_FIELD);
-    this.#addResult(operation.message, operation, field, answer, operation.costBytes);
+  #setsAnswered(sets: PlainSets, { firstVersion, refused }: SetRunResult): void {
+    const { message, first, count, costBytes } = sets;
+    const { storeVersion } = this.#context.sets;
+    this.#works -= 1;
+    // Stretches of sets that were applied, and between them those that were refused, in order.
+    let index = first;
+    let version = firstVersion;
+    for (const [at, error] of refused ?? []) {
+      this.#outbox.addSets(message, index, first + at, version, storeVersion);
+      this.#outbox.add(message, first + at, ERROR_FIELD, this.#encodeError(error), 0);
+      version += first + at - index;
+      index = first + at + 1;
+    }
+    this.#outbox.addSets(message, index, first + count, version, storeVersion);
+    this.#count("set", count, refused?.size ?? 0);
+    this.#outbox.hold(-costBytes);
+    this.#lanes.leave(sets);
+  }
+
+  #failed(work: Work, error: unknown): void {
+    this.#works -= 1;
+    this.#addErrors(work, error);
+    this.#outbox.hold(-work.costBytes);
+    this.#lanes.leave(work);
+  }
+
+  #answered(operation: Operation, answer: Uint8Array): void {
+    const { message, first, field, costBytes, kind } = operation;
+    this.#works -= 1;
+    this.#count(kind.name, 1, 0);
+    this.#outbox.add(message, first, field, answer, costBytes);
     this.#lanes.leave(operation);
   }
 
-  /** `costBytes`: what was held for it until now. */
-  #addResult(
-    message: Message,
-    id: IdPlace,
-    field: number,
-    answer: Uint8Array,
-    costBytes: number,
-  ): void {
-    if (this.#isGone) return;
-    const foreseen = answer.length + RESULT_OVERHEAD_BYTES_MAX;
-    if (!this.#results.isEmpty && this.#results.bytes + foreseen > RESULT_MESSAGE_BYTES) {
-      this.#flush();
+  #addErrors(work: Work, error: unknown): void {
+    const { message, first, count } = work;
+    const name = work instanceof PlainSets ? "set" : work.kind.name;
+    const encoded = this.#encodeError(error);
+    this.#count(name, count, count);
+    for (let index = first; index < first + count; index += 1) {
+      this.#outbox.add(message, index, ERROR_FIELD, encoded, 0);
     }
-    this.#hold(this.#results.add(message.bytes, id, field, answer) - costBytes);
-    message.unanswered -= 1;
-    if (message.unanswered === 0) this.#hold(-message.costBytes);
-    this.#askTurn();
-  }
-
-  #hold(bytes: number): void {
-    this.#inFlightBytes += bytes;
-    if (bytes > 0) this.#stream.room.add(bytes);
-    else this.#stream.room.give(-bytes);
-  }
-
-  /** Results of one turn go out together, and then there is room for more operations. */
-  #askTurn(): void {
-    if (this.#isTurnAsked) return;
-    this.#isTurnAsked = true;
-    this.#context.host.clock.soon(() => {
-      this.#isTurnAsked = false;
-      if (this.#isGone) return;
-      this.#flush();
-      this.#pump();
-    });
-  }
-
-  #flush(): void {
-    if (this.#results.isEmpty) return;
-    const { bytes } = this.#results;
-    this.#stream.write(this.#results.take(), () => {
-      this.#hold(-bytes);
-      this.#pump();
-    });
   }
 
   #refuseRest(message: Message, error: KvixError): void {
     const encoded = this.#encodeError(error);
-    const rest = message.operations.slice(message.next);
-    message.next = message.operations.length;
-    for (const id of rest) this.#addResult(message, id, ERROR_FIELD, encoded, 0);
+    const first = message.next;
+    message.next = message.operations.count;
+    for (let index = first; index < message.next; index += 1) {
+      this.#outbox.add(message, index, ERROR_FIELD, encoded, 0);
+    }
   }
 
   #endIfDone(): void {
-    if (!this.#isEnding || this.#isOver || this.#isGone) return;
-    if (this.#message !== undefined || this.#operations > 0) return;
+    if (!this.#isEnding || this.#isOver || this.#outbox.isGone) return;
+    if (this.#message !== undefined || this.#works > 0) return;
     this.#isOver = true;
-    this.#flush();
-    this.#count("pipeline", this.#endsWith !== undefined);
+    this.#outbox.flush();
+    this.#count("pipeline", 1, this.#endsWith === undefined ? 0 : 1);
     this.#stream.end(this.#endsWith);
   }
 
@@ -366,14 +361,9 @@ class PipelineStream implements ExchangeListener<Uint8Array> {
     return encodeStatus(asKvixError(error, this.#context.host));
   }
 
-  #count(name: OperationName | "pipeline", isError: boolean): void {
+  #count(name: OperationName | "pipeline", calls: number, errors: number): void {
     const count = this.#context.counts[name];
-    count.calls += 1;
-    if (isError) count.errors += 1;
-  }
-
-  /** Nobody waits for results any more: nothing further is begun. */
-  get #isGone(): boolean {
-    return this.#stream.signal.aborted;
+    count.calls += calls;
+    count.errors += errors;
   }
 }

@@ -42,34 +42,71 @@ export function quickKey(bytes: Uint8Array, start = 0, end = bytes.length): Quic
   return { key: bytes.subarray(keyStart, end) };
 }
 
+/** Where the key and the value of a SetRequest lie, and what else it says; see `placeSet`. */
+export interface SetPlaces {
+  keyStart: number;
+  keyEnd: number;
+  valueStart: number;
+  valueEnd: number;
+  returnPrevious: boolean;
+  durability: number;
+}
+
+/** Places to read into, again and again. */
+export function newSetPlaces(): SetPlaces {
+  return {
+    keyStart: 0,
+    keyEnd: 0,
+    valueStart: 0,
+    valueEnd: 0,
+    returnPrevious: false,
+    durability: 0,
+  };
+}
+
+const places = newSetPlaces();
+
 /** A Set of a key and a value that never expires, without a condition. */
 export function quickSet(bytes: Uint8Array, start = 0, end = bytes.length): QuickSet | undefined {
-  if (start >= end || bytes[start] !== KEY_TAG) return undefined;
+  if (!placeSet(bytes, start, end, places)) return undefined;
+  const { keyStart, keyEnd, valueStart, valueEnd, returnPrevious, durability } = places;
+  return {
+    key: bytes.subarray(keyStart, keyEnd),
+    value: valueStart === valueEnd ? NOTHING : bytes.subarray(valueStart, valueEnd),
+    expiry: NO_EXPIRY,
+    precondition: undefined,
+    returnPrevious,
+    durability,
+  };
+}
+
+/** Finds the same, and makes no views: false for any other, and `out` then means nothing. */
+export function placeSet(bytes: Uint8Array, start: number, end: number, out: SetPlaces): boolean {
+  if (start >= end || bytes[start] !== KEY_TAG) return false;
   const keyBytes = readVarint(bytes, start + 1, end);
-  if (keyBytes === NOT_A_VARINT) return undefined;
-  const keyStart = start + 1 + varintBytes(keyBytes);
-  let at = keyStart + keyBytes;
-  if (at > end) return undefined;
-  const key = bytes.subarray(keyStart, at);
-  let value: Uint8Array = NOTHING;
+  if (keyBytes === NOT_A_VARINT) return false;
+  out.keyStart = start + 1 + varintBytes(keyBytes);
+  let at = out.keyStart + keyBytes;
+  if (at > end) return false;
+  out.keyEnd = at;
+  out.valueStart = at;
   if (at < end && bytes[at] === VALUE_TAG) {
     const valueBytes = readVarint(bytes, at + 1, end);
-    if (valueBytes === NOT_A_VARINT) return undefined;
-    const valueStart = at + 1 + varintBytes(valueBytes);
-    at = valueStart + valueBytes;
-    if (at > end) return undefined;
-    value = bytes.subarray(valueStart, at);
+    if (valueBytes === NOT_A_VARINT) return false;
+    out.valueStart = at + 1 + varintBytes(valueBytes);
+    at = out.valueStart + valueBytes;
+    if (at > end) return false;
   }
+  out.valueEnd = at;
   // Each of the two takes two bytes; behind `end` lies what is not of this request.
-  const returnPrevious = at + 1 < end && bytes[at] === RETURN_PREVIOUS_TAG && bytes[at + 1] === 1;
-  if (returnPrevious) at += 2;
-  let durability = 0;
+  out.returnPrevious = at + 1 < end && bytes[at] === RETURN_PREVIOUS_TAG && bytes[at + 1] === 1;
+  if (out.returnPrevious) at += 2;
+  out.durability = 0;
   if (at + 1 < end && bytes[at] === DURABILITY_TAG) {
     const byte = bytes[at + 1] as number;
-    if (byte >= 0x80) return undefined;
-    durability = byte;
+    if (byte >= 0x80) return false;
+    out.durability = byte;
     at += 2;
   }
-  if (at !== end) return undefined;
-  return { key, value, expiry: NO_EXPIRY, precondition: undefined, returnPrevious, durability };
+  return at === end;
 }

@@ -4,8 +4,15 @@
  *
  *     request -> checked -> the store -> outcome -> encoded
  */
-import type { SetRequest } from "../../gen/kvix/v1/kvix_pb.js";
-import type { Expiry, Outcome, SetResult, WriteOptions } from "../engine/store.js";
+import type { Durability, SetRequest } from "../../gen/kvix/v1/kvix_pb.js";
+import type {
+  Expiry,
+  Outcome,
+  SetResult,
+  SetRun,
+  SetRunResult,
+  WriteOptions,
+} from "../engine/store.js";
 import type { Carrier } from "./carrier.js";
 import { type AnswerLimits, encodeSetAnswer } from "./kv-answers.js";
 import type { KvServiceContext } from "./kv-context.js";
@@ -30,6 +37,14 @@ export interface SetArguments {
   readonly value: Uint8Array;
   readonly expiry: Expiry;
   readonly options: WriteOptions;
+}
+
+/** What may be in a run of sets. */
+export interface RunLimits {
+  /** The longest run, as `setRunBytes` counts. */
+  readonly runBytesMax: number;
+  /** The largest message that a record must fit, in bytes. */
+  readonly messageBytesMax: number;
 }
 
 /** Asks a store to set, and says what it answered. */
@@ -67,6 +82,28 @@ export class SetOperation {
   begin(request: SetFields, signal: AbortSignal, outcome: Outcome<SetResult>): void {
     const { key, value, expiry, options } = this.asked(request, signal);
     this.#context.store.submitSet(key, value, expiry, options, outcome);
+  }
+
+  /** Begins a run of plain sets of one durability. Throws what is wrong with it, as `begin` does. */
+  beginRun(
+    run: SetRun,
+    durability: Durability,
+    signal: AbortSignal,
+    outcome: Outcome<SetRunResult>,
+  ): void {
+    const options = { durability: requireDurability(durability), signal };
+    this.#context.store.submitSets(run, options, outcome);
+  }
+
+  /** What a run is to keep within. */
+  get runLimits(): RunLimits {
+    const { store, messageBytesMax } = this.#context;
+    return { runBytesMax: store.setRunBytesMax, messageBytesMax };
+  }
+
+  /** The newest version of the store, which every answer bears. */
+  get storeVersion(): number {
+    return this.#context.store.version;
   }
 
   /** The bytes of its SetResponse. */

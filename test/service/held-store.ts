@@ -3,6 +3,7 @@
  * order, when the test says so. So a test decides what is pending.
  */
 import type { Store } from "../../src/engine/store.js";
+import { recordsOfRun } from "../support/set-runs.js";
 
 /** What a test has of it. */
 export interface HeldStore {
@@ -22,6 +23,13 @@ export function holdWrites(below: Store, { withCommits = false } = {}): HeldStor
     arrived += 1;
     waiting.push(() => below.submitSet(...args));
   };
+  // A run counts for each of its sets, and is handed on with the last of them.
+  const submitSets: Store["submitSets"] = (...args): void => {
+    const count = recordsOfRun(args[0]).length;
+    arrived += count;
+    for (let set = 1; set < count; set += 1) waiting.push(() => undefined);
+    waiting.push(() => below.submitSets(...args));
+  };
   const commit: Store["commit"] = async (...args) => {
     arrived += 1;
     await new Promise<void>((resolve) => waiting.push(resolve));
@@ -30,6 +38,7 @@ export function holdWrites(below: Store, { withCommits = false } = {}): HeldStor
   const store = new Proxy(below, {
     get(target, name) {
       if (name === "submitSet") return submitSet;
+      if (name === "submitSets") return submitSets;
       if (name === "commit" && withCommits) return commit;
       const member: unknown = Reflect.get(target, name);
       return typeof member === "function" ? member.bind(target) : member;

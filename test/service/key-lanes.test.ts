@@ -59,6 +59,31 @@ test("operations on one key start in order, a read when the writes before it are
   );
 });
 
+test("the lanes of a write are not asked for until something comes that may have to wait for it", () => {
+  let asked = 0;
+  const ran: number[] = [];
+  const lanes = new KeyLanes<Step>((step) => ran.push(step.at));
+  const write = (at: number): Step => ({
+    at,
+    isRead: false,
+    get lanes() {
+      asked += 1;
+      return [at % 2];
+    },
+  });
+  const writes = [write(0), write(1), write(2)];
+  for (const step of writes) lanes.enter(step);
+  lanes.leave(writes[1] as Step);
+  assert.deepEqual([ran, asked, lanes.hasWaiting], [[0, 1, 2], 0, false]);
+  lanes.enter({ at: 3, isRead: true, lanes: [0] });
+  lanes.enter({ at: 4, isRead: true, lanes: [1] });
+  assert.deepEqual([ran, lanes.hasWaiting], [[0, 1, 2, 4], true]);
+  assert.ok(asked > 0);
+  lanes.leave(writes[0] as Step);
+  lanes.leave(writes[2] as Step);
+  assert.deepEqual([ran, lanes.hasWaiting], [[0, 1, 2, 4, 3], false]);
+});
+
 test("10,000 operations that wait on one key run without a deep stack", () => {
   let ran = 0;
   const lanes = new KeyLanes<Laned>(() => {
@@ -75,4 +100,7 @@ test("keys that differ in length or at either end have lanes of their own", () =
   const keys = ["a", "b", "aa", `${"x".repeat(60)}a`, `${"x".repeat(60)}b`, `a${"x".repeat(100)}`];
   assert.equal(new Set(keys.map((key) => laneOf(Buffer.from(key)))).size, keys.length);
   assert.equal(laneOf(Buffer.from("same")), laneOf(Buffer.from("same")));
+  for (const key of keys) {
+    assert.equal(laneOf(Buffer.from(`_${key}_`), 1, 1 + key.length), laneOf(Buffer.from(key)));
+  }
 });

@@ -225,6 +225,11 @@ function wrapWrites(store: Store, look: (options: WriteOptions) => void): Store 
       look(options);
       store.submitSet(name, content, expiry, options, outcome);
     },
+    setRunBytesMax: store.setRunBytesMax,
+    submitSets: (run, options, outcome) => {
+      look(options);
+      store.submitSets(run, options, outcome);
+    },
     delete: async (name, options = {}) => {
       look(options);
       return store.delete(name, options);

@@ -12,8 +12,12 @@ import {
   SetRequestSchema,
 } from "../../gen/kvix/v1/kvix_pb.js";
 import { operationKinds } from "../../src/service/pipeline-operations.js";
-import { readOperations } from "../../src/service/pipeline-request.js";
-import { PipelineResults, RESULT_OVERHEAD_BYTES_MAX } from "../../src/service/pipeline-results.js";
+import { type EncodedOperation, readOperations } from "../../src/service/pipeline-request.js";
+import {
+  PipelineResults,
+  RESULT_OVERHEAD_BYTES_MAX,
+  SET_RESULT_BYTES_MAX,
+} from "../../src/service/pipeline-results.js";
 import { quickKey, quickSet } from "../../src/service/quick-requests.js";
 
 const bytes = fc.uint8Array({ maxLength: 200 });
@@ -39,9 +43,18 @@ function plain(request: object | undefined): object | undefined {
   ]);
 }
 
+const COUNT_MAX = 10_000;
+
+/** The operations of a message, if it is one. */
+function operationsOf(message: Uint8Array): EncodedOperation[] | undefined {
+  const read = readOperations(message, COUNT_MAX);
+  assert.ok(read !== "too many");
+  return read && Array.from({ length: read.count }, (_, index) => read.at(index));
+}
+
 /** What the reader makes of a message, put back into the generated types. */
 function reread(message: Uint8Array): object[] | undefined {
-  return readOperations(message)?.map(({ idStart, idEnd, field, source, start, end }) => {
+  return operationsOf(message)?.map(({ idStart, idEnd, field, source, start, end }) => {
     const id = message.subarray(idStart, idEnd);
     const idField = id.length === 0 ? [] : [8, ...id];
     const { id: number } = fromBinary(PipelineOperationSchema, Uint8Array.from(idField));
@@ -89,7 +102,7 @@ test("fields out of order, unknown ones and parts of a request are read as proto
 test("any bytes are read, or called no message, and nothing is read that is not there", () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 64 }), (garbage) => {
-      const read = readOperations(garbage) ?? [];
+      const read = operationsOf(garbage) ?? [];
       const requestBytes = read.reduce(
         (sum, { idStart, idEnd, start, end }) => sum + idEnd - idStart + end - start,
         0,
@@ -104,7 +117,7 @@ test("any bytes are read, or called no message, and nothing is read that is not 
       // The generated code takes fields of a wrong wire type for what they are not; what it
       // writes of them is a message again.
       const again = toBinary(PipelineRequestSchema, decoded, { writeUnknownFields: false });
-      assert.equal(readOperations(again)?.length, decoded.operations.length);
+      assert.equal(operationsOf(again)?.length, decoded.operations.length);
     }),
     { numRuns: 5000 },
   );
@@ -171,12 +184,48 @@ test("garbage is decoded by hand to what the generated code makes of it, or left
   );
 });
 
+test("a plain set that was applied is answered with what the generated code writes", () => {
+  const versions = fc.integer({ min: 1, max: 2 ** 48 - 1 });
+  const ids = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n });
+  fc.assert(
+    fc.property(fc.array(fc.tuple(ids, versions, versions)), (sets) => {
+      const results = new PipelineResults();
+      let bytesSum = 0;
+      for (const [id, version, storeVersion] of sets) {
+        const tagged = toBinary(PipelineOperationSchema, create(PipelineOperationSchema, { id }));
+        const added = results.addSet(
+          tagged,
+          Math.min(1, tagged.length),
+          tagged.length,
+          version,
+          storeVersion,
+        );
+        assert.ok(added <= SET_RESULT_BYTES_MAX);
+        bytesSum += added;
+      }
+      assert.equal(results.bytes, bytesSum);
+      const expected = create(PipelineResponseSchema, {
+        results: sets.map(([id, version, storeVersion]) => {
+          const value = {
+            applied: true,
+            version: BigInt(version),
+            storeVersion: BigInt(storeVersion),
+          };
+          return { id, result: { case: "set" as const, value } };
+        }),
+      });
+      const encoded = toBinary(PipelineResponseSchema, expected);
+      assert.deepEqual(Buffer.from(results.take()), Buffer.from(encoded));
+    }),
+  );
+});
+
 test("results are spliced into the message that the generated code writes", () => {
   const results = new PipelineResults();
   // Its message has other bytes in front of the id, and behind it.
   const add = (id: Uint8Array, field: number, answer: Uint8Array): number => {
-    const place = { idStart: 2, idEnd: 2 + id.length };
-    return results.add(Uint8Array.of(0xff, 0xff, ...id, 0xff), place, field, answer);
+    const source = Uint8Array.of(0xff, 0xff, ...id, 0xff);
+    return results.add(source, 2, 2 + id.length, field, answer);
   };
   const answer = toBinary(GetResponseSchema, create(GetResponseSchema, { storeVersion: 9n }));
   const long = Buffer.alloc(70_000, 1);

@@ -2,7 +2,7 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { RecordSchema } from "../../gen/kvix/v1/kvix_pb.js";
-import type { StoredRecord } from "../../src/engine/store.js";
+import type { Condition, StoredRecord } from "../../src/engine/store.js";
 import type { WatchEvent } from "../../src/engine/store-watch.js";
 
 /** What stands under a key. */
@@ -53,4 +53,18 @@ function offsetOfValue(payload: Uint8Array): number {
   };
   const [keyBytes, keyStart] = afterVarint(1);
   return afterVarint(keyStart + keyBytes + 1)[1];
+}
+
+/** Whether a condition holds of what stands. */
+export function holds(condition: Condition | undefined, standing: Entry | undefined): boolean {
+  switch (condition?.kind) {
+    case "absent":
+      return standing === undefined;
+    case "present":
+      return standing !== undefined;
+    case "version":
+      return standing?.version === condition.version;
+    default:
+      return true;
+  }
 }

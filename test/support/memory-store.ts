@@ -14,14 +14,15 @@ import { boundsOf } from "../../src/engine/key-range.js";
 import {
   requireExpiry,
   requireKey,
+  requireSetRun,
   requireValue,
   requireVersion,
   requireWhole,
 } from "../../src/engine/request-rules.js";
+import { SET_RUN_BYTES_MAX } from "../../src/engine/set-run.js";
 import type {
   CommitOptions,
   CommitResult,
-  Condition,
   DeleteResult,
   Download,
   Expiry,
@@ -34,6 +35,9 @@ import type {
   Mutation,
   Outcome,
   SetResult,
+  SetRun,
+  SetRunOptions,
+  SetRunResult,
   Store,
   StoredRecord,
   TouchExpiry,
@@ -55,9 +59,10 @@ import { watchAskOf } from "../../src/engine/watch/watch-rules.js";
 import { emptyStats } from "./empty-stats.js";
 import { MemoryCommits } from "./memory-commits.js";
 import { batchGetOf, deleteRangeOf, scanOf } from "./memory-ranges.js";
-import { type Entry, eventOf, recordOf } from "./memory-records.js";
+import { type Entry, eventOf, holds, recordOf } from "./memory-records.js";
 import { memoryDownload, memoryUpload } from "./memory-transfers.js";
 import { MemoryHistory } from "./memory-watch.js";
+import { recordsOfRun, tell } from "./set-runs.js";
 
 /** A store that lives as long as its object. */
 export class MemoryStore implements Store {
@@ -71,6 +76,7 @@ export class MemoryStore implements Store {
     remove: (key) => this.#remove(key),
     together: (apply) => this.#together(apply),
   });
+  readonly setRunBytesMax = SET_RUN_BYTES_MAX;
   readonly settings = { durability: "sync", flushIntervalMs: 100 } as const;
   readonly #history = new MemoryHistory();
   /** What the batch under way has changed; undefined: there is none. */
@@ -130,10 +136,20 @@ export class MemoryStore implements Store {
     options: WriteOptions,
     outcome: Outcome<SetResult>,
   ): void {
-    this.set(key, value, expiry, options).then(
-      (result) => outcome.resolve(result),
-      (error: unknown) => outcome.reject(error),
-    );
+    tell(this.set(key, value, expiry, options), outcome);
+  }
+
+  submitSets(run: SetRun, options: SetRunOptions, outcome: Outcome<SetRunResult>): void {
+    requireSetRun(run, this.setRunBytesMax);
+    tell(this.#setAll(run, options), outcome);
+  }
+
+  async #setAll(run: SetRun, options: SetRunOptions): Promise<SetRunResult> {
+    this.#requireWritable(options);
+    const firstVersion = this.#version + 1;
+    const never = { kind: "never" } as const;
+    for (const { key, value } of recordsOfRun(run)) this.#put(key, value, never, undefined);
+    return { firstVersion, refused: undefined };
   }
 
   async delete(key: Uint8Array, options: WriteOptions = {}): Promise<DeleteResult> {
@@ -360,19 +376,6 @@ export class MemoryStore implements Store {
 
 function nameOf(key: Uint8Array): string {
   return Buffer.from(key).toString("latin1");
-}
-
-function holds(condition: Condition | undefined, standing: Entry | undefined): boolean {
-  switch (condition?.kind) {
-    case "absent":
-      return standing === undefined;
-    case "present":
-      return standing !== undefined;
-    case "version":
-      return standing?.version === condition.version;
-    default:
-      return true;
-  }
 }
 
 function expiresAt(expiry: Expiry, nowMs: number, standing: Entry | undefined): number {
