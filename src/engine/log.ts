@@ -167,13 +167,13 @@ export class Log {
       for (const piece of pieces) {
         if (piece instanceof StagedValue) {
           beforeWaiting();
-          for await (const slice of piece.slices()) {
+          await piece.copy(async (slice) => {
             await file.write(slice, position);
             position += slice.length;
             // It takes long enough that others ask meanwhile how much is free.
             this.#context.space.appended(slice.length);
             copiedBytes += slice.length;
-          }
+          });
           // The slices were held against it.
           checksum = crc32Combine(checksum, piece.checksum, piece.length);
           continue;

@@ -41,29 +41,30 @@ export class StagedValue {
   }
 
   /**
-   * Its bytes, slice by slice; a slice is good until the next but one is asked for, and
-   * is read while the one before it is used. Throws StagingFault, at the end if the
-   * bytes are not those that came.
+   * Gives its bytes to `write`, slice after slice, in order. While one is written, its
+   * checksum is taken and the next one is read; a slice is good until its `write`
+   * resolves. Throws StagingFault, with all written if the bytes are not those that came,
+   * and what `write` throws; nothing is being written then.
    */
-  async *slices(): AsyncGenerator<Uint8Array> {
+  async copy(write: (slice: Uint8Array) => Promise<void>): Promise<void> {
     const size = Math.min(STAGED_SLICE_BYTES, this.length);
     const buffers = [Buffer.allocUnsafeSlow(size), Buffer.allocUnsafeSlow(size)] as const;
     let checksum = 0;
     let next = this.#read(buffers[0], 0);
     for (let position = 0, turn = 1; position < this.length; turn = 1 - turn) {
       const slice = await next;
+      const written = write(slice);
       position += slice.length;
       if (position < this.length) {
         next = this.#read(buffers[turn as 0 | 1], position);
-        // Awaited in the next round, or never, if nobody asks for it.
+        // Awaited in the next round, or never, if the write fails.
         next.catch(() => undefined);
       }
       checksum = crc32(slice, checksum);
-      if (position === this.length && checksum !== this.checksum) {
-        throw new StagingFault(this, "the staging file is not what was written to it");
-      }
-      yield slice;
+      await written;
     }
+    if (checksum === this.checksum) return;
+    throw new StagingFault(this, "the staging file is not what was written to it");
   }
 
   /** All of it in memory. Throws StagingFault. */
