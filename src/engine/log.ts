@@ -33,7 +33,7 @@ import type { Latch } from "./latch.js";
 import { addLostRange, addToManifest, sealInManifest } from "./manifest-edits.js";
 import { type ManifestKeeper, writeFailure } from "./manifest-keeper.js";
 import type { SegmentNamer } from "./segment-namer.js";
-import { StagedValue, StagingFault } from "./staged-value.js";
+import { type SlicePair, StagedValue, StagingFault, slicePair } from "./staged-value.js";
 import type { Versions } from "./versions.js";
 
 /** Larger pieces are written off the event loop. */
@@ -90,6 +90,8 @@ export class Log {
   /** A new segment's file that is made but not yet in the manifest. */
   #prepared: { name: SegmentName; file: File } | undefined;
   #reservation: Promise<void> | undefined;
+  /** What staged values are copied through; made for the first of them. */
+  #slices: SlicePair | undefined;
   syncs = 0;
   bytesAppended = 0;
 
@@ -167,13 +169,14 @@ export class Log {
       for (const piece of pieces) {
         if (piece instanceof StagedValue) {
           beforeWaiting();
-          for await (const slice of piece.slices()) {
+          this.#slices ??= slicePair();
+          await piece.copy(this.#slices, async (slice) => {
             await file.write(slice, position);
             position += slice.length;
             // It takes long enough that others ask meanwhile how much is free.
             this.#context.space.appended(slice.length);
             copiedBytes += slice.length;
-          }
+          });
           // The slices were held against it.
           checksum = crc32Combine(checksum, piece.checksum, piece.length);
           continue;

@@ -11,6 +11,14 @@ import type { File } from "../host/file-system.js";
 /** What is read at once, in bytes: large enough that a system call costs little beside it. */
 export const STAGED_SLICE_BYTES = 1024 * 1024;
 
+/** The memory that values are copied through, one after the other. */
+export type SlicePair = readonly [Uint8Array, Uint8Array];
+
+/** Makes it. */
+export function slicePair(): SlicePair {
+  return [Buffer.allocUnsafeSlow(STAGED_SLICE_BYTES), Buffer.allocUnsafeSlow(STAGED_SLICE_BYTES)];
+}
+
 /** The file could not be read, or holds something else than it did. */
 export class StagingFault extends Error {
   readonly value: StagedValue;
@@ -41,29 +49,30 @@ export class StagedValue {
   }
 
   /**
-   * Its bytes, slice by slice; a slice is good until the next but one is asked for, and
-   * is read while the one before it is used. Throws StagingFault, at the end if the
-   * bytes are not those that came.
+   * Gives its bytes to `write`, slice after slice, in order. While one is written, its
+   * checksum is taken and the next one is read. Throws StagingFault, with all written if
+   * the bytes are not those that came, and what `write` throws. However it ends, nothing is
+   * being read or written then: `buffers` may serve the next value.
    */
-  async *slices(): AsyncGenerator<Uint8Array> {
-    const size = Math.min(STAGED_SLICE_BYTES, this.length);
-    const buffers = [Buffer.allocUnsafeSlow(size), Buffer.allocUnsafeSlow(size)] as const;
+  async copy(buffers: SlicePair, write: (slice: Uint8Array) => Promise<void>): Promise<void> {
     let checksum = 0;
     let next = this.#read(buffers[0], 0);
-    for (let position = 0, turn = 1; position < this.length; turn = 1 - turn) {
-      const slice = await next;
-      position += slice.length;
-      if (position < this.length) {
-        next = this.#read(buffers[turn as 0 | 1], position);
-        // Awaited in the next round, or never, if nobody asks for it.
+    try {
+      for (let position = 0, turn = 1; position < this.length; turn = 1 - turn) {
+        const slice = await next;
+        const written = write(slice);
+        position += slice.length;
+        if (position < this.length) next = this.#read(buffers[turn as 0 | 1], position);
+        checksum = crc32(slice, checksum);
+        // If the read fails meanwhile, that is told in the next round.
         next.catch(() => undefined);
+        await written;
       }
-      checksum = crc32(slice, checksum);
-      if (position === this.length && checksum !== this.checksum) {
-        throw new StagingFault(this, "the staging file is not what was written to it");
-      }
-      yield slice;
+    } finally {
+      await next.catch(() => undefined);
     }
+    if (checksum === this.checksum) return;
+    throw new StagingFault(this, "the staging file is not what was written to it");
   }
 
   /** All of it in memory. Throws StagingFault. */

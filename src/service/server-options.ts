@@ -138,12 +138,12 @@ export const serverOptionTable: Readonly<
   },
   streamWindowBytes: {
     kind: "number",
-    default: 2 * MiB,
+    default: 2.5 * MiB,
     min: 65_535,
     max: 16 * MiB,
     unit: "bytes",
     sentence:
-      "How much a client may send on a call before it must hear from the server: an upload gets this much a round trip.",
+      "How much a client may send on a call before it must hear from the server: an upload gets between half of it and all a round trip.",
   },
   connectionIdleMs: {
     kind: "number",

@@ -20,7 +20,8 @@ const timeout = 30_000;
 
 /** A server with room for one message of 4 MiB at a time. */
 function startSmallServer(t: TestContext, options: Partial<ServerOptionsInput> = {}) {
-  return startMemoryServer(t, { options: { admittedBytesMax: 16 * MIB, ...options } });
+  const small = { admittedBytesMax: 16 * MIB, streamWindowBytes: 2 * MIB };
+  return startMemoryServer(t, { options: { ...small, ...options } });
 }
 
 async function until(condition: () => boolean): Promise<void> {

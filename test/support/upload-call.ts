@@ -1,4 +1,5 @@
 /** A client's end of Upload, on grpc-js itself: parts go out as it is told to send them. */
+import { crc32 } from "node:zlib";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Client, type ClientWritableStream, credentials, type ServiceError } from "@grpc/grpc-js";
 import {
@@ -10,7 +11,6 @@ import {
 } from "../../gen/kvix/v1/kvix_pb.js";
 import { methodDefinition } from "../../src/rpc/definition.js";
 import { fromCallStatus } from "../../src/rpc/status.js";
-import { checksumOf } from "./transfers.js";
 
 const { path, requestSerialize, responseDeserialize } = methodDefinition(
   KvService.method.upload,
@@ -94,10 +94,15 @@ export async function uploadOver(
 ): Promise<UploadResponse> {
   const call = new UploadCall(client);
   void call.header({ valueBytes: BigInt(value.length), ...header });
+  let checksum = 0;
   for (let at = 0; at < value.length; at += chunkBytes) {
-    await call.chunk(value.subarray(at, at + chunkBytes));
+    const chunk = value.subarray(at, at + chunkBytes);
+    const sent = call.chunk(chunk);
+    // While it is on its way, so that the end follows the last chunk at once.
+    checksum = crc32(chunk, checksum);
+    await sent;
   }
-  void call.part({ case: "end", value: { crc32: checksumOf(value) } });
+  void call.part({ case: "end", value: { crc32: checksum } });
   call.close();
   return await call.answer;
 }
