@@ -7,6 +7,7 @@ import { create } from "@bufbuild/protobuf";
 import {
   type DamagedRange,
   DamagedRangeSchema,
+  type Manifest,
   VersionRangeSchema,
 } from "../../gen/kvix/v1/kvix_pb.js";
 import type { SegmentName } from "../storage/segment.js";
@@ -160,4 +161,17 @@ export function damageFromMessage(range: DamagedRange, segment: SegmentName): Da
     lastVersion: Number(range.versions?.last ?? 0n),
     keysUnknown: range.keysUnknown,
   };
+}
+
+/**
+ * Where the last damage ends that a manifest knows of a segment; 0: it knows of none. What
+ * lies below is no torn tail, though nothing sound may follow it any more.
+ */
+export function knownDamageEnd({ damagedRanges }: Manifest, segmentTimestamp: bigint): number {
+  let end = 0;
+  for (const range of damagedRanges) {
+    if (range.segmentTimestamp !== segmentTimestamp) continue;
+    end = Math.max(end, Number(range.offset + range.length));
+  }
+  return end;
 }

@@ -31,7 +31,7 @@ import { Segment, SegmentName } from "../storage/segment.js";
 import { checksumOf } from "../storage/segment-scan.js";
 import type { SegmentSet } from "../storage/segment-set.js";
 import { openCheckpoint } from "./checkpoint.js";
-import { type DamageRegister, damageFromMessage } from "./damage.js";
+import { type DamageRegister, damageFromMessage, knownDamageEnd } from "./damage.js";
 import { IndexLoader } from "./index-loader.js";
 import type { Keydir } from "./keydir/keydir.js";
 import { OpenProgress } from "./open-progress.js";
@@ -325,7 +325,10 @@ class Recovery {
     if (segment.file === undefined) return { fileLength: 0, length: 0, from: 0, sealFirst: true };
     const findings = await this.#readFrames(segment, {
       fileLength,
-      syncedLength: Math.min(syncedLength, fileLength),
+      syncedLength: Math.min(
+        Math.max(syncedLength, knownDamageEnd(manifest.current, segment.name.timestampNs)),
+        fileLength,
+      ),
       versionCeiling,
     });
     this.#highestVersion = Math.max(this.#highestVersion, findings.highestVersion);

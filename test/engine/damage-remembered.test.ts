@@ -29,7 +29,7 @@ import {
   smallStore,
   stateOf,
 } from "../support/store-life.js";
-import { Gate, Rig, rejects } from "../support/store-rig.js";
+import { bytes, Gate, Rig, rejects } from "../support/store-rig.js";
 
 /** The newest record of a key, and the listed segment that it lies in. */
 function newestOf(built: BuiltStore, key: string) {
@@ -183,6 +183,38 @@ test("V13: keys of a known range turn unknown when an opening cannot tell them, 
   const again = await next.reopened();
   assert.deepEqual(told(again), [true]);
   await again.store.close();
+});
+
+test("V13 R3: damage at the end of the log that is known is no torn tail after a power cut", async () => {
+  const options = { segmentBytesMax: 4096, flushIntervalMs: 1000 };
+  for (const last of ["newer", undefined]) {
+    const built = await buildStore(
+      async (store) => {
+        await put(store, "key", "older");
+        if (last === undefined) await store.delete(bytes("key"));
+        else await put(store, "key", last);
+      },
+      "closed",
+      options,
+    );
+    const path = segmentPathOf(built.active);
+    const { length } = fileOf(built.image, path);
+    const rotten = flipped(fileOf(built.image, path), (length - 1) * 8);
+    const rig = await Rig.open(options, hostOf(withFile(built.image, path, rotten), built.clock));
+    await rejects(rig.get("key"), "RECORD_CORRUPT");
+    // The clean mark goes for good, and what was written after it does not stay.
+    await rig.set("lost", "1", { durability: "buffered" });
+    const next = await rig.powerCut();
+    assert.equal(await next.get("lost"), undefined);
+    assert.equal(next.store.stats().open.tornBytesCut, 0);
+    assert.ok(next.store.stats().condition.degraded);
+    await rejects(next.get("key"), "RECORD_CORRUPT");
+    await next.set("after", "1");
+    const again = await next.reopened();
+    await rejects(again.get("key"), "RECORD_CORRUPT");
+    assert.equal(await again.get("after"), "1");
+    await again.store.close();
+  }
 });
 
 const BLOCK_BYTES = 4096;
