@@ -50,6 +50,8 @@ export class ReadAhead {
   /** So many records took so many reads. */
   learn(records: number, reads: number): void {
     if (this.#isHopeless || this.#parts < this.#wanted) return;
+    // So few where a large record, or the end, cut the window short: that tells nothing.
+    if (records < this.#parts) return;
     if (records >= reads * SCATTERED_RECORDS) return;
     if (this.#wanted < PARTS_MAX) {
       this.#wanted *= GROWTH;

@@ -30,6 +30,9 @@ const PART_OVERHEAD_BYTES = 64;
 /** Room for so many places, and for their keys, at first. */
 const PLACES_FIRST = 64;
 const KEY_BYTES_FIRST = 2048;
+/** What the places of one part, the one that is held, and their keys may have grown to. */
+const PLACES_OF_PART = 2048;
+const KEY_BYTES_OF_PART = 256 * 1024;
 
 /** What becomes of a record. */
 export const RecordState = {
@@ -91,6 +94,7 @@ export class ScanWindow implements PlaceSink {
     this.#startPart(0);
     this.#isFull = bounds.recordsMax === 0;
     this.#isLarge = false;
+    if (bounds.partsMax === 1) this.#shrink();
     if (held !== undefined) this.addEntry(held);
   }
 
@@ -268,6 +272,15 @@ export class ScanWindow implements PlaceSink {
     if (!keysOnly && wholeBytes + PART_OVERHEAD_BYTES <= bytesMax) return wholeBytes;
     this.setState(at, keysOnly ? RecordState.KEYS_ONLY : RecordState.TOO_LARGE);
     return this.keyEndOf(at) - this.keyStartOf(at) + BARE_RECORD_BYTES;
+  }
+
+  /** What it had for many parts was lent to it (read-ahead.ts): one part keeps none of it. */
+  #shrink(): void {
+    if (this.order.length > PLACES_OF_PART) {
+      this.order = new Uint32Array(PLACES_FIRST);
+      this.#rows = new Uint32Array(PLACES_FIRST * ROW_WORDS);
+    }
+    if (this.keys.length > KEY_BYTES_OF_PART) this.keys = new Uint8Array(KEY_BYTES_FIRST);
   }
 
   /** Makes room for one more place. */

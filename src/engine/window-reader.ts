@@ -15,7 +15,8 @@
  * left out.
  *
  * Bounds (V11): all windows share a chunk of 256 KiB, and as much to sort by. One turn of
- * the event loop reads 1 MiB, verifies 1,024 records, or reads 256 by themselves.
+ * the event loop reads 1 MiB, verifies 1,024 records, or reads 256 by themselves; and
+ * ends no later than with the chunk, of at most 256 records, with which it gets there.
  */
 import { FRAME_HEADER_BYTES } from "../format/frame.js";
 import type { Clock } from "../host/host.js";
@@ -33,6 +34,8 @@ const CHUNK_BYTES_MAX = 256 * 1024;
 const GAP_BYTES_MAX = 8 * 1024;
 const TURN_BYTES = 1024 * 1024;
 const TURN_RECORDS = 1024;
+/** The most records of a chunk: they may have to be read one by one, in the same turn. */
+const CHUNK_RECORDS_MAX = 256;
 /** What a record that is read by itself counts for. */
 const SINGLE_RECORDS = 4;
 /** How many are read off the event loop before they are copied to their places. */
@@ -100,9 +103,11 @@ export class WindowReader {
       }
       if (singles.length >= SINGLES_MAX || (end === order.length && singles.length > 0)) {
         await this.#readSingles(window, singles, bytes, signal);
+        // With the snapshot, if that has ended meanwhile, the segments may be gone.
+        places.requireGoing(signal);
         singles = [];
       }
-      turnBytes += isRead ? spanOf(window, order, first, end) : 0;
+      turnBytes += spanOf(window, order, first, end);
       turnRecords += isRead ? end - first : (end - first) * SINGLE_RECORDS;
       first = end;
       if (first === order.length || (turnBytes < TURN_BYTES && turnRecords < TURN_RECORDS))
@@ -240,7 +245,7 @@ function endOfChunk(window: ScanWindow, order: Uint32Array, first: number): numb
   const from = window.offsetOf(order[first]!);
   let end = first + 1;
   let frameEnd = frameEndOf(window, order[first]!);
-  for (; end < order.length; end += 1) {
+  for (; end < order.length && end - first < CHUNK_RECORDS_MAX; end += 1) {
     const record = order[end]!;
     const gapBytes = window.offsetOf(record) - frameEnd;
     if (window.segmentOf(record) !== segment || gapBytes > GAP_BYTES_MAX) break;

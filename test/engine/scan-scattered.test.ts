@@ -177,6 +177,36 @@ test("where many cannot be read at once, they are read one by one", async () => 
   await rig.store.close();
 });
 
+test("where the disk refuses some bytes, the records there are unreadable, and no others (G-SCAN-5, V13)", async () => {
+  const rig = await shuffled(1200, 2000);
+  const frames = await rig.frames();
+  const refused: { readonly from: number; readonly key: string }[] = [];
+  for (const { offset, length, records } of frames) {
+    if (refused.length < 3 && offset + length > 300_000 * (refused.length + 1)) {
+      // The last bytes of a batch are those of its last member.
+      refused.push({ from: offset + length - 10, key: records.at(-1)?.key ?? "" });
+    }
+  }
+  rig.injector = ({ op, path, position = 0, lengthBytes = 0 }) => {
+    if (op !== "read" || !segmentFiles.test(path)) return undefined;
+    const isRefused = refused.some(({ from: at }) => at >= position && at < position + lengthBytes);
+    return isRefused ? { kind: "error", code: "EIO" } : undefined;
+  };
+  const keys = refused.map(({ key }) => key);
+  const wanted = expected(1200, 2000).map(([key, value]): [string, string] => [
+    key,
+    keys.includes(key) ? "unreadable" : value,
+  ]);
+  assert.equal(wanted.filter(([, value]) => value === "unreadable").length, 3);
+  for (const reverse of [false, true]) {
+    const told = await stepped(rig, toldBy(rig.store.scan({ reverse })));
+    assert.deepEqual(told, reverse ? wanted.toReversed() : wanted);
+  }
+  assert.equal(rig.store.stats().damage.length, 0, "a disk that refuses is no damage");
+  rig.injector = undefined;
+  await rig.store.close();
+});
+
 test("a scan that is ended among parts that were read ahead says where the last given one ended (G-SCAN-6)", async () => {
   const rig = await shuffled(1500, 2000);
   for (const reverse of [false, true]) {
