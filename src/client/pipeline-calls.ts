@@ -22,6 +22,7 @@ import {
   PipelineResponseSchema,
   type PipelineResult,
 } from "../../gen/kvix/v1/kvix_pb.js";
+import { AbortListeners } from "../base/abort-listeners.js";
 import { KvixError } from "../base/kvix-error.js";
 import { varintBytes, writeVarint } from "../format/varint.js";
 import type { Clock } from "../host/host.js";
@@ -70,6 +71,7 @@ export class PipelineCalls {
   readonly #client: RpcClient;
   readonly #clock: Clock;
   readonly #inFlightBytesMax: number;
+  readonly #aborts = new AbortListeners();
   /** In the order in which they were made; a call leaves when it is settled. */
   readonly #calls = new Map<number, Call>();
   #unsent: Call[] = [];
@@ -105,9 +107,8 @@ export class PipelineCalls {
         return reject(new KvixError("OVERLOADED", `${this.#calls.size} calls are under way`));
       }
       const abort = (): void => this.#giveUp(call, "CANCELLED");
-      const leave = (): void => signal?.removeEventListener("abort", abort);
+      const leave = signal === undefined ? () => {} : this.#aborts.add(signal, abort);
       const call: Call = { id, bytes, limits, resolve, reject, leave, isSent: false };
-      signal?.addEventListener("abort", abort);
       this.#calls.set(id, call);
       this.#inFlightBytes += bytes.length + OPERATION_BYTES;
       this.#unsent.push(call);

@@ -2,8 +2,9 @@
  * Bytes that several tasks share: each takes its part, and waits if there is
  * none left. First come, first served; bounded in bytes and in those that wait.
  */
+
+import { AbortListeners } from "../base/abort-listeners.js";
 import { KvixError } from "../base/kvix-error.js";
-import { AbortListeners } from "./abort-listeners.js";
 
 /** How many may wait. */
 const WAITING_MAX = 10_000;

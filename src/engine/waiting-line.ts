@@ -3,8 +3,9 @@
  * record is being read: first come, first served, bounded in calls and in bytes. A caller may give up while it waits,
  * and only then.
  */
+
+import { AbortListeners } from "../base/abort-listeners.js";
 import { KvixError } from "../base/kvix-error.js";
-import { AbortListeners } from "./abort-listeners.js";
 import type { WriteOp } from "./write-op.js";
 
 /** How many calls may wait. */

@@ -1,7 +1,7 @@
 /** Calls that wait by one signal: many of them are one listener, and all leave when it aborts. */
 import { strict as assert } from "node:assert";
 import { type TestContext, test } from "node:test";
-import { AbortListeners } from "../../src/engine/abort-listeners.js";
+import { AbortListeners } from "../../src/base/abort-listeners.js";
 import { ByteBudget } from "../../src/engine/byte-budget.js";
 import { bytes, Gate, Rig, rejects, segmentFiles } from "../support/store-rig.js";
 

@@ -1,6 +1,7 @@
 /**
  * Who waits by which signal: one listener for each, however many wait by it. All that one
- * stream of a client asks for shares a signal, and Node warns of more than ten listeners.
+ * stream of a client asks for shares a signal, as may all calls of a program, and Node warns
+ * of more than ten listeners.
  *
  * Bound (V11): those who wait are bounded where they wait; there is no signal without one.
  */
