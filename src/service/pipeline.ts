@@ -12,7 +12,8 @@
  *  2. One message is taken at a time: the next one is asked for when every
  *     operation of this one is on its way. What is on its way, with the messages
  *     and answers that it keeps, takes at most IN_FLIGHT_BYTES_MAX, or is one
- *     operation; and it is held out of the server's memory for messages (V11).
+ *     operation; and it is held out of the server's memory for messages (V11). What is
+ *     alone on its way has what its message holds for it, and waits for nobody.
  *  3. Every operation of a message that was taken has exactly one result, unless
  *     the caller is gone; the stream ends behind the last of them.
  */
