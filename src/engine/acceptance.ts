@@ -100,8 +100,13 @@ export class Acceptance {
   requireIndexRoom(key: Uint8Array, standing: AcceptedKey, others = NO_KEYS): void {
     if (standing === UNSEEN || standing.isIndexed) return;
     if (this.hasIndexRoom(others.bytes + key.length, others.count + 1)) return;
+    throw this.indexFull();
+  }
+
+  /** The error for a new key that would not fit the index. */
+  indexFull(): KvixError {
     const { indexBytesMax } = this.context;
-    throw new KvixError("INDEX_FULL", `the limit is ${indexBytesMax} bytes`, {
+    return new KvixError("INDEX_FULL", `the limit is ${indexBytesMax} bytes`, {
       metadata: { limit_bytes: indexBytesMax },
     });
   }

@@ -5,7 +5,7 @@
  *     room in the index for all keys?     -> every set is appended unseen
  *       else each key is looked up        -> and refused if it is new and has no room
  */
-import { KvixError } from "../base/kvix-error.js";
+import type { KvixError } from "../base/kvix-error.js";
 import { PLACES_PER_RECORD, PlainFrames } from "../format/plain-frames.js";
 import type { Acceptance } from "./acceptance.js";
 import type { PendingEntry, SetsRequest, WriteOp } from "./write-op.js";
@@ -29,6 +29,8 @@ export class SetRunEvaluator {
     // The bytes of the whole run are more than those of its keys.
     const hasRoom = acceptance.hasIndexRoom(runBytes, count);
     const refused = new Map<number, KvixError>();
+    // One for all that are refused: it may be kept until those that are not are durable.
+    let full: KvixError | undefined;
     const firstVersion = acceptance.nextVersion;
     const chunk = acceptance.beginFrames(runBytes);
     const frames = new PlainFrames(source, nowMs);
@@ -41,12 +43,13 @@ export class SetRunEvaluator {
       const keyEnd = places[place + 1] as number;
       let newKeyBytes = keyEnd - keyStart;
       if (!hasRoom) {
-        const found = this.#lookUp(source.subarray(keyStart, keyEnd), nowMs);
-        if (found instanceof KvixError) {
-          refused.set(set, found);
+        const { isIndexed } = acceptance.look(source.subarray(keyStart, keyEnd), nowMs);
+        if (!isIndexed && !acceptance.hasIndexRoom(newKeyBytes)) {
+          full ??= acceptance.indexFull();
+          refused.set(set, full);
           continue;
         }
-        if (found) newKeyBytes = 0;
+        if (isIndexed) newKeyBytes = 0;
       }
       const entry = acceptance.encodePlain(chunk, at, frames, places, place, newKeyBytes);
       entries.push(entry);
@@ -55,18 +58,5 @@ export class SetRunEvaluator {
     if (entries.length > 0) acceptance.endFrames(chunk, op, entries, at - start, nowMs);
     const result = { firstVersion, refused: refused.size > 0 ? refused : undefined };
     op.answer = { kind: "sets", result };
-  }
-
-  /** Whether the index knows a key; an error if it does not, and has no room for it. */
-  #lookUp(key: Uint8Array, nowMs: number): boolean | KvixError {
-    const acceptance = this.#acceptance;
-    const standing = acceptance.look(key, nowMs);
-    try {
-      acceptance.requireIndexRoom(key, standing);
-    } catch (error) {
-      if (error instanceof KvixError) return error;
-      throw error;
-    }
-    return standing.isIndexed;
   }
 }

@@ -19,6 +19,8 @@ export interface StreamRoom {
    * for at a time.
    */
   take(bytes: number, enter: (refusal?: KvixError) => void): boolean;
+  /** Waits no longer: `enter` will not be called. False: nothing waited, or it was called. */
+  withdraw(): boolean;
   /** `bytes` turned up without having been asked for. */
   add(bytes: number): void;
   /** Gives back. */
@@ -45,6 +47,7 @@ export function roomOf(metadata: Metadata): StreamRoom {
 const openRoom: StreamRoom = {
   more: () => undefined,
   take: () => true,
+  withdraw: () => false,
   add: () => undefined,
   give: () => undefined,
   onRefused: () => undefined,

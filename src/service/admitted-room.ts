@@ -127,14 +127,18 @@ export class AdmittedRoom implements StreamRoom {
     return this.#onRefused !== undefined;
   }
 
-  /** Whoever waits is told that there was no room in time. */
-  refuse(error: KvixError): void {
-    const waiter = this.#waiter;
-    if (waiter === undefined) return;
+  withdraw(): boolean {
+    if (this.#waiter === undefined) return false;
     this.#waiter = undefined;
     this.#admission.leave(this.#hold);
     this.give(0);
-    waiter.enter(error);
+    return true;
+  }
+
+  /** Whoever waits is told that there was no room in time. */
+  refuse(error: KvixError): void {
+    const waiter = this.#waiter;
+    if (waiter !== undefined && this.withdraw()) waiter.enter(error);
   }
 
   /** The stream is over. Idempotent. */

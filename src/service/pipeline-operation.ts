@@ -8,6 +8,9 @@ import type { Outcome, SetResult } from "../engine/store.js";
 import type { OperationKind } from "./pipeline-operations.js";
 import type { EncodedOperations } from "./pipeline-request.js";
 
+/** Beside a message that is longer than this, so much is held for what its operations need. */
+export const MESSAGE_SLACK_BYTES = 65_536;
+
 /** A message whose operations are not all answered. */
 export class Message {
   readonly bytes: Uint8Array;
@@ -37,7 +40,8 @@ export class Operation implements Outcome<SetResult> {
   readonly field: number;
   readonly kind: OperationKind;
   readonly request: object;
-  readonly costBytes: number;
+  /** What is held for it. */
+  costBytes: number;
   readonly isRead: boolean;
   #lanes: readonly number[] | undefined;
   /** What a set ended with: a result, or an error. */

@@ -10,12 +10,12 @@
  * Any other set is an operation like the others, and so is what is wrong with one.
  */
 import { KEY_BYTES_MAX } from "../base/limits.js";
-import { SET_RUN_BYTES_MAX, setRunBytes } from "../engine/set-run.js";
+import { setRunBytes } from "../engine/set-run.js";
 import type { Outcome, SetRun, SetRunResult } from "../engine/store.js";
 import { PLACES_PER_RECORD } from "../format/plain-frames.js";
 import { laneOf } from "./key-lanes.js";
 import { fitsMessage } from "./kv-answers.js";
-import type { Message } from "./pipeline-operation.js";
+import { MESSAGE_SLACK_BYTES, type Message } from "./pipeline-operation.js";
 import type { EncodedOperations } from "./pipeline-request.js";
 import { SET_FIELD } from "./pipeline-results.js";
 import { newSetPlaces, placeSet } from "./quick-requests.js";
@@ -25,14 +25,14 @@ import type { RunLimits } from "./set-operation.js";
 const RUN_SETS_MIN = 2;
 /** What a set of a run takes of memory, beside the bytes that it came in: its entry, its place, its answer. */
 const SET_BYTES = 256;
+/** The longest run: what its message holds for its operations (pipeline.ts) is enough for it. */
+const RUN_SETS_MAX = MESSAGE_SLACK_BYTES / SET_BYTES;
 /** DURABILITY_UNSPECIFIED, _SYNC, _BUFFERED. */
 const DURABILITY_MAX = 2;
 
 const found = newSetPlaces();
 /** Places on their way into a run; made once, for nothing is read between two turns. */
-const scratch = new Int32Array(
-  Math.ceil(SET_RUN_BYTES_MAX / setRunBytes(1, 0)) * PLACES_PER_RECORD,
-);
+const scratch = new Int32Array(RUN_SETS_MAX * PLACES_PER_RECORD);
 
 /** A run of plain sets on its way. */
 export class PlainSets implements Outcome<SetRunResult> {
@@ -44,7 +44,8 @@ export class PlainSets implements Outcome<SetRunResult> {
   readonly run: SetRun;
   /** As the field of a request has it. */
   readonly durability: number;
-  readonly costBytes: number;
+  /** What is held for it. */
+  costBytes: number;
   readonly #onEnd: (sets: PlainSets) => void;
   #lanes: readonly number[] | undefined;
   /** What it ended with: a result, or an error. */
@@ -104,7 +105,8 @@ export function nextPlainSets(
   let count = 0;
   let at = 0;
   let durability = 0;
-  for (let index = next; index < operations.count; index += 1) {
+  const end = Math.min(operations.count, next + RUN_SETS_MAX);
+  for (let index = next; index < end; index += 1) {
     if (!isPlainSet(operations, index, bytes, limits.messageBytesMax)) break;
     if (count > 0 && found.durability !== durability) break;
     const { keyStart, keyEnd, valueStart, valueEnd } = found;

@@ -12,7 +12,8 @@
  *  2. One message is taken at a time: the next one is asked for when every
  *     operation of this one is on its way. What is on its way, with the messages
  *     and answers that it keeps, takes at most IN_FLIGHT_BYTES_MAX, or is one
- *     operation; and it is held out of the server's memory for messages (V11).
+ *     operation; and it is held out of the server's memory for messages (V11). What is
+ *     alone on its way has what its message holds for it, and waits for nobody.
  *  3. Every operation of a message that was taken has exactly one result, unless
  *     the caller is gone; the stream ends behind the last of them.
  */
@@ -26,7 +27,7 @@ import type { Exchange, ExchangeListener, ExchangeStream } from "../rpc/exchange
 import { encodeStatus } from "../rpc/status.js";
 import { KeyLanes } from "./key-lanes.js";
 import type { KvHandlers } from "./kv-service.js";
-import { Message, Operation } from "./pipeline-operation.js";
+import { MESSAGE_SLACK_BYTES, Message, Operation } from "./pipeline-operation.js";
 import { type OperationName, operationKinds } from "./pipeline-operations.js";
 import { PipelineOutbox } from "./pipeline-outbox.js";
 import { readOperations } from "./pipeline-request.js";
@@ -40,8 +41,6 @@ import { fieldInvalid } from "./validation.js";
 export const PIPELINE_OPERATIONS_MAX = 10_000;
 /** What one stream may have on its way, in bytes. */
 export const IN_FLIGHT_BYTES_MAX = 4_194_304;
-/** Beside a message that is longer than this, so much is held for what its operations need. */
-const SLACK_BYTES = 65_536;
 
 /** What a pipeline needs of its server. */
 export interface PipelineContext {
@@ -118,8 +117,8 @@ class PipelineStream implements ExchangeListener<Uint8Array> {
     } else if (operations.count === 0) {
       this.#stream.more();
     } else {
-      const costBytes = bytes.length + (bytes.length > SLACK_BYTES ? SLACK_BYTES : 0);
-      this.#message = new Message(bytes, operations, costBytes);
+      const slackBytes = bytes.length > MESSAGE_SLACK_BYTES ? MESSAGE_SLACK_BYTES : 0;
+      this.#message = new Message(bytes, operations, bytes.length + slackBytes);
       this.#pump();
     }
   }
@@ -144,6 +143,7 @@ class PipelineStream implements ExchangeListener<Uint8Array> {
   #pump(): void {
     if (this.#isPumping) return;
     this.#isPumping = true;
+    this.#letWaitingIn();
     for (;;) {
       const message = this.#message;
       if (message === undefined || this.#waiting !== undefined || this.#outbox.isGone) break;
@@ -168,6 +168,10 @@ class PipelineStream implements ExchangeListener<Uint8Array> {
       : nextPlainSets(message, this.#runLimits, this.#onEnd);
     const work = sets ?? this.#nextOperation(message);
     if (work === undefined) return true;
+    if (this.#takeSlack(work)) {
+      this.#enter(work);
+      return true;
+    }
     // Its own message does not hold it up, however long it is.
     return this.#takeRoom(work, this.#outbox.heldBytes - message.costBytes);
   }
@@ -205,6 +209,30 @@ class PipelineStream implements ExchangeListener<Uint8Array> {
     if (isThere) this.#enter(work);
     else this.#waiting = work;
     return isThere;
+  }
+
+  /**
+   * Lets an operation have what its message holds for them. It has it alone, or all that
+   * the server has could be held by messages whose operations wait for it.
+   */
+  #takeSlack(work: Work): boolean {
+    const { bytes, costBytes } = work.message;
+    if (this.#works > 0 || this.#outbox.heldBytes !== costBytes) return false;
+    if (work.costBytes > costBytes - bytes.length) return false;
+    work.costBytes = 0;
+    return true;
+  }
+
+  /** What waits for room may have that of its message by now. */
+  #letWaitingIn(): void {
+    const work = this.#waiting;
+    if (work === undefined || work instanceof Message || this.#outbox.isGone) return;
+    const ownBytes = work.costBytes;
+    if (!this.#takeSlack(work)) return;
+    if (this.#stream.room.withdraw()) {
+      this.#waiting = undefined;
+      this.#enter(work);
+    } else work.costBytes = ownBytes; // It was given, and enters in a moment.
   }
 
   /** There is room for what waits, or there was none in time. */

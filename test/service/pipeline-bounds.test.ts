@@ -192,3 +192,22 @@ test("a message that finds no memory in time ends its stream as OVERLOADED, behi
   assert.equal(pipeline.resultOf(1n).case, "set");
   assert.equal(held?.arrived, 1);
 });
+
+test("a message that has all the memory that its connection may have is done, for its operations need none but what goes with it (G-PIPE-7)", {
+  timeout,
+}, async (t) => {
+  const { client, server } = await startMemoryServer(t, {
+    options: { admittedBytesMax: 16 * MIB, admissionTimeoutMs: 100 },
+  });
+  const pipeline = new TestPipeline(t, client);
+  // The share of a connection is 1.5 MiB, or one message: the second leaves nothing of it.
+  for (const bytes of [MIB, 3 * MIB]) {
+    const before = pipeline.results.length;
+    const own = Array.from({ length: 1000 }, (_, at) => setOf(`k${at}`, bytes / 1000 - 24));
+    pipeline.send(...own, get("other"), get("k9"), setOf("k9", 9));
+    await pipeline.until(before + own.length + 3);
+  }
+  const errors = pipeline.results.filter(({ result }) => result.case === "error");
+  assert.equal(errors.length, 0);
+  await until(() => server.figures.heldBytes < MIB);
+});
