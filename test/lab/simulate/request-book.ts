@@ -128,7 +128,10 @@ export class RequestBook {
     const results = call.answer?.results;
     const first = { digest: request.digest, results, above, sinceMs, order: -1, call };
     const hasLasted = results !== undefined && call.order <= survivedUpTo;
-    const isSure = hasLasted || hasEffect(call, states);
+    // A repeat has the values of the first: what stands may be the first's, of which the
+    // store may have let go since.
+    const isRepeat = known?.firsts.some(({ digest }) => digest === request.digest) === true;
+    const isSure = hasLasted || (!isRepeat && hasEffect(call, states));
     if (isSure) this.#byId.set(request.id, { firsts: [first], isSure });
     else if (!this.#isCertain(known, heard)) {
       this.#byId.set(request.id, { firsts: [...(known?.firsts ?? []), first], isSure });
