@@ -1,5 +1,5 @@
 /**
- * A short, eventful life of a store: groups, rollover, batches, TTL, touches and
+ * A short, eventful life of a store: groups, runs, rollover, batches, TTL, touches and
  * the sweep, buffered writes, a clean close and a second session.
  */
 import type { CrashRun } from "./crash-run.js";
@@ -20,6 +20,15 @@ async function firstSession(run: CrashRun): Promise<void> {
     run.set("a", long, { durability: "buffered" }),
     run.set("f", "1"),
     run.set("g", "1", { durability: "buffered" }),
+  ]);
+  await Promise.all([
+    run.sets([
+      ["r", "1"],
+      ["f", long],
+      ["r", "2"],
+    ]),
+    run.set("r", "3", { durability: "buffered" }),
+    run.sets([["q", long]], "buffered"),
   ]);
   await run.set("t", "short", { expiry: { kind: "ttl", ttlMs: 500 } });
   for (const key of ["h", "i", "j", "k"]) await run.set(key, long);

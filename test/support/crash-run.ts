@@ -7,16 +7,19 @@ import { KvixError } from "../../src/base/kvix-error.js";
 import type { LocalStore } from "../../src/engine/local-store.js";
 import { openStore, type StoreSeams } from "../../src/engine/open-store.js";
 import type { StoreOptionsInput } from "../../src/engine/options.js";
+import { setRunBytes } from "../../src/engine/set-run.js";
 import type {
   CommitResult,
   Durability,
   Expiry,
   MutationResult,
+  SetRunResult,
   StoredRecord,
   TouchExpiry,
 } from "../../src/engine/store.js";
 import { compact } from "./compaction-rig.js";
 import { DurabilityOracle, type OracleState } from "./durability-oracle.js";
+import { runOf } from "./set-runs.js";
 import { SimClock } from "./sim-clock.js";
 import { isCrash, type SimHook } from "./sim-hook.js";
 import { type SimHost, simHost } from "./sim-host.js";
@@ -48,6 +51,9 @@ export interface BatchStep {
   readonly key: string;
   readonly value: string | undefined;
 }
+
+/** A plain set of a run. */
+export type SetPair = readonly [key: string, value: string];
 
 let requests = 0;
 
@@ -287,6 +293,38 @@ export class CrashRun {
     });
   }
 
+  /**
+   * Plain sets, asked for as one run: each is a write of its own, and all have one answer.
+   * Such as are too long for a run are asked for one by one.
+   */
+  async sets(pairs: readonly SetPair[], durability: Durability = "sync") {
+    const runBytes = pairs.reduce(
+      (sum, [key, value]) => sum + setRunBytes(bytes(key).length, bytes(value).length),
+      0,
+    );
+    if (runBytes > this.store.setRunBytesMax) {
+      const ends = await Promise.all(
+        pairs.map(([key, value]) => this.set(key, value, { durability })),
+      );
+      return ends.find((end) => end !== undefined);
+    }
+    for (const [key] of pairs) this.#keys.add(key);
+    const applies = pairs.map(([key, value]) => (state: OracleState): void => {
+      state.set(key, { value, expiresAtMs: 0 });
+    });
+    const records = pairs.map(([key, value]) => ({ key: bytes(key), value: bytes(value) }));
+    return await this.#settleEach(applies, durability, async () => {
+      const { firstVersion, refused } = await new Promise<SetRunResult>((resolve, reject) =>
+        this.store.submitSets(runOf(records), { durability }, { resolve, reject }),
+      );
+      assert.equal(refused, undefined, "the index has room");
+      return pairs.map(([key, value], at) => {
+        if (!this.hasCrashed) this.#know(firstVersion + at, `${key}=${value}@0`);
+        return [firstVersion + at];
+      });
+    });
+  }
+
   /** Every record of the keys ever written, read through the store. */
   async state(): Promise<OracleState> {
     const state: OracleState = new Map();
@@ -357,23 +395,35 @@ export class CrashRun {
     assert.ok(this.store.version >= this.oracle.versionSeen, `${where}: the version went back`);
   }
 
-  async #settle(
+  #settle(
     apply: (state: OracleState) => void,
     durability: Durability,
     call: () => Promise<readonly number[]>,
   ): Promise<KvixError | undefined> {
+    return this.#settleEach([apply], durability, async () => [await call()]);
+  }
+
+  /** Several writes, one behind the other, with one answer: the versions of each. */
+  async #settleEach(
+    applies: readonly ((state: OracleState) => void)[],
+    durability: Durability,
+    call: () => Promise<readonly (readonly number[])[]>,
+  ): Promise<KvixError | undefined> {
     const { oracle } = this;
-    const ticket = oracle.ask(apply);
+    const tickets = applies.map((apply) => oracle.ask(apply));
     try {
       const versions = await call();
       // A dead process tells nobody anything, and goes no further.
       if (this.hasCrashed) return await never;
-      oracle.acknowledge(ticket, durability === "sync", versions);
+      for (const [at, ticket] of tickets.entries()) {
+        oracle.acknowledge(ticket, durability === "sync", versions[at] ?? []);
+      }
       return undefined;
     } catch (error) {
       if (this.hasCrashed) return await never;
       assert.ok(error instanceof KvixError, `not a KvixError: ${String(error)}`);
-      oracle.reject(ticket, error.outcome === "unknown" ? "unknown" : "not-applied");
+      const outcome = error.outcome === "unknown" ? "unknown" : "not-applied";
+      for (const ticket of tickets) oracle.reject(ticket, outcome);
       return error;
     }
   }

@@ -12,7 +12,7 @@
  */
 import type { StoreOptionsInput } from "../../../src/engine/options.js";
 import type { Durability } from "../../../src/engine/store.js";
-import { type BatchStep, tinyStore } from "../../support/crash-run.js";
+import { type BatchStep, type SetPair, tinyStore } from "../../support/crash-run.js";
 import { SimRandom } from "../../support/sim-random.js";
 
 /** One call of a life. Of a touch `ttlMs` 0 is for ever, and -1 the past. */
@@ -45,6 +45,12 @@ export type Call =
   | {
       readonly kind: "batch";
       readonly steps: readonly BatchStep[];
+      readonly durability: Durability;
+    }
+  /** Sets that are asked for as one run. */
+  | {
+      readonly kind: "sets";
+      readonly pairs: readonly SetPair[];
       readonly durability: Durability;
     };
 
@@ -224,7 +230,7 @@ class LifeDrawer {
     const random = this.#random;
     const key = random.pick(this.#keys);
     const durability = this.#durability();
-    switch (random.below(8)) {
+    switch (random.below(9)) {
       case 0:
       case 1:
         return { kind: "delete", key, durability };
@@ -233,6 +239,8 @@ class LifeDrawer {
       case 3:
       case 4:
         return { kind: "touch", key, ttlMs: random.pick([0, -1, 400, 3_600_000]), durability };
+      case 5:
+        return { kind: "sets", pairs: this.#pairs(), durability };
       default:
         return this.#set(key, random.pick([0, 0, 300, 3_600_000]));
     }
@@ -240,6 +248,12 @@ class LifeDrawer {
 
   #set(key: string, ttlMs = 0): Call {
     return { kind: "set", key, value: this.#nextValue(), ttlMs, durability: this.#durability() };
+  }
+
+  /** For a run of sets; a key may come again. */
+  #pairs(): SetPair[] {
+    const count = 1 + this.#random.below(4);
+    return Array.from({ length: count }, () => [this.#random.pick(this.#keys), this.#nextValue()]);
   }
 
   #batch(): BatchStep[] {

@@ -187,6 +187,8 @@ function make(run: CrashRun, call: Call): Promise<KvixError | undefined> {
       return run.uploadHalf(call.key, call.value, call.end).then(() => undefined);
     case "batch":
       return run.batch(call.steps, call.durability);
+    case "sets":
+      return run.sets(call.pairs, call.durability);
   }
 }
 
