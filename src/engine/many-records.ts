@@ -14,7 +14,7 @@ import { PlaceReader } from "./place-reader.js";
 import type { Publisher } from "./publisher.js";
 import { RangeDeleter, type RangeDeleterContext } from "./range-deleter.js";
 import type { RecordReader } from "./record-reader.js";
-import { Scanner } from "./scanner.js";
+import { Scanner } from "./scan/scanner.js";
 import type { Snapshots } from "./snapshots/snapshots.js";
 
 /** What pages and batches under way may take. */

@@ -1,7 +1,8 @@
 /**
  * The client's end of the wire: calls by descriptor, with one answer or a stream
- * of them. What a kvix server refuses is thrown as the KvixError that it threw; what the transport refuses
- * (no connection, deadline, a message too large) is thrown as grpc-js's error.
+ * of them. What a kvix server refuses is thrown as the KvixError that it threw; what the
+ * transport refuses (no connection, deadline, a message too large) is thrown as grpc-js's
+ * error.
  */
 import {
   create,

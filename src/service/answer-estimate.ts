@@ -3,7 +3,7 @@
  * index knows the size of every record. So memory for large answers is waited
  * for before anything is read.
  *
- * A Scan waits for its own memory, message by message (engine/scanner.ts).
+ * A Scan waits for its own memory, message by message (engine/scan/scanner.ts).
  *
  * It is a guess: what it says too much is given back, and a record that is
  * replaced by a larger one meanwhile is counted as soon as it is read.

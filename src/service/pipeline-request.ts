@@ -6,9 +6,10 @@
  *
  * The request stays encoded until its turn comes, and the id until it goes into
  * the answer. Both are told by where they lie, in one array for all operations: a view
- * of each, or an object, would be the most of what an operation keeps in memory. Bytes that are no protobuf give `undefined`, nothing
- * is thrown. Fields may come in any order and more than once, as in every message:
- * the last one counts, and two parts of the same request are one after the other.
+ * of each, or an object, would be the most of what an operation keeps in memory. Bytes
+ * that are no protobuf give `undefined`, nothing is thrown. Fields may come in any order
+ * and more than once, as in every message: the last one counts, and two parts of the same
+ * request are one after the other.
  */
 
 /** One operation. */

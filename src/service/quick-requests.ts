@@ -6,8 +6,8 @@
  *     SetRequest                   0a key  12 value  38 return_previous  40 durability
  *
  * Fields in this order, each at most once: what every encoder writes. Anything else
- * gives `undefined`, and nothing is thrown. A request lies between `start` and `end`. A test holds what is decoded here to what
- * the generated code makes of the same bytes.
+ * gives `undefined`, and nothing is thrown. A request lies between `start` and `end`. A test
+ * holds what is decoded here to what the generated code makes of the same bytes.
  */
 import { NOT_A_VARINT, readVarint, varintBytes } from "../format/varint.js";
 

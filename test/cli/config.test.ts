@@ -1,7 +1,7 @@
 /** Where the options of serve come from, and what counts more. */
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { after, test } from "node:test";
 import fc from "fast-check";
 import { stringify } from "smol-toml";
@@ -252,7 +252,8 @@ test("a config file that cannot be read or is no TOML is told without its conten
 test("kvix config check prints every option with its source, and ends with 2 if one is wrong", async () => {
   const path = configFile('durability = "buffered"\nflush-interval = "20ms"\n');
   const environment = { KVIX_FLUSH_INTERVAL: "30ms" };
-  const args = ["config", "check", "--config", path, "--data-dir", "/tmp/x", "--json"];
+  const dataDir = join(dirname(path), "data");
+  const args = ["config", "check", "--config", path, "--data-dir", dataDir, "--json"];
   const good = await run(args, { environment });
   assert.equal(good.code, 0, good.stderr);
   const { ok, options } = jsonOf(good) as {
@@ -273,7 +274,7 @@ test("kvix config check prints every option with its source, and ends with 2 if 
   assert.deepEqual(of("durability")?.source, `durability in ${path}`);
   assert.deepEqual(of("segment-dir"), {
     option: "segment-dir",
-    value: "/tmp/x/segments",
+    value: join(dataDir, "segments"),
     source: "default",
   });
   assert.equal(of("max-index-bytes")?.value, null);

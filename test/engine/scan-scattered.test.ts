@@ -4,7 +4,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { KvixError } from "../../src/base/kvix-error.js";
 import { ByteBudget } from "../../src/engine/byte-budget.js";
-import { ReadAhead } from "../../src/engine/read-ahead.js";
+import { ReadAhead } from "../../src/engine/scan/read-ahead.js";
 import { SNAPSHOT_LEASE_MS } from "../../src/engine/snapshots/snapshots.js";
 import type { RecordSpacing, Scan, ScanPart } from "../../src/engine/store-ranges.js";
 import { flipBitAtRest } from "../support/faulty-file-system.js";

@@ -9,14 +9,13 @@ import { openStore, type StoreSeams } from "../../src/engine/open-store.js";
 import type { StoreOptionsInput } from "../../src/engine/options.js";
 import { setRunBytes } from "../../src/engine/set-run.js";
 import type {
-  CommitResult,
   Durability,
   Expiry,
-  MutationResult,
   SetRunResult,
   StoredRecord,
   TouchExpiry,
 } from "../../src/engine/store.js";
+import { commitTwice } from "./commit-twice.js";
 import { compact } from "./compaction-rig.js";
 import { DurabilityOracle, type OracleState } from "./durability-oracle.js";
 import { runOf } from "./set-runs.js";
@@ -54,34 +53,6 @@ export interface BatchStep {
 
 /** A plain set of a run. */
 export type SetPair = readonly [key: string, value: string];
-
-let requests = 0;
-
-/** An id that no other request of this process bears: lives over one disk share what is remembered. */
-function nextRequestId(): Uint8Array {
-  requests += 1;
-  return bytes(`request ${requests}`.padEnd(16, "."));
-}
-
-/**
- * What a request and its repeat, sent together, came to. If either was made it was made;
- * if both failed, what one of them knows less of is what is known.
- */
-async function madeOnce(
-  calls: readonly Promise<CommitResult>[],
-): Promise<readonly MutationResult[]> {
-  const ends = await Promise.allSettled(calls);
-  const made = ends.flatMap((end) => (end.status === "fulfilled" ? [end.value] : []));
-  const errors = ends.flatMap((end): unknown[] => (end.status === "rejected" ? [end.reason] : []));
-  const [one, other] = made;
-  if (one !== undefined && other !== undefined) {
-    assert.deepEqual(other.results, one.results, "a repeat is answered as the first was");
-    assert.notEqual(other.repeated, one.repeated, "one of the two is the repeat");
-  }
-  if (one !== undefined) return one.results;
-  const isUnknown = (error: unknown) => error instanceof KvixError && error.outcome === "unknown";
-  throw errors.find(isUnknown) ?? errors[0];
-}
 
 /** Drives a store and tells the oracle what it is told. */
 export class CrashRun {
@@ -270,7 +241,6 @@ export class CrashRun {
 
   /** A commit under an id of its own, sent a second time at once: only one of the two makes it. */
   batch(steps: readonly BatchStep[], durability: Durability = "sync") {
-    const requestId = nextRequestId();
     for (const { key } of steps) this.#keys.add(key);
     const apply = (state: OracleState): void => {
       for (const { key, value } of steps) {
@@ -284,11 +254,7 @@ export class CrashRun {
         : ({ kind: "set", key: bytes(key), value: bytes(value) } as const),
     );
     return this.#settle(apply, durability, async () => {
-      const options = { durability, requestId };
-      const results = await madeOnce([
-        this.store.commit(mutations, options),
-        this.store.commit(mutations, options),
-      ]);
+      const results = await commitTwice(this.store, mutations, durability);
       return results.map(({ version }) => version);
     });
   }

@@ -17,11 +17,11 @@
  * Invariant: nothing in it depends on the index any more, so it may be kept for as long
  * as the snapshot that it was collected from.
  */
-import { FRAME_HEADER_BYTES } from "../format/frame.js";
-import type { Keydir } from "./keydir/keydir.js";
-import { BARE_RECORD_BYTES, LISTED_OVERHEAD_BYTES } from "./place.js";
-import type { PlaceSink, SnapshotEntry } from "./snapshots/snapshot-cursor.js";
-import type { Omission } from "./store-records.js";
+import { FRAME_HEADER_BYTES } from "../../format/frame.js";
+import type { Keydir } from "../keydir/keydir.js";
+import { BARE_RECORD_BYTES, LISTED_OVERHEAD_BYTES } from "../place.js";
+import type { PlaceSink, SnapshotEntry } from "../snapshots/snapshot-cursor.js";
+import type { Omission } from "../store-records.js";
 
 /** What a small part may take. */
 export const SMALL_PART_BYTES_MAX = 65_536;

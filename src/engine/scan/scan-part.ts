@@ -2,10 +2,10 @@
  * A part of a scan: some records of a window that was read, as bytes for who makes a
  * message of them, or one by one for who looks at them.
  */
-import { newRecordFields, parseRecord, type RecordFields } from "../format/record.js";
+import { newRecordFields, parseRecord, type RecordFields } from "../../format/record.js";
+import type { ScanPart } from "../store-ranges.js";
+import type { ListedRecord, StoredRecord } from "../store-records.js";
 import { RecordState, type ScanWindow } from "./scan-window.js";
-import type { ScanPart } from "./store-ranges.js";
-import type { ListedRecord, StoredRecord } from "./store-records.js";
 import type { WindowRecords } from "./window-reader.js";
 
 /** A window, its records, and the version that it shows. */

@@ -18,15 +18,15 @@
  * the event loop reads 1 MiB, verifies 1,024 records, or reads 256 by themselves; and
  * ends no later than with the chunk, of at most 256 records, with which it gets there.
  */
-import { FRAME_HEADER_BYTES } from "../format/frame.js";
-import type { Clock } from "../host/host.js";
-import type { SegmentSet } from "../storage/segment-set.js";
-import type { Place } from "./place.js";
-import type { PlaceReader } from "./place-reader.js";
-import type { RecordReader } from "./record-reader.js";
+import { FRAME_HEADER_BYTES } from "../../format/frame.js";
+import type { Clock } from "../../host/host.js";
+import type { SegmentSet } from "../../storage/segment-set.js";
+import type { Place } from "../place.js";
+import type { PlaceReader } from "../place-reader.js";
+import type { RecordReader } from "../record-reader.js";
+import type { RecordSpacing } from "../store-ranges.js";
+import type { StoredRecord } from "../store-records.js";
 import { RecordState, type ScanWindow } from "./scan-window.js";
-import type { RecordSpacing } from "./store-ranges.js";
-import type { StoredRecord } from "./store-records.js";
 
 /** The longest chunk. */
 const CHUNK_BYTES_MAX = 256 * 1024;

@@ -19,19 +19,19 @@
  * while large ones are not taken. One turn of the event loop looks at 1,024 keys, or
  * reads what window-reader.ts allows.
  */
-import { KvixError } from "../base/kvix-error.js";
-import { PAGE_BYTES_MAX } from "../base/limits.js";
-import type { Clock } from "../host/host.js";
-import { ByteBudget } from "./byte-budget.js";
-import { boundsOf } from "./key-range.js";
+import { KvixError } from "../../base/kvix-error.js";
+import { PAGE_BYTES_MAX } from "../../base/limits.js";
+import type { Clock } from "../../host/host.js";
+import { ByteBudget } from "../byte-budget.js";
+import { boundsOf } from "../key-range.js";
+import { requireWhole } from "../request-rules.js";
+import type { Snapshot } from "../snapshots/snapshot.js";
+import type { SnapshotCursor } from "../snapshots/snapshot-cursor.js";
+import type { Snapshots } from "../snapshots/snapshots.js";
+import type { RecordSpacing, Scan, ScanOptions, ScanPart } from "../store-ranges.js";
 import { ReadAhead } from "./read-ahead.js";
-import { requireWhole } from "./request-rules.js";
 import { partOf, type ReadWindow } from "./scan-part.js";
 import { ScanWindow } from "./scan-window.js";
-import type { Snapshot } from "./snapshots/snapshot.js";
-import type { SnapshotCursor } from "./snapshots/snapshot-cursor.js";
-import type { Snapshots } from "./snapshots/snapshots.js";
-import type { RecordSpacing, Scan, ScanOptions, ScanPart } from "./store-ranges.js";
 import { WINDOW_RECORDS_MAX, WindowReader, type WindowReaderContext } from "./window-reader.js";
 
 /** What large parts may take together. */

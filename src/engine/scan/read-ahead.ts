@@ -11,7 +11,7 @@
  * Bounds (V11): what more than one part takes is taken from memory that all scans share;
  * where that is used up a scan goes on part by part.
  */
-import type { ByteBudget } from "./byte-budget.js";
+import type { ByteBudget } from "../byte-budget.js";
 import { SMALL_PART_BYTES_MAX } from "./scan-window.js";
 
 const PARTS_MAX = 64;
