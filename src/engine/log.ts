@@ -198,6 +198,7 @@ export class Log {
     }
     segment.length = position;
     segment.checksum = checksum;
+    segment.appendedMs = this.#context.host.clock.monotonicMs();
     this.bytesAppended += position - start;
     this.#context.space.appended(position - start - copiedBytes);
   }

@@ -7,6 +7,7 @@ import type { Host } from "../host/host.js";
 import { FilePool } from "../storage/file-pool.js";
 import { FileName, type StoreDirectories, segmentPath } from "../storage/layout.js";
 import type { ManifestFile } from "../storage/manifest-file.js";
+import type { Segment } from "../storage/segment.js";
 import { SegmentSet } from "../storage/segment-set.js";
 import { AcceptedState } from "./accepted-state.js";
 import { Answerer } from "./answerer.js";
@@ -45,7 +46,7 @@ import { RecordReader } from "./record-reader.js";
 import { type Recovered, recover } from "./recovery.js";
 import { RepeatReader } from "./requests/repeat-reader.js";
 import { RequestMemory, SEGMENT_REQUESTS_MAX } from "./requests/request-memory.js";
-import { RETENTION_BYTES_MAX, retainedSegments } from "./retention.js";
+import { dateSegments, RETENTION_BYTES_MAX, retainedSegments } from "./retention.js";
 import { SegmentNamer } from "./segment-namer.js";
 import { Staging } from "./staging.js";
 import type { StoreParts } from "./store-parts.js";
@@ -244,17 +245,31 @@ function assemble(
     floor: () => Number(manifest.current.historyFloor),
     lostRanges: () => lostRangesOf(manifest, found.lostRange),
   });
-  requests.retained = () =>
+  dateSegments(segments, clock);
+  const retained = (): ReadonlySet<Segment> =>
     retainedSegments({
       segments,
-      nowMs: clock.wallMs(),
+      clock,
       retentionMs: options.watchRetentionMs,
       bytesMax: RETENTION_BYTES_MAX,
       diskIsShort: space.isShort,
     });
+  requests.retained = retained;
   const { compactor, steps, remover } = setUpCompaction({
     ...world,
-    ...{ hints, publisher, versions, latch, log, keeper, queue, space, namer, logReaders },
+    ...{
+      hints,
+      publisher,
+      versions,
+      latch,
+      log,
+      keeper,
+      queue,
+      space,
+      namer,
+      logReaders,
+      retained,
+    },
     readers: pins,
     seams,
   });

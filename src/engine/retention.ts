@@ -10,7 +10,13 @@
  * behind it are, for history with a gap in it is of no use. The active segment
  * is no victim anyway and does not count. On a disk that is full, or too full
  * for a write of late, nothing is kept: space comes before history.
+ *
+ * What was written since the store was opened gets older by the monotonic clock: were
+ * it the wall clock, one that is set forth would take from the window the requests of
+ * seconds ago, and their repeats would be applied again. Of what was there before only
+ * the wall clock can tell how old it is: it is asked once, at opening.
  */
+import type { Clock } from "../host/host.js";
 import type { Segment } from "../storage/segment.js";
 
 /** How many bytes of sealed segments are kept for their history. */
@@ -19,12 +25,21 @@ export const RETENTION_BYTES_MAX = 1024 * 1024 * 1024;
 /** What decides. */
 export interface RetentionInput {
   readonly segments: Iterable<Segment>;
-  /** The wall clock. */
-  readonly nowMs: number;
+  readonly clock: Clock;
   /** How long history is kept, from the newest frame of a segment on; 0: not at all. */
   readonly retentionMs: number;
   readonly bytesMax: number;
   readonly diskIsShort: boolean;
+}
+
+/** Asks the wall clock how old the segments are that an opening has found. */
+export function dateSegments(segments: Iterable<Segment>, clock: Clock): void {
+  const wallMs = clock.wallMs();
+  for (const segment of segments) {
+    const ageMs = wallMs - segment.newestTimestampMs;
+    // From the future: the clock is wrong now, or was then. Then it is asked each time.
+    if (ageMs >= 0) segment.appendedMs = clock.monotonicMs() - ageMs;
+  }
 }
 
 /** The sealed segments of the log that are no victims for the sake of their history. */
@@ -36,9 +51,14 @@ export function retainedSegments(input: RetentionInput): Set<Segment> {
   let bytes = 0;
   for (const segment of sealed) {
     bytes += segment.length;
-    const isRecent = segment.newestTimestampMs > input.nowMs - input.retentionMs;
-    if (!isRecent || bytes > input.bytesMax) break;
+    if (ageOf(segment, input.clock) >= input.retentionMs || bytes > input.bytesMax) break;
     retained.add(segment);
   }
   return retained;
+}
+
+function ageOf({ appendedMs, newestTimestampMs }: Segment, clock: Clock): number {
+  return appendedMs === undefined
+    ? clock.wallMs() - newestTimestampMs
+    : clock.monotonicMs() - appendedMs;
 }

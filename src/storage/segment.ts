@@ -81,6 +81,11 @@ export class Segment {
   requests = 0;
   /** When its newest frame was accepted, in Unix milliseconds; 0: it has none. */
   newestTimestampMs = 0;
+  /**
+   * When it was last appended to, by the monotonic clock; before that clock began, it is
+   * negative. Undefined: it was not in this life, and the wall clock cannot say either.
+   */
+  appendedMs: number | undefined;
   /** A compaction has replaced it: no part of the store, though readers may still be in it. */
   isRemoved = false;
   /** How far a compaction has judged its records; undefined: none is reading it. */

@@ -1,8 +1,9 @@
 /** The retention window: which part of the log compaction leaves alone. */
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
-import { type RetentionInput, retainedSegments } from "../../src/engine/retention.js";
+import { dateSegments, type RetentionInput, retainedSegments } from "../../src/engine/retention.js";
 import { Segment, SegmentName } from "../../src/storage/segment.js";
+import { SimClock } from "../support/sim-clock.js";
 import { Rig } from "../support/store-rig.js";
 
 const directories = { data: "/store", segments: "/store/segments" };
@@ -49,13 +50,35 @@ const cases: readonly (readonly [string, readonly Made[], Partial<RetentionInput
 for (const [what, list, differing, kept] of cases) {
   test(`the retention window when ${what}`, () => {
     const segments = list.map(made);
-    const input = { nowMs, retentionMs: 1000, bytesMax: 100, diskIsShort: false, ...differing };
+    const clock = new SimClock({ wallMs: nowMs });
+    const input = { clock, retentionMs: 1000, bytesMax: 100, diskIsShort: false, ...differing };
     const shuffled = [...segments].sort((one, other) => one.name.id - other.name.id);
     const retained = retainedSegments({ segments: shuffled, ...input });
     const expected = new Set(kept.map((index) => segments[index] as Segment));
     assert.deepEqual(retained, expected);
   });
 }
+
+test("T6 I2: what an opening has found gets older by a clock that nobody sets", async () => {
+  const clock = new SimClock({ wallMs: nowMs });
+  const list = [log(900), log(500), log(-5000), active(0)].map(made);
+  const rules = { segments: list, clock, retentionMs: 1000, bytesMax: 100, diskIsShort: false };
+  const kept = (): number[] => {
+    const retained = retainedSegments(rules);
+    return list.flatMap((segment, index) => (retained.has(segment) ? [index] : []));
+  };
+  dateSegments(list, clock);
+  clock.stepWall(5500);
+  assert.deepEqual(kept(), [0, 1, 2]);
+  await clock.advance(100);
+  assert.deepEqual(kept(), [1, 2]);
+  clock.stepWall(-3_600_000);
+  await clock.advance(400);
+  assert.deepEqual(kept(), [2], "one from the future is as old as the wall clock says");
+  clock.stepWall(3_600_000);
+  await clock.advance(1);
+  assert.deepEqual(kept(), []);
+});
 
 test("I2: a segment knows when its newest frame was accepted, after a restart and without a hint too", async () => {
   const rig = await Rig.open({ segmentBytesMax: 400 });

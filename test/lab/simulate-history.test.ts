@@ -229,7 +229,7 @@ function commit(told: Told, changes: readonly Change[], digest?: string) {
   return told.history.begin({ changes, demands: [], durability: "sync", request });
 }
 
-const heard = { floor: 0, monotonicMs: 0 };
+const heard = { floor: 0, monotonicMs: 0, windowMs: 0 };
 
 /** Its answer: a version for each change, and the number that an increment came to. */
 function answer(
@@ -301,8 +301,15 @@ test("R7: a request that is made again, or answered otherwise, or for another, i
   const twice = () => answer(again, commit(again, [increment(5n)], "one"), [2], 10n);
   assert.throws(twice, /R7: .* is forgotten, and made anew/);
   const compacted = made();
-  const gone = { floor: 1, monotonicMs: 0 };
+  const gone = { floor: 1, monotonicMs: 0, windowMs: 0 };
   answer(compacted, commit(compacted, [increment(5n)], "one"), [2], 10n, false, gone);
+  const inside = made();
+  const taken = () =>
+    answer(inside, commit(inside, [increment(5n)], "one"), [2], 10n, false, {
+      ...gone,
+      windowMs: 1,
+    });
+  assert.throws(taken, /R7: .* is forgotten, and made anew/);
   const other = made();
   const otherwise = () => answer(other, commit(other, [increment(5n)], "one"), [1], 6n, true);
   assert.throws(otherwise, /R7: .* otherwise than the first/);

@@ -15,7 +15,6 @@ import type { LogReaders } from "../log-readers.js";
 import type { ManifestKeeper } from "../manifest-keeper.js";
 import type { StoreOptions } from "../options.js";
 import type { Publisher } from "../publisher.js";
-import { RETENTION_BYTES_MAX, retainedSegments } from "../retention.js";
 import type { SegmentNamer } from "../segment-namer.js";
 import type { Versions } from "../versions.js";
 import type { WriteQueue } from "../write-queue.js";
@@ -48,6 +47,8 @@ export interface CompactionParts {
   readonly namer: SegmentNamer;
   readonly readers: Readers;
   readonly logReaders: LogReaders;
+  /** Segments that are no victims, for the sake of their history. */
+  readonly retained: () => ReadonlySet<Segment>;
   readonly seams: CompactionSeams;
 }
 
@@ -71,15 +72,7 @@ export function setUpCompaction(parts: CompactionParts): Compaction {
   const { host, options, manifest } = parts;
   const { clock, log } = host;
   const remover = new Remover(parts);
-  const retained = (): ReadonlySet<Segment> =>
-    retainedSegments({
-      segments: parts.segments,
-      nowMs: clock.wallMs(),
-      retentionMs: options.watchRetentionMs,
-      bytesMax: RETENTION_BYTES_MAX,
-      diskIsShort: parts.space.isShort,
-    });
-  const candidates = new Candidates({ ...parts, retained });
+  const candidates = new Candidates(parts);
   const isForegroundWaiting = (): boolean => parts.queue.waitingCalls > 0;
   const rate = options.compactionBytesPerSecondMax;
   const pacer = parts.seams.pacer ?? new Pacer(clock, rate, isForegroundWaiting);

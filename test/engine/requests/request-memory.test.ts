@@ -100,6 +100,19 @@ test("M5: a compaction leaves alone what is remembered inside the window, and fo
   await store.close();
 });
 
+test("T6 I2: a clock set forth by an hour takes nothing out of the window (G-REQID-6)", async () => {
+  const sim = simHost({ seed: 1 });
+  const store = await open(sim, {}, { watchRetentionMs: 60_000 });
+  for (const name of names.slice(0, 10)) await add(store, name);
+  sim.clock.stepWall(3_600_000);
+  await compact({ store });
+  await requireKnown(store, names.slice(0, 10));
+  await sim.clock.advance(60_001);
+  await compact({ store });
+  assert.equal((await add(store, "request-0")).repeated, false, "a minute has passed");
+  await store.close();
+});
+
 test("an id is known as long as anybody writes to its segment inside the window (G-REQID-6)", async () => {
   const sim = simHost({ seed: 1 });
   const store = await open(sim);

@@ -120,6 +120,8 @@ export interface Heard {
   /** The history of the store is complete above this version. */
   readonly floor: number;
   readonly monotonicMs: number;
+  /** Of this life, a compaction takes no request that is younger. */
+  readonly windowMs: number;
 }
 
 /** A call; they are accepted in the order in which they are made. */

@@ -117,8 +117,9 @@ export class Caller {
   }
 
   #heard(): Heard {
-    const { store, world } = this.#life;
-    return { floor: store.logReaders.floor, monotonicMs: world.clock.monotonicMs() };
+    const { store, world, windowMs } = this.#life;
+    const { floor } = store.logReaders;
+    return { floor, monotonicMs: world.clock.monotonicMs(), windowMs };
   }
 }
 

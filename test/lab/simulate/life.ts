@@ -119,6 +119,19 @@ export class Life {
     return this.#seed.hasRot;
   }
 
+  /**
+   * What was written so long ago, or less, no compaction takes: its retention window,
+   * which a disk that is short, or refuses for want of space, does away with.
+   */
+  get windowMs(): number {
+    const { plan } = this;
+    const mayBeShort =
+      plan.roomBytes !== undefined ||
+      this.#options.diskReserveBytes !== 0 ||
+      plan.faults.some(({ code }) => code === "ENOSPC" || code === "EDQUOT");
+    return mayBeShort ? 0 : (this.#options.watchRetentionMs ?? 0);
+  }
+
   /** Whether the opening was judged: from then on faults happen that are not for openings. */
   get isJudged(): boolean {
     return this.#history !== undefined;

@@ -7,7 +7,8 @@
  *     perhaps -> repeated: sure | applied anew: that one is sure
  *
  * A sure one must be known as long as its segment is part of the store and it is not
- * older than ten minutes. One that the recovered state shows the effect of is sure: if it
+ * older than ten minutes; and in the life in which it was made, as long as it lies inside
+ * the retention window, whatever becomes of the wall clock. One that the recovered state shows the effect of is sure: if it
  * were applied anew, it would be applied twice.
  */
 import { strict as assert } from "node:assert";
@@ -143,7 +144,9 @@ export class RequestBook {
     const [first] = known?.firsts ?? [];
     if (known?.isSure !== true || first === undefined) return false;
     if (this.mayForget || heard === undefined) return false;
-    return first.above >= heard.floor && heard.monotonicMs - first.sinceMs < keptMs;
+    const ageMs = heard.monotonicMs - first.sinceMs;
+    if (first.order !== -1 && ageMs < heard.windowMs) return true;
+    return first.above >= heard.floor && ageMs < keptMs;
   }
 }
 

@@ -232,7 +232,7 @@ export class SeedRun implements Seed {
       settled,
       survivedUpTo,
       lastVersion: model.lastVersion,
-      heard: { floor: store.logReaders.floor, monotonicMs: world.clock.monotonicMs() },
+      heard: { floor: store.logReaders.floor, monotonicMs: world.clock.monotonicMs(), windowMs: 0 },
       states,
     });
     this.counts.repeats = this.requests.repeats;
