@@ -17,8 +17,9 @@ export class Upkeep {
   readonly #clock: Clock;
   readonly #keydir: Keydir;
   readonly #isBusy: () => boolean;
+  /** Ends the sleep under way too: a closed store leaves nothing behind. */
+  readonly #stop = new AbortController();
   #isRunning = false;
-  #isStopped = false;
 
   /** `isBusy`: whether writes are under way; upkeep waits for the next `kick` then. */
   constructor(clock: Clock, keydir: Keydir, isBusy: () => boolean) {
@@ -31,11 +32,15 @@ export class Upkeep {
   kick(): void {
     if (this.#isRunning || this.#isStopped) return;
     this.#isRunning = true;
-    void this.#clock.sleep(IDLE_MS).then(() => this.#turn());
+    void this.#clock.sleep(IDLE_MS, this.#stop.signal).then(() => this.#turn());
   }
 
   stop(): void {
-    this.#isStopped = true;
+    this.#stop.abort();
+  }
+
+  get #isStopped(): boolean {
+    return this.#stop.signal.aborted;
   }
 
   #turn(): void {

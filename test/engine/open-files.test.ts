@@ -158,6 +158,14 @@ test("D5 R11: a close whose files cannot be closed properly is a clean one, and 
   await next.store.close();
 });
 
+test("M11 M13: nothing sleeps on in a store that was closed", async () => {
+  const rig = await Rig.open();
+  for (let round = 0; round < 3; round += 1) await rig.set(`k${round}`, "v");
+  assert.ok(rig.sim.clock.sleepers > 0, "something is to be done later");
+  await rig.store.close();
+  assert.equal(rig.sim.clock.sleepers, 0);
+});
+
 test("R11: an opening that fails gives its locks back, though they cannot be released properly", async () => {
   const rig = await Rig.open(options);
   await rig.set("a", "1");
