@@ -17,6 +17,7 @@ import { loadManifest } from "../storage/manifest-file.js";
 import { Segment, SegmentName } from "../storage/segment.js";
 import { readStoreMark } from "../storage/store-mark.js";
 import { WatchedFile } from "../storage/watched-file.js";
+import { knownDamageEnd } from "./damage.js";
 import { findStrayFiles } from "./directories.js";
 import { findYoungerSegment } from "./outdated-manifest.js";
 import type { Finding } from "./verify-findings.js";
@@ -291,14 +292,16 @@ function expectationOf(
     const syncedChecksum = undefined;
     const versionCeiling = Number.POSITIVE_INFINITY;
     const syncedLength = Number.POSITIVE_INFINITY;
-    return { listed, storeId, syncedLength, syncedChecksum, versionCeiling };
+    return { listed, storeId, syncedLength, knownDamageEnd: 0, syncedChecksum, versionCeiling };
   }
+  const knownDamage = knownDamageEnd(manifest, listed.timestamp);
   const { clean, versionMark } = manifest;
   if (listed.state !== SegmentState.ACTIVE) {
     return {
       listed,
       storeId,
       syncedLength: Number(listed.length),
+      knownDamageEnd: knownDamage,
       syncedChecksum: listed.checksum,
       versionCeiling: Number(listed.highestVersion) + 1,
     };
@@ -307,6 +310,7 @@ function expectationOf(
     listed,
     storeId,
     syncedLength: Number(clean?.syncedLength ?? 0n),
+    knownDamageEnd: knownDamage,
     syncedChecksum: clean?.syncedChecksum,
     versionCeiling: clean === undefined ? Number(versionMark) : Number(clean.lastVersion) + 1,
   };

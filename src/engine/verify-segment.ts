@@ -35,6 +35,8 @@ export interface SegmentExpectation {
   readonly storeId: Uint8Array;
   /** Bytes below this were synced for certain; damage there is rot. Infinity: all there are. */
   readonly syncedLength: number;
+  /** Where the last damage ends that the manifest knows: it is no torn tail. */
+  readonly knownDamageEnd: number;
   /** CRC-32 of those bytes, where it is known. */
   readonly syncedChecksum: number | undefined;
   /** The first version that the segment cannot have; Infinity if that is not known. */
@@ -102,11 +104,11 @@ export class SegmentCheck {
       },
       loadRequest: () => undefined,
     };
-    const { syncedLength, versionCeiling } = this.#expected;
+    const { syncedLength, knownDamageEnd, versionCeiling } = this.#expected;
     const reading = {
       segment,
       fileLength,
-      syncedLength: Math.min(syncedLength, fileLength),
+      syncedLength: Math.min(Math.max(syncedLength, knownDamageEnd), fileLength),
       versionCeiling,
     };
     try {

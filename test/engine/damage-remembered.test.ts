@@ -4,8 +4,10 @@
  */
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
+import { verifyStore } from "../../src/engine/verify.js";
 import { Versions } from "../../src/engine/versions.js";
 import type { SimFileSystem } from "../support/sim-file-system.js";
+import { simHost } from "../support/sim-host.js";
 import {
   fileOf,
   flipped,
@@ -204,7 +206,14 @@ test("V13 R3: damage at the end of the log that is known is no torn tail after a
     await rejects(rig.get("key"), "RECORD_CORRUPT");
     // The clean mark goes for good, and what was written after it does not stay.
     await rig.set("lost", "1", { durability: "buffered" });
-    const next = await rig.powerCut();
+    const files = rig.sim.files.crash({ bytes: "lost", names: "lost" }, 1);
+    const cut = simHost({ seed: 2, files, clock: built.clock });
+    const { findings } = await verifyStore(rig.options, cut);
+    assert.deepEqual(
+      findings.map(({ kind }) => kind),
+      ["FRAMES_DAMAGED"],
+    );
+    const next = await Rig.open(rig.options, cut);
     assert.equal(await next.get("lost"), undefined);
     assert.equal(next.store.stats().open.tornBytesCut, 0);
     assert.ok(next.store.stats().condition.degraded);
