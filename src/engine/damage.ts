@@ -27,6 +27,16 @@ export interface Damage {
   readonly keysUnknown: boolean;
 }
 
+/** A run of damaged bytes between two frames. */
+export interface DamagedRun extends Pick<Damage, "segment" | "offset" | "length" | "keysUnknown"> {
+  /** The highest version in front of it. */
+  readonly versionBefore: number;
+  /** That of the frame behind it; where none is, the ceiling. */
+  readonly versionAfter: number;
+  /** The first version that the segment cannot have; Infinity if that is not known. */
+  readonly versionCeiling: number;
+}
+
 /** The damaged ranges of a store, each once. */
 export class DamageRegister {
   readonly #ranges = new Map<string, Damage>();
@@ -61,6 +71,15 @@ export class DamageRegister {
     this.#changes += 1;
     this.onNews();
     return true;
+  }
+
+  /** Takes note of a run; what it was said to have had when it was found stays. */
+  addRun({ segment, offset, length, keysUnknown, ...run }: DamagedRun): void {
+    const known = this.of(segment).find((range) => {
+      return range.offset <= offset && range.offset + range.length >= offset + length;
+    });
+    const { firstVersion, lastVersion } = known ?? versionsOf(run);
+    this.add({ segment, offset, length, firstVersion, lastVersion, keysUnknown });
   }
 
   /**
@@ -106,6 +125,25 @@ export class DamageRegister {
       keysUnknown: damage.keysUnknown,
     }));
   }
+}
+
+/** The versions that a run may have had. */
+function versionsOf({
+  versionBefore,
+  versionAfter,
+  versionCeiling,
+}: Pick<DamagedRun, "versionBefore" | "versionAfter" | "versionCeiling">): Pick<
+  Damage,
+  "firstVersion" | "lastVersion"
+> {
+  // Frames have changed places: what lay here is of about their time.
+  if (versionAfter <= versionBefore) {
+    return { firstVersion: versionAfter, lastVersion: versionBefore };
+  }
+  // The head of a batch lies between neighbours and has no version of its own.
+  const firstVersion = Math.max(1, Math.min(versionBefore + 1, versionCeiling - 1));
+  const lastVersion = Number.isFinite(versionAfter) ? versionAfter - 1 : firstVersion;
+  return { firstVersion, lastVersion: Math.max(firstVersion, lastVersion) };
 }
 
 function placeOf({ segment, offset }: Damage): string {

@@ -236,12 +236,13 @@ export class HintKeeper {
       versionAfter,
       refusesHoles: true,
     });
-    this.#context.damage.add({
+    this.#context.damage.addRun({
       segment: segment.name,
       offset,
       length,
-      firstVersion: versionBefore + 1,
-      lastVersion: Math.max(versionBefore + 1, versionAfter - 1),
+      versionBefore,
+      versionAfter,
+      versionCeiling: segment.highestVersion + 1,
       keysUnknown: !isComplete,
     });
     return { lost, requests, end };

@@ -188,16 +188,13 @@ export class SegmentReader {
     const { lost, isComplete } = salvage;
     loadLost(segment, lost, this.#loader);
     for (const request of salvage.requests) this.#loader.loadRequest(segment, request);
-    const firstVersion = run.versionBefore + 1;
-    this.#damage.add({
+    this.#damage.addRun({
       segment: segment.name,
       offset: run.offset,
       length: run.length,
-      firstVersion,
-      // The head of a batch lies between neighbours and has no version of its own.
-      lastVersion: Number.isFinite(versionAfter)
-        ? Math.max(versionAfter - 1, firstVersion)
-        : firstVersion,
+      versionBefore: run.versionBefore,
+      versionAfter,
+      versionCeiling: this.#reading.versionCeiling,
       keysUnknown: !isComplete,
     });
   }

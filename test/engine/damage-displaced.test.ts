@@ -131,3 +131,35 @@ test("V13 B1: a member of a batch that a whole frame lies over is not called kno
     await store.close();
   }
 });
+
+test("V13 V15: damage among frames that have changed places has no version that was never given", async () => {
+  for (const end of ["closed", "killed"] as const) {
+    const built = await buildStore(
+      async (store) => {
+        for (let index = 1; index <= 6; index += 1) await put(store, `k${index}`, `${index}`);
+      },
+      end,
+      { segmentBytesMax: 4096 },
+    );
+    const path = segmentPathOf(built.active);
+    const frames = built.frames.get(built.active) ?? [];
+    assert.equal(frames.length, 6);
+    const newest = frames[5] as (typeof frames)[number];
+    // The newest frame lies where the third was; the fourth, or the newest, is gone.
+    for (const [at, versions] of [
+      [3, [5, 6]],
+      [5, [6, 6]],
+    ] as const) {
+      const gone = frames[at] as typeof newest;
+      const bytes = fileOf(built.image, path).slice();
+      bytes.copyWithin(frames[2]?.offset ?? 0, newest.offset, newest.offset + newest.length);
+      bytes.fill(0, gone.offset, gone.offset + gone.length);
+      const { store } = await openImage(withFile(built.image, path, bytes), {}, built.clock);
+      const told = store.stats().damage.map((range) => [range.firstVersion, range.lastVersion]);
+      // Behind the end of what was synced, zeros are a torn tail.
+      const isTail = end === "killed" && at === 5;
+      assert.deepEqual(told, isTail ? [] : [versions], `${end}, without frame ${at}`);
+      await store.close();
+    }
+  }
+});

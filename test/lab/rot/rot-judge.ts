@@ -125,6 +125,8 @@ function judgeKey(
   const records = sight.records.get(key) ?? [];
   const nowMs = store.clock.wallMs();
   const [newest] = records;
+  const ahead = sight.ahead.get(key) ?? [];
+  if (ahead.some((record) => got === stateOfRecord(record, nowMs))) return "right";
   if (got === stateOfRecord(newest, nowMs)) {
     const isRead = got !== absent && newest?.isHit === true;
     require(!isRead || isMoved(newest, sight), `${key} is read from a frame that was changed`);

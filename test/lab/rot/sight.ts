@@ -43,6 +43,8 @@ export interface HitFrame {
 export interface Sight {
   /** Newest first, by key; those of a torn tail are left out. */
   readonly records: ReadonlyMap<string, readonly SightedRecord[]>;
+  /** By key, those of a torn tail that lie in front of it now, where pages were swapped. */
+  readonly ahead: ReadonlyMap<string, readonly PlacedRecord[]>;
   readonly hits: readonly HitFrame[];
   /** Bytes of the active segment from here on count as never written; undefined: none. */
   readonly tornFrom: number | undefined;
@@ -51,6 +53,7 @@ export interface Sight {
 /** Looks at a store whose files are now those of `image`; its manifest is what it was. */
 export function sightOf(store: RotStore, image: StoreImage): Sight {
   const records = new Map<string, SightedRecord[]>();
+  const ahead = new Map<string, PlacedRecord[]>();
   const hits: HitFrame[] = [];
   let tornFrom: number | undefined;
   for (const listed of store.live) {
@@ -63,18 +66,24 @@ export function sightOf(store: RotStore, image: StoreImage): Sight {
         before.subarray(offset, offset + length),
         now.subarray(offset, offset + length),
       ) === 0;
+    const bytesOf = ({ offset, length }: PlacedRecord): Buffer =>
+      Buffer.from(before.subarray(offset, offset + length));
     // A member of a batch is a frame of its own.
     const isElsewhere = ({ records }: PlacedFrame): boolean =>
-      records.some((record) => {
-        const bytes = before.subarray(record.offset, record.offset + record.length);
-        return !isWhole(record) && Buffer.from(now).includes(Buffer.from(bytes));
-      });
+      records.some((record) => !isWhole(record) && Buffer.from(now).includes(bytesOf(record)));
     const isActive = listed.state === SegmentState.ACTIVE;
     // Where the file is gone, so is the knowledge of what a crash may have torn.
     if (isActive && image.has(path)) tornFrom = tornAt(store, listed, now);
     for (const frame of store.frames.get(listed) ?? []) {
       // One that only reaches into the tail was hit in front of it, where pages were swapped.
-      if (isActive && tornFrom !== undefined && frame.offset >= tornFrom) continue;
+      if (isActive && tornFrom !== undefined && frame.offset >= tornFrom) {
+        const front = Buffer.from(now.subarray(0, tornFrom));
+        for (const record of frame.records) {
+          if (!front.includes(bytesOf(record))) continue;
+          ahead.set(record.key, [...(ahead.get(record.key) ?? []), record]);
+        }
+        continue;
+      }
       if (!isWhole(frame)) hits.push({ listed, frame, isMoved: isElsewhere(frame) });
       for (const record of frame.records) {
         const isFileGone = !image.has(path);
@@ -84,7 +93,7 @@ export function sightOf(store: RotStore, image: StoreImage): Sight {
     }
   }
   for (const each of records.values()) each.sort((one, other) => other.version - one.version);
-  return { records, hits, tornFrom };
+  return { records, ahead, hits, tornFrom };
 }
 
 /** What a read says of a record that is whole. */
