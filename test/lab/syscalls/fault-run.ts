@@ -3,7 +3,7 @@ import { strict as assert } from "node:assert";
 import type { FaultPoint } from "./fault-points.js";
 import { judgeRemains } from "./judge.js";
 import type { Scene, SceneRun, Stage } from "./scene.js";
-import { judgeTold, Listener } from "./transcript.js";
+import { judgeTold, type Line, Listener } from "./transcript.js";
 
 /** What came of it. */
 export interface FaultOutcome {
@@ -53,15 +53,17 @@ function requireEnd(run: SceneRun, point: FaultPoint, where: string): void {
   assert.ok(last === "end" || last === "gave-up", `${where}: it ended early${tail}`);
   const isConcern = refusedCalls.some((call) => syncOfConcern.test(call));
   if (wasMet && !point.isHarmless && !isConcern) return;
-  const noticed = lines.find(
-    (line) =>
-      line.at === "reject" ||
-      line.at === "refused" ||
-      (line.at === "compacted" && line.outcome === "failed"),
-  );
+  const noticed = lines.find(isNotice);
   if (wasMet && !point.isHarmless) {
     assert.ok(noticed !== undefined, `${where}: a sync failed, and nobody was told`);
     return;
   }
   assert.equal(noticed, undefined, `${where}: nothing happened, and something was refused`);
+}
+
+/** Whether a line tells that something was refused. A compaction that a full disk ends was declined. */
+function isNotice(line: Line): boolean {
+  if (line.at === "reject" || line.at === "refused") return true;
+  if (line.at !== "compacted") return false;
+  return line.outcome === "failed" || line.why.startsWith("NO_SPACE");
 }
