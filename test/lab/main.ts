@@ -86,7 +86,9 @@ async function main(): Promise<number> {
     secondsMax: 60 * numberOf("minutes", values.minutes, 2 ** 20, 0.01, 2 ** 20),
   });
   // A part of an instrument does not do all that the whole has to.
-  const told = values.only === undefined ? result : { ...result, shortcomings: [] };
+  const { shortcomings: all } = result;
+  const shortcomings = values.only === undefined ? all : all.filter((text) => text === ended);
+  const told = { ...result, shortcomings };
   tell(told, isJson, values.only);
   return isSound(told) ? 0 : 1;
 }
@@ -104,9 +106,13 @@ async function runCi(isJson: boolean): Promise<number> {
     });
     tell(result, isJson);
     if (!isSound(result)) failed += 1;
+    if (result.shortcomings.includes(ended)) break;
   }
   return failed === 0 ? 0 : 1;
 }
+
+/** What a run lacks that somebody has ended. */
+const ended = "it was ended by hand";
 
 interface Extent {
   readonly seed: number;
@@ -118,10 +124,17 @@ interface Extent {
 async function runInstrument(instrument: Instrument, extent: Extent): Promise<LabResult> {
   const startMs = performance.now();
   const bar = await openRunBar(instrument.name, extent);
+  // Ended by hand, it tells what it has done so far.
+  const stop = new AbortController();
+  const end = (): void => stop.abort();
+  process.once("SIGINT", end).once("SIGTERM", end);
   try {
-    const tally = await runCrew(instrument, { ...extent, findingsMax, onRun: bar.update });
-    return resultOf(instrument, extent.seed, tally, (performance.now() - startMs) / 1000);
+    const { signal } = stop;
+    const tally = await runCrew(instrument, { ...extent, findingsMax, signal, onRun: bar.update });
+    const result = resultOf(instrument, extent.seed, tally, (performance.now() - startMs) / 1000);
+    return signal.aborted ? { ...result, shortcomings: [...result.shortcomings, ended] } : result;
   } finally {
+    process.off("SIGINT", end).off("SIGTERM", end);
     bar.end();
   }
 }

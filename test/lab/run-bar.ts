@@ -1,4 +1,7 @@
-/** How far the runs of an instrument are: a bar on a terminal, a line now and then elsewhere. */
+/**
+ * How far the runs of an instrument are: a bar on a terminal; elsewhere a line now and then,
+ * and one for each finding at once.
+ */
 import { Output } from "../../src/cli/output.js";
 import { openProgressBar } from "../../src/cli/progress-bar.js";
 import { grouped } from "./lab-report.js";
@@ -22,13 +25,19 @@ export async function openRunBar(
   const bar = await openProgressBar(err, `${name} {bar} {percentage}%, {runs} runs, {found} found`);
   const startMs = performance.now();
   let toldMs = startMs;
+  let toldFindings = 0;
   return {
-    update: ({ runs, findingCount }) => {
+    update: ({ runs, findingCount, findings }) => {
       const nowMs = performance.now();
       const seconds = (nowMs - startMs) / 1000;
       const [done, total] = isTimed ? [seconds, secondsMax] : [runs, runsMax];
       bar.update(done, total, { runs: grouped(runs), found: String(findingCount) });
-      if (err.isTerminal || nowMs - toldMs < msBetweenLines) return;
+      if (err.isTerminal) return;
+      for (const { seed, text } of findings.slice(toldFindings)) {
+        process.stderr.write(`${name}: FOUND with seed ${seed}: ${text.split("\n", 1)[0]}\n`);
+      }
+      toldFindings = findings.length;
+      if (nowMs - toldMs < msBetweenLines) return;
       toldMs = nowMs;
       process.stderr.write(
         `${name}: ${grouped(runs)} runs in ${grouped(Math.round(seconds))} s, ${findingCount} found\n`,

@@ -60,7 +60,7 @@ export function resultOf(
     runs,
     seconds: Math.round(seconds * 10) / 10,
     counts,
-    derived: instrument.derive?.(counts) ?? {},
+    derived: (runs > 0 ? instrument.derive?.(counts) : undefined) ?? {},
     findingCount,
     findings,
     shortcomings: (isEnough ? instrument.shortcomings?.(counts) : undefined) ?? [],
