@@ -22,6 +22,7 @@ import {
   openSync,
   readdir,
   rename,
+  rmdir,
   type Stats,
   stat,
   statfsSync,
@@ -77,7 +78,8 @@ export class NodeFileSystem implements FileSystem {
   /**
    * Top down, each name synced before the next is made. So a process that was
    * killed here left at most one name unsynced, the deepest: it is synced again
-   * where that is allowed.
+   * where that is allowed. After a sync that failed, the next may say that all is well
+   * and have written nothing: the name is taken back, and another attempt makes it anew.
    */
   async makeDirectory(path: string): Promise<void> {
     const missing: string[] = [];
@@ -88,8 +90,13 @@ export class NodeFileSystem implements FileSystem {
     }
     await this.#syncIfAllowed(dirname(existing));
     for (const directory of missing.reverse()) {
-      await makeOne(directory);
-      await this.syncDirectory(dirname(directory));
+      const isOurs = await makeOne(directory);
+      try {
+        await this.syncDirectory(dirname(directory));
+      } catch (error) {
+        if (isOurs) await removeEmpty(directory);
+        throw error;
+      }
     }
   }
 
@@ -191,11 +198,18 @@ async function isDirectory(path: string): Promise<boolean> {
   return true;
 }
 
-/** Another process may have made it meanwhile. */
-async function makeOne(path: string): Promise<void> {
+/** False: another process has made it meanwhile. */
+async function makeOne(path: string): Promise<boolean> {
   try {
     await called<void>((done) => mkdir(path, directoryMode, done));
+    return true;
   } catch (error) {
     if (errorCode(error) !== "EEXIST" || !(await isDirectory(path))) throw error;
+    return false;
   }
+}
+
+/** If another process has put something into it, it stays. */
+async function removeEmpty(path: string): Promise<void> {
+  await called<void>((done) => rmdir(path, done)).catch(() => undefined);
 }

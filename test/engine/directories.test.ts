@@ -206,6 +206,29 @@ test("V9 V13: the segments of another store, or none at all where some must be, 
   }
 });
 
+test("D2 D3 V1: an opening whose directories could not be synced, and another one, keep what is written", async () => {
+  const options = { ...smallStore, dataDir: "/new/store", segmentDir: "/new/store/segments" };
+  // The parents, from the top; "/" is there.
+  for (const failing of ["/", "/new", "/new/store"]) {
+    const host = simHost({ seed: 1 });
+    let met = 0;
+    host.files.onOperation = ({ op, path }) => {
+      if (op !== "syncDirectory" || path !== failing) return undefined;
+      met += 1;
+      // The first sync of what was there is for a process that was killed.
+      return met === (failing === "/" ? 2 : 1) ? { code: "EIO", done: "part" } : undefined;
+    };
+    await assert.rejects(openStore(options, host), /OPEN_FAILED/);
+    const store = await openStore(options, host);
+    await store.set(Buffer.from("a"), Buffer.from("1"), { kind: "never" });
+    const files = host.files.crash({ bytes: "lost", names: "lost" }, 1);
+    const next = await openStore(options, simHost({ seed: 2, files, clock: host.clock }));
+    const record = await next.get(Buffer.from("a"));
+    assert.equal(Buffer.from(record?.value ?? []).toString(), "1", failing);
+    await next.close();
+  }
+});
+
 test("P1 V4: a second opening is refused at once and harms nothing; a close or a kill frees the store", async () => {
   const host = hostOf(closed.image, closed.clock);
   const first = await openStore(smallStore, host);

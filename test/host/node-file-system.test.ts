@@ -266,6 +266,21 @@ describe("system calls", () => {
     assert.deepEqual(shown.slice(1), ["mkdir /x", "fsync ", "mkdir /x/y", "fsync /x"]);
   });
 
+  it("make it anew after a sync that failed: a second one may lie (D2 D3)", async () => {
+    const made = join(root, "x");
+    const program = `const make = () => codeOf(files.makeDirectory(${JSON.stringify(made)}));
+      console.log(await make(), await make());`;
+    const options = { paths: [scratch, root, made], inject: ["fsync:error=EIO:when=2"] };
+    const run = await traceProgram(path, program, options);
+    assert.equal(run.stdout.trim(), "EIO ok");
+    const shown = run.calls
+      .filter(({ call }) => call.startsWith("mkdir") || call === "fsync")
+      .map((call) => `${call.call.replace(/at$/, "")} ${call.path?.slice(scratch.length)}`);
+    const name = root.slice(scratch.length);
+    const once = ["fsync ", `mkdir ${name}/x`, `fsync ${name}`];
+    assert.deepEqual(shown, [...once, ...once]);
+  });
+
   it("may be refused the sync of a directory that was there, of one that was made never", async () => {
     const made = join(root, "x");
     const outcome = async (injected: string): Promise<string> => {

@@ -130,10 +130,15 @@ export class SimFileSystem implements FileSystem {
     await this.syncDirectory(pathOf(names.slice(0, Math.max(0, depth - 1))));
     for (; depth < names.length; depth += 1) {
       const parent = pathOf(names.slice(0, depth));
-      const act = (): void => this.#makeOne(parent, names[depth] as string);
+      const act = (): boolean => this.#makeOne(parent, names[depth] as string);
       const made = pathOf(names.slice(0, depth + 1));
-      await this.later(() => this.perform("makeDirectory", made, {}, { act }));
-      await this.syncDirectory(parent);
+      const isOurs = await this.later(() => this.perform("makeDirectory", made, {}, { act }));
+      try {
+        await this.syncDirectory(parent);
+      } catch (error) {
+        if (isOurs && !this.#isDead) this.#removeEmpty(parent, names[depth] as string);
+        throw error;
+      }
     }
   }
 
@@ -271,10 +276,18 @@ export class SimFileSystem implements FileSystem {
     return names.length;
   }
 
-  #makeOne(parent: string, name: string): void {
+  #makeOne(parent: string, name: string): boolean {
     const directory = this.#directory(parent);
-    if (directory.current.has(name)) return;
+    if (directory.current.has(name)) return false;
     directory.change({ kind: "put", name, node: new SimDirectory() });
+    return true;
+  }
+
+  #removeEmpty(parent: string, name: string): void {
+    const directory = this.#directory(parent);
+    const node = directory.current.get(name);
+    if (node?.kind !== "directory" || node.current.size > 0) return;
+    directory.change({ kind: "drop", name, node });
   }
 
   /** What the first `depth` names of a path lead to. */

@@ -61,6 +61,7 @@ const faultsOf: Readonly<Record<string, readonly Fault[]>> = {
   linkat: naming,
   unlink: removing,
   unlinkat: removing,
+  rmdir: removing,
   mkdir: naming,
   mkdirat: naming,
   openat: [...both("EMFILE"), once("EIO"), once("ENOSPC")],

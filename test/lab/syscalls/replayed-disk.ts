@@ -100,6 +100,8 @@ export class ReplayedDisk {
       case "mkdir":
       case "mkdirat":
         return this.#makeDirectory(call);
+      case "rmdir":
+        return this.#removeDirectory(call);
       case "fdatasync":
       case "fsync":
         this.#beginSync(call);
@@ -173,6 +175,14 @@ export class ReplayedDisk {
   #makeDirectory(call: TracedCall): boolean {
     const { directory, name } = this.#place(call.path);
     directory.change({ kind: "put", name, node: new SimDirectory() });
+    return true;
+  }
+
+  #removeDirectory(call: TracedCall): boolean {
+    const { directory, name } = this.#place(call.path);
+    const node = this.#find(call.path);
+    if (node?.kind !== "directory") throw new Error(`${call.path} is not a directory`);
+    directory.change({ kind: "drop", name, node });
     return true;
   }
 
