@@ -117,10 +117,11 @@ async function createManifest(
   directories: StoreDirectories,
   options: StoreOptions,
 ): Promise<ManifestFile> {
-  // A mark without a manifest is what a making that was cut short has left.
+  // A mark without a manifest is what a making that was cut short has left. It is written
+  // again: the sync of its name may be what failed.
   const marked = await readStoreMark(host.files, directories);
   const storeId = marked ?? host.entropy.bytes(STORE_ID_BYTES);
-  if (marked === undefined) await writeStoreMark(host.files, directories, storeId);
+  await writeStoreMark(host.files, directories, storeId);
   const first = create(ManifestSchema, {
     storeId: new Uint8Array(storeId),
     versionMark: 1n,

@@ -11,6 +11,7 @@ import { crc32 } from "../../src/format/checksum.js";
 import { segmentFileName } from "../../src/format/segment-name.js";
 import { Segment, SegmentName } from "../../src/storage/segment.js";
 import { SegmentSet } from "../../src/storage/segment-set.js";
+import type { SimFileSystem } from "../support/sim-file-system.js";
 import { simHost } from "../support/sim-host.js";
 import {
   dataDir,
@@ -208,8 +209,8 @@ test("V9 V13: the segments of another store, or none at all where some must be, 
 
 test("D2 D3 V1: an opening whose directories could not be synced, and another one, keep what is written", async () => {
   const options = { ...smallStore, dataDir: "/new/store", segmentDir: "/new/store/segments" };
-  // The parents, from the top; "/" is there.
-  for (const failing of ["/", "/new", "/new/store"]) {
+  // The parents, from the top, of which "/" is there; and what has the store's mark.
+  for (const failing of ["/", "/new", "/new/store", "/new/store/segments"]) {
     const host = simHost({ seed: 1 });
     let met = 0;
     host.files.onOperation = ({ op, path }) => {
@@ -220,9 +221,16 @@ test("D2 D3 V1: an opening whose directories could not be synced, and another on
     };
     await assert.rejects(openStore(options, host), /OPEN_FAILED/);
     const store = await openStore(options, host);
+    const cut = (files: SimFileSystem, seed: number) =>
+      simHost({
+        seed,
+        files: files.crash({ bytes: "lost", names: "lost" }, 1),
+        clock: host.clock,
+      });
+    const early = await openStore(options, cut(host.files.fork(), 2));
+    await early.close();
     await store.set(Buffer.from("a"), Buffer.from("1"), { kind: "never" });
-    const files = host.files.crash({ bytes: "lost", names: "lost" }, 1);
-    const next = await openStore(options, simHost({ seed: 2, files, clock: host.clock }));
+    const next = await openStore(options, cut(host.files, 3));
     const record = await next.get(Buffer.from("a"));
     assert.equal(Buffer.from(record?.value ?? []).toString(), "1", failing);
     await next.close();
