@@ -141,7 +141,7 @@ const engine: Readonly<Record<string, readonly string[]>> = {
   "snapshots/sorted-keys": ["engine/sorted-keys", ...snapshots],
   "snapshots/undo-keeper": snapshots,
   "snapshots/undo-list": snapshots,
-  sweep: ["engine/ttl", "engine/ttl-clock"],
+  sweep: ["engine/sweep", "engine/ttl", "engine/ttl-clock"],
   versions: ["engine/versions", "engine/group-writer"],
   "watch/current-state": watches,
   "watch/key-intervals": ["engine/watch/key-intervals", ...watches],
