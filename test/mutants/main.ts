@@ -62,7 +62,7 @@ function mutate(room: string, subjects: readonly Subject[]): boolean {
     sources: subjects.map(({ source }) => source),
     tests: [...new Set(subjects.flatMap(({ tests }) => tests))],
     except: subjects.flatMap(({ except }) => except ?? []),
-    effortMs: Math.max(...subjects.map(({ effortMs }) => effortMs)),
+    subjects: subjects.map(({ source, tests, effortMs }) => ({ source, tests, effortMs })),
     report,
   };
   const program = join(folder, "node_modules", "@stryker-mutator", "core", "bin", "stryker.js");

@@ -66,6 +66,8 @@ const storage: Readonly<Record<string, readonly string[]>> = {
 const order = ["engine/write-order", "engine/visibility", "engine/write-overlap"];
 
 const recovering = [
+  "engine/recovery",
+  "engine/recovery-end",
   ...loss,
   "engine/recovery-versions",
   "engine/hint-refused",

@@ -1,11 +1,21 @@
 /** The file of a hint: which one counts for a segment, and how it comes to be. */
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
+import { HINT_HEAD_BYTES } from "../../src/format/hint-layout.js";
+import { decodeHintBlock } from "../../src/format/hint-reader.js";
 import { readWholeFile, writeDurableFile } from "../../src/storage/file-tools.js";
 import { HintFile, type HintLoad, loadHint } from "../../src/storage/hint-file.js";
 import { Segment, SegmentName } from "../../src/storage/segment.js";
 import { sampleSegmentId, sampleStoreId, sampleTimestampNs } from "../format/frames.js";
-import { entryOf, few, fewFile, hintOf, sampleBinding, sampleFacts } from "../format/hints.js";
+import {
+  entriesEndOf,
+  entryOf,
+  few,
+  fewFile,
+  hintOf,
+  sampleBinding,
+  sampleFacts,
+} from "../format/hints.js";
 import { type FaultTarget, FaultyFileSystem, injectFault } from "../support/faulty-file-system.js";
 import { SimFileSystem } from "../support/sim-file-system.js";
 
@@ -126,6 +136,48 @@ test("R7: a hint without one of its blocks, or with a damaged one, is doubtful",
   assert.equal((await load(place)).result.kind, "doubtful");
   await lay(place, other);
   assert.deepEqual((await load(place)).why, "loaded");
+});
+
+/** Where the blocks of the sample hint begin, and where the last one ends. */
+function blocksOf(file: Uint8Array): number[] {
+  const end = entriesEndOf(file);
+  const starts = [HINT_HEAD_BYTES];
+  for (let at = HINT_HEAD_BYTES; at < end; ) {
+    const block = decodeHintBlock(file, at, end);
+    assert.equal(block.kind, "block");
+    at = (block as Extract<typeof block, { kind: "block" }>).next;
+    starts.push(at);
+  }
+  return starts;
+}
+
+test("R7: a hint that lacks a block, has one of another hint, or another head is doubtful, and no such block is visited", async () => {
+  const place = await setUp();
+  const starts = blocksOf(fewFile);
+  assert.equal(starts.length, 4);
+  for (let block = 0; block < 3; block += 1) {
+    const [from, to] = [starts[block], starts[block + 1]];
+    const without = Buffer.concat([fewFile.subarray(0, from), fewFile.subarray(to)]);
+    await lay(place, without);
+    const { result, entries } = await load(place);
+    // Its summary tells how long all blocks are.
+    assert.deepEqual([result.kind, entries], ["doubtful", 0]);
+  }
+  const binding = { ...sampleBinding, segmentId: sampleBinding.segmentId + 1 };
+  const stranger = hintOf(few, sampleFacts, binding, { entriesMax: 3 });
+  const [, second] = starts;
+  const exchanged = Buffer.concat([fewFile.subarray(0, second), stranger.subarray(second)]);
+  exchanged.set(fewFile.subarray(starts[3]), starts[3]);
+  await lay(place, exchanged);
+  const { result, entries } = await load(place);
+  assert.deepEqual([result.kind, entries], ["doubtful", 3]);
+  for (let at = 0; at < HINT_HEAD_BYTES; at += 1) {
+    const bytes = fewFile.slice();
+    bytes[at] = (bytes[at] as number) ^ 1;
+    await lay(place, bytes);
+    const other = await load(place);
+    assert.deepEqual([other.result.kind, other.entries], ["doubtful", 0], `${at}`);
+  }
 });
 
 test("R7: a summary that is longer than what is read at first is read", async () => {

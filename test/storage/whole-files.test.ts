@@ -2,7 +2,13 @@
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
-import { type Manifest, ManifestSchema, VersionRangeSchema } from "../../gen/kvix/v1/kvix_pb.js";
+import {
+  type Manifest,
+  ManifestSchema,
+  SegmentState,
+  VersionRangeSchema,
+} from "../../gen/kvix/v1/kvix_pb.js";
+import { crc32 } from "../../src/format/checksum.js";
 import { encodeManifest } from "../../src/format/manifest.js";
 import type { File, FileSystem } from "../../src/host/file-system.js";
 import { readWholeFile, removeIfThere, writeDurableFile } from "../../src/storage/file-tools.js";
@@ -153,6 +159,11 @@ test("V9 R5: a mark in which a bit is wrong, or that is longer or shorter, is no
     other[bit >> 3] = (other[bit >> 3] as number) ^ (1 << (bit & 7));
     assert.equal(decodeStoreMark(other), undefined, `bit ${bit}`);
   }
+  // Another magic, one byte of it, under a right checksum.
+  const strange = mark.slice();
+  strange[7] = 0x53;
+  new DataView(strange.buffer).setUint32(24, crc32(strange.subarray(0, 24)), true);
+  assert.equal(decodeStoreMark(strange), undefined);
   assert.equal(decodeStoreMark(mark.slice(0, -1)), undefined);
   assert.equal(decodeStoreMark(Uint8Array.of(...mark, 0)), undefined);
   assert.equal(decodeStoreMark(new Uint8Array(0)), undefined);
@@ -166,6 +177,10 @@ async function setUpManifest(exists = false) {
     generation: 4n,
     versionMark: 9n,
     segmentPrefix: "segment",
+    segmentTimestamp: 5n,
+    segments: [{ id: 1, prefix: "segment", timestamp: 5n, state: SegmentState.ACTIVE }],
+    lostRanges: [{ first: 1n, last: 2n }],
+    damagedRanges: [{ segmentId: 1, segmentTimestamp: 5n, offset: 7n, length: 3n }],
   });
   if (exists) {
     await (await writeDurableFile(disk.disk, "/d/MANIFEST", encodeManifest(first)))();
@@ -220,27 +235,34 @@ test("R9: the first manifest has none before it, and the second has", async () =
 
 test("V16: changes follow one another, each upon a copy of the one before, which stays as it was", async () => {
   const { manifest, first } = await setUpManifest();
-  const range = create(VersionRangeSchema, { first: 1n, last: 2n });
+  const range = create(VersionRangeSchema, { first: 4n, last: 6n });
   await Promise.all([
     manifest.change((draft) => void draft.lostRanges.push(range)),
     manifest.change((draft) => {
-      assert.equal(draft.lostRanges.length, 1);
+      assert.equal(draft.lostRanges.length, 2);
       draft.segmentId = 3;
     }),
   ]);
   assert.deepEqual(
     [first.lostRanges.length, manifest.current.lostRanges.length, manifest.current.generation],
-    [0, 1, 6n],
+    [1, 2, 6n],
   );
   const { current } = manifest;
+  const counts = ({ segments, lostRanges, damagedRanges }: Readonly<Manifest>): number[] =>
+    [segments, lostRanges, damagedRanges].map(({ length }) => length);
+  assert.deepEqual(counts(current), [1, 2, 1]);
   await manifest.change((draft) => {
     draft.lostRanges.pop();
-    draft.segments.push({} as never);
-    draft.damagedRanges.push({} as never);
     draft.segments.pop();
     draft.damagedRanges.pop();
   });
-  assert.equal(current.lostRanges.length, 1);
+  assert.deepEqual(
+    [counts(current), counts(manifest.current)],
+    [
+      [1, 2, 1],
+      [0, 1, 0],
+    ],
+  );
 });
 
 test("V16: an edit that throws after it has changed its copy leaves the manifest as it was", async () => {
@@ -253,7 +275,10 @@ test("V16: an edit that throws after it has changed its copy leaves the manifest
   };
   await assert.rejects(manifest.change(edit), /a defect/);
   const { segments, lostRanges, damagedRanges } = manifest.current;
-  assert.deepEqual([segments, lostRanges, damagedRanges], [[], [], []]);
+  assert.deepEqual(
+    [segments, lostRanges, damagedRanges].map(({ length }) => length),
+    [1, 1, 1],
+  );
   assert.equal(manifest.current, first);
   await manifest.change(name(1));
   assert.equal(manifest.current.generation, 5n);
