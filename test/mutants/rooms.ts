@@ -127,7 +127,7 @@ const engine: Readonly<Record<string, readonly string[]>> = {
   "requests/request-memory": ["engine/requests/request-memory", ...requests],
   "requests/request-table": ["engine/requests/request-table"],
   retention: ["engine/retention"],
-  salvage: [...loss, "engine/damage-bits"],
+  salvage: ["engine/salvage", ...loss, "engine/damage-bits"],
   "scan/read-ahead": scans,
   "scan/scan-part": scans,
   "scan/scan-window": scans,
