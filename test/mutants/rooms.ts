@@ -85,6 +85,7 @@ const engine: Readonly<Record<string, readonly string[]>> = {
   checkpoint: [...checkpoint, "engine/checkpoint"],
   "compaction/judge": [...compaction, "engine/compaction/judge"],
   "compaction/remover": [
+    "engine/compaction/remover",
     "engine/compaction/compactor",
     "engine/compaction/removal-readers",
     "engine/compaction/step-faults",

@@ -2,7 +2,12 @@
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
-import { type Manifest, ManifestSchema, SegmentState } from "../../../gen/kvix/v1/kvix_pb.js";
+import {
+  type Manifest,
+  ManifestSchema,
+  SegmentSchema,
+  SegmentState,
+} from "../../../gen/kvix/v1/kvix_pb.js";
 import { Remover } from "../../../src/engine/compaction/remover.js";
 import { Latch } from "../../../src/engine/latch.js";
 import type { FileSystem } from "../../../src/host/file-system.js";
@@ -29,13 +34,7 @@ async function setUp(states: Readonly<Record<number, SegmentState>>) {
   for (const [text, state] of Object.entries(states)) {
     const id = Number(text);
     const { prefix, timestampNs: timestamp, path, hintPath } = nameOf(id);
-    manifest.current.segments.push({
-      ...create(ManifestSchema),
-      id,
-      prefix,
-      timestamp,
-      state,
-    } as never);
+    manifest.current.segments.push(create(SegmentSchema, { id, prefix, timestamp, state }));
     await lay(path);
     await lay(hintPath);
   }
