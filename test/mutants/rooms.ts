@@ -99,9 +99,14 @@ const engine: Readonly<Record<string, readonly string[]>> = {
   evaluator: [...order, "engine/ttl", "engine/touch", "engine/callers-bytes"],
   "group-publisher": [...order, ...failures, "engine/group-publisher", "engine/snapshot-index"],
   "group-writer": ["engine/group-writer", "engine/write-order"],
-  damage: ["engine/manifest-keeper", "engine/damage-remembered", "engine/damage-displaced"],
+  damage: [
+    "engine/damage",
+    "engine/manifest-keeper",
+    "engine/damage-remembered",
+    "engine/damage-displaced",
+  ],
   "frame-loader": ["engine/segment-recovery", "engine/segment-walk", "engine/recovery-versions"],
-  "index-loader": [...recovering, "engine/requests/request-id"],
+  "index-loader": ["engine/index-loader", ...recovering, "engine/requests/request-id"],
   "hint-keeper": [
     "engine/hint-keeper",
     ...hints,
