@@ -26,8 +26,8 @@ const { BATCH, BARRIER, TOMBSTONE } = FrameFlag;
 const digest = new Uint8Array(32).fill(9);
 const id = text("the id of a request");
 
-const frame = (key: string, version: number, expiresAtMs = 0) =>
-  frameOf(recordOf(text(key), text("value"), version, sampleNowMs, expiresAtMs), 0, name.salt);
+const frame = (key: string, version: number, expiresAtMs = 0, value = "value") =>
+  frameOf(recordOf(text(key), text(value), version, sampleNowMs, expiresAtMs), 0, name.salt);
 const tombstone = (key: string, version: number): Uint8Array =>
   frameOf(tombstoneOf(text(key), version), TOMBSTONE, name.salt);
 const batch = (
@@ -71,6 +71,9 @@ async function salvage(
 }
 
 test("R3 V13: a frame in which one bit is wrong, whichever, is known as it was", async () => {
+  const shortest = frameOf(recordOf(text("k"), noBytes, 7, 0), 0, name.salt);
+  const alone = await salvage(withFlippedBit(shortest, 8 * 19));
+  assert.deepEqual([alone.keys, alone.isComplete], [["k 7 0+24"], true]);
   for (const sound of [frame("key", 7, 5_000_000), tombstone("key", 7)]) {
     for (let bit = 0; bit < sound.length * 8; bit += 1) {
       const found = await salvage(withFlippedBit(sound, bit));
@@ -108,6 +111,9 @@ test("V13: a key is likely if all fits together and its version lies between its
   // A frame that is certain need not lie between them: its checksum says so.
   const certain = await salvage(withFlippedBit(sound, 8 * 26), undefined, { versionBefore: 7 });
   assert.deepEqual([certain.keys.length, certain.isComplete], [1, true]);
+  // Its length must fit, too.
+  const longer = await salvage(withFlippedBit(spoilt, 8 * 6));
+  assert.deepEqual(longer.keys, []);
   // Two in a row: the second must follow the first.
   const older = withFlippedBit(withFlippedBit(frame("old", 6), 8 * 26), 8 * 27);
   const { keys } = await salvage(concat(spoilt, older));
@@ -142,7 +148,14 @@ test("V13: a run that is too short for a frame, or leaves a rest that is, is not
 
 test("B1 V13: the head of a batch held no key, if one of its bits at most is wrong", async () => {
   const members = [frame("a", 7), frame("b", 8)];
-  for (const sound of [batch(members), batch(members, noBytes, BARRIER)]) {
+  // The longest members whose length takes one byte, and the shortest of two.
+  const sized = [127, 128].map((length) => {
+    const value = "v".repeat(length - frame("k", 7, 0, "").length - 2);
+    const member = frame("k", 7, 0, value);
+    assert.equal(member.length, length);
+    return batch([member]);
+  });
+  for (const sound of [batch(members), batch(members, noBytes, BARRIER), ...sized]) {
     const at = headOf(sound);
     const [head, rest] = [sound.subarray(0, at), sound.subarray(at)];
     for (let bit = 0; bit < head.length * 8; bit += 1) {
@@ -225,11 +238,16 @@ test("R7: of a head that is broken further the id is told as it lies there, if i
     assert.deepEqual(none.told, []);
   }
   // Shorter or longer than an id may be.
-  for (const length of [15, 65]) {
+  for (const [length, isTold] of [
+    [15, false],
+    [16, true],
+    [64, true],
+    [65, false],
+  ] as const) {
     const odd = batch([frame("a", 7)], new Uint8Array(length).fill(0x41));
     const spoilt = withFlippedBit(withFlippedBit(odd, 4 * 8), (headOf(odd) - 1) * 8);
-    const none = await salvage(spoilt.subarray(0, headOf(odd)), spoilt.subarray(headOf(odd)));
-    assert.deepEqual(none.told, [], `${length}`);
+    const told = await salvage(spoilt.subarray(0, headOf(odd)), spoilt.subarray(headOf(odd)));
+    assert.equal(told.told.length, isTold ? 1 : 0, `${length}`);
   }
 });
 
@@ -247,7 +265,26 @@ test("R6 V11: nothing is read of a run that is too long, that the file does not 
   const bounds = { segment, offset: 0, versionBefore: 4, versionAfter: 90 };
   const nothing = { lost: [], requests: [], isComplete: false };
   assert.deepEqual(await salvageRun({ ...bounds, length: 64 * 1024 * 1024 + 1 }), nothing);
-  assert.deepEqual(reads, []);
+  assert.equal(reads.length, 0);
+  // Nor of what a damaged head claims, if the file has no more or it is too much.
+  const head = batch([frame("a", 7)]).slice(0, 40);
+  for (const [claim, fileBytes] of [
+    [10_000_000, 10_000_000],
+    [20_000_000, 2 ** 40],
+  ] as const) {
+    new DataView(head.buffer).setUint32(4, claim, true);
+    const claiming = {
+      read: async (target: Uint8Array) => {
+        reads.push(target.length);
+        target.set(head.subarray(0, target.length));
+        return target.length;
+      },
+      size: async () => fileBytes,
+    };
+    const claimed = new Segment(name, claiming as never, true);
+    await salvageRun({ ...bounds, segment: claimed, length: head.length });
+    assert.deepEqual(reads.splice(0), [head.length]);
+  }
   const missing = new Segment(name, undefined, true);
   assert.deepEqual(await salvageRun({ ...bounds, segment: missing, length: 100 }), nothing);
   const short = await salvage(run, noBytes, { length: run.length + 1 });
