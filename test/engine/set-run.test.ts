@@ -2,8 +2,11 @@
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import type { KvixError } from "../../src/base/kvix-error.js";
-import { setRunBytes } from "../../src/engine/set-run.js";
+import { EXPIRES_AT_MS_MAX, VERSION_MAX } from "../../src/base/limits.js";
+import { SET_RUN_BYTES_MAX, setRunBytes } from "../../src/engine/set-run.js";
 import type { Outcome, SetRun, SetRunOptions, SetRunResult } from "../../src/engine/store.js";
+import { FRAME_HEADER_BYTES } from "../../src/format/frame.js";
+import { recordBytes } from "../../src/format/record.js";
 import { runOf } from "../support/set-runs.js";
 import { bytes, Gate, Rig, rejects, segmentFiles } from "../support/store-rig.js";
 
@@ -210,6 +213,17 @@ test("runs fill small segments like any sets, and none is longer than a segment"
   const tooLong = run(["a", "v".repeat(600 - setRunBytes(1, 0) + 1)]);
   assert.throws(() => reopened.store.submitSets(tooLong, {}, NOBODY), /too long/);
   await reopened.store.close();
+});
+
+test("V11: a set counts at least the bytes of its frame, whatever its key, value, version and time, and few more", () => {
+  for (const keyBytes of [1, 127, 128, 16_383, 16_384, 65_535]) {
+    for (const valueBytes of [0, 127, 128, 16_384, 2 ** 21, 2 ** 27]) {
+      const recordBytesMax = recordBytes(keyBytes, valueBytes, VERSION_MAX, EXPIRES_AT_MS_MAX, 0);
+      const spare = setRunBytes(keyBytes, valueBytes) - FRAME_HEADER_BYTES - recordBytesMax;
+      assert.ok(spare >= 0 && spare <= 32, `${keyBytes} and ${valueBytes}: ${spare}`);
+    }
+  }
+  assert.equal(SET_RUN_BYTES_MAX, 65_536);
 });
 
 test("what is wrong with a key of a run is thrown, and nothing of the run is done", async () => {

@@ -80,7 +80,7 @@ const watches = ["engine/watch/watch", "engine/watch/watch-bounds"];
 const keydir = ["engine/keydir/keydir", "engine/keydir/hash-table", "engine/keydir/key-order"];
 
 const engine: Readonly<Record<string, readonly string[]>> = {
-  "acceptance-rules": ["engine/ttl", "engine/write-order", "engine/touch"],
+  "acceptance-rules": ["engine/conditions", "engine/ttl", "engine/write-order", "engine/touch"],
   "accepted-state": ["engine/accepted-state", "engine/write-order"],
   checkpoint: [...checkpoint, "engine/checkpoint"],
   "compaction/judge": [...compaction, "engine/compaction/judge"],
@@ -96,7 +96,7 @@ const engine: Readonly<Record<string, readonly string[]>> = {
     "engine/compaction/tombstone-bytes",
     "engine/compaction/tombstones",
   ],
-  evaluator: [...order, "engine/ttl", "engine/touch", "engine/callers-bytes"],
+  evaluator: ["engine/conditions", "engine/ttl", "engine/touch", "engine/disk-full"],
   "group-publisher": [...order, ...failures, "engine/group-publisher", "engine/snapshot-index"],
   "group-writer": ["engine/group-writer", "engine/write-order"],
   damage: [
