@@ -82,7 +82,7 @@ const keydir = ["engine/keydir/keydir", "engine/keydir/hash-table", "engine/keyd
 const engine: Readonly<Record<string, readonly string[]>> = {
   "acceptance-rules": ["engine/conditions", "engine/ttl", "engine/write-order", "engine/touch"],
   "accepted-state": ["engine/accepted-state", "engine/write-order"],
-  checkpoint: [...checkpoint, "engine/checkpoint"],
+  checkpoint: ["engine/checkpoint-image", "engine/checkpoint-doubt"],
   "compaction/judge": [...compaction, "engine/compaction/judge"],
   "compaction/remover": [
     "engine/compaction/remover",
