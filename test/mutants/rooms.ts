@@ -164,7 +164,20 @@ const engine: Readonly<Record<string, readonly string[]>> = {
   "watch/watch-rules": watches,
   "watch/watch-steps": watches,
   "watch/watches": watches,
-  "write-queue": [...order, ...failures, "engine/visibility-order", "engine/touch-order"],
+  "write-queue": [
+    ...order,
+    ...failures,
+    "engine/visibility-order",
+    "engine/touch-order",
+    "engine/bounds",
+    "engine/disk-full",
+    "engine/compaction/sealing",
+    "engine/submit-set",
+    "engine/requests/request-id",
+    "engine/upload",
+    "engine/write-first-failure",
+    "engine/ttl",
+  ],
 };
 
 const except: Readonly<Record<string, string>> = {
@@ -175,6 +188,7 @@ const except: Readonly<Record<string, string>> = {
 const efforts: Readonly<Record<string, number>> = {
   "src/engine/recovery.ts": 4000,
   "src/engine/segment-recovery.ts": 4000,
+  "src/engine/write-queue.ts": 4000,
 };
 
 /** The rooms by name. */
