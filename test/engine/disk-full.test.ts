@@ -114,6 +114,18 @@ test("D6: writes that wait for the disk count against the free space", async () 
   await rig.store.close();
 });
 
+test("D6: the value that a touch writes again counts against the free space", async () => {
+  const rig = await Rig.open(options);
+  await rig.set("large", "x".repeat(20_000));
+  await rig.set("small", "1");
+  leaveFree(rig, 16 * MiB + 10_000);
+  await rig.sim.clock.advance(300);
+  const expiry = { kind: "ttl", ttlMs: 1_000_000 } as const;
+  await rejects(rig.touch("large", expiry), "NO_SPACE", "not-applied");
+  assert.equal((await rig.touch("small", expiry)).found, true);
+  await rig.store.close();
+});
+
 /** A store whose disk is full to the last byte, its reserve in place. */
 async function exhausted(): Promise<Rig> {
   const rig = await Rig.open({ ...options, segmentBytesMax: 4096 });

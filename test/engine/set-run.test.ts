@@ -86,6 +86,29 @@ test("V1 V14: a run is heard of when its sync has returned and all of it is visi
   await rig.store.close();
 });
 
+test("V2: a run lies between others of its group, and all of them are found where they lie", async () => {
+  const rig = await Rig.open();
+  await rig.set("first", "1");
+  const pairs = [1, 2, 3].map((index) => [`run ${index}`, `${index}`.repeat(50)] as const);
+  await Promise.all([
+    rig.set("before", "b".repeat(30)),
+    submit(rig, run(...pairs)),
+    rig.set("between", "c".repeat(30)),
+    submit(rig, run(["more", "d"])),
+    rig.set("behind", "e"),
+  ]);
+  const expected = {
+    ...{ before: "b".repeat(30), ...Object.fromEntries(pairs) },
+    ...{ between: "c".repeat(30), more: "d", behind: "e" },
+  };
+  const keys = Object.keys(expected);
+  assert.deepEqual(await rig.values(...keys), expected);
+  const again = await rig.killed();
+  assert.deepEqual(await again.values(...keys), expected);
+  assert.equal((await again.frames()).length, 8);
+  await again.store.close();
+});
+
 test("a buffered run is answered when it is written, and is lost whole or kept", async () => {
   const rig = await Rig.open({ flushIntervalMs: 1000 });
   await rig.set("first", "1");
@@ -158,6 +181,9 @@ test("I8: at the index limit the new keys of a run are refused, each alone, and 
   assert.deepEqual(await rig.values(old, ...fresh, other), { [old]: "3", [other]: "2" });
   assert.equal(rig.store.exists(bytes(other))?.version, firstVersion + 1);
   assert.equal(rig.store.exists(bytes(old))?.version, firstVersion + 2);
+  // Nor is one that was refused whole counted, or uncounted, for the group behind it.
+  await rig.settle();
+  assert.equal(rig.store.stats().inFlightBytes, 0);
   await rig.store.close();
 });
 

@@ -96,7 +96,16 @@ const engine: Readonly<Record<string, readonly string[]>> = {
     "engine/compaction/tombstone-bytes",
     "engine/compaction/tombstones",
   ],
-  evaluator: ["engine/conditions", "engine/ttl", "engine/touch", "engine/disk-full"],
+  evaluator: [
+    "engine/conditions",
+    "engine/ttl",
+    "engine/touch",
+    "engine/disk-full",
+    "engine/set-run",
+    "engine/increment",
+    "engine/upload",
+    "engine/bounds-size",
+  ],
   "group-publisher": [...order, ...failures, "engine/group-publisher", "engine/snapshot-index"],
   "group-writer": ["engine/group-writer", "engine/write-order"],
   damage: [
