@@ -187,6 +187,35 @@ test("V13 R3: of damage a hint has the keys that its bytes still tell, and says 
   assert.equal(rig.damage.count, 3);
 });
 
+test("V13: the versions that damage hides lie behind the highest before it and before the frame behind it", async () => {
+  const noise = new Uint8Array(80).fill(0xa5);
+  for (const [before, behind, versions] of [
+    // In the output of a compaction versions come in no order.
+    [
+      [9, 6],
+      [12, 11],
+      [10, 11],
+    ],
+    // None is free between neighbours: the head of a batch has none. The range has one all the same.
+    [[6], [7], [7, 7]],
+  ] as const) {
+    const pieces = [...before.map((each) => frame("a", each)), noise];
+    const rig = await setUp([...pieces, ...behind.map((each) => frame("b", each))]);
+    const { summary } = await rig.write();
+    const [range] = summary?.damagedRanges ?? [];
+    assert.deepEqual([range?.versions?.first, range?.versions?.last], versions.map(BigInt));
+  }
+});
+
+test("R7: a hint of several blocks has all of them", async () => {
+  // A block has a MiB of keys at most.
+  const keys = Array.from({ length: 40 }, (_, index) => `${index} ${"k".repeat(60_000)}`);
+  const rig = await setUp(keys.map((key, index) => frame(key, index + 1, 0, 5000, "")));
+  const { kind, entries } = await rig.write();
+  assert.deepEqual([kind, entries.length], ["loaded", 40]);
+  assert.ok(entries.every((entry, index) => entry.startsWith(`${index} kkk`)));
+});
+
 test("V13: damage that is known is in the hint, unless it lies behind the end", async () => {
   const rig = await setUp([frame("a", 6), frame("b", 7)]);
   const range = { segment: name, firstVersion: 1, lastVersion: 2, keysUnknown: true };
