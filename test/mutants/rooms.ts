@@ -174,18 +174,15 @@ const engine: Readonly<Record<string, readonly string[]>> = {
   "watch/watch-steps": watches,
   "watch/watches": watches,
   "write-queue": [
+    "engine/compaction/sealing",
     ...order,
     ...failures,
     "engine/visibility-order",
-    "engine/touch-order",
     "engine/bounds",
     "engine/disk-full",
-    "engine/compaction/sealing",
+    "engine/pins-tickets",
     "engine/submit-set",
-    "engine/requests/request-id",
-    "engine/upload",
     "engine/write-first-failure",
-    "engine/ttl",
   ],
 };
 
@@ -197,7 +194,6 @@ const except: Readonly<Record<string, string>> = {
 const efforts: Readonly<Record<string, number>> = {
   "src/engine/recovery.ts": 4000,
   "src/engine/segment-recovery.ts": 4000,
-  "src/engine/write-queue.ts": 4000,
 };
 
 /** The rooms by name. */
