@@ -245,3 +245,19 @@ test("D6: a failed append leaves the index's figures as they were", async () => 
   );
   await rig.store.close();
 });
+
+test("D6 V14: a cut that is synced has made durable what was written before it, and an answer upon that waits for nothing", async () => {
+  const rig = await Rig.open({ flushIntervalMs: 1000 });
+  await rig.set("first", "1");
+  const { version } = await rig.set("a", "1", { durability: "buffered" });
+  assert.equal(rig.store.stats().durableVersion, version - 1);
+  rig.injector = refuse({ kind: "error", code: "EIO" }, 0, 1);
+  await rejects(rig.set("b", "1"), "WRITE_FAILED", "not-applied");
+  assert.equal(rig.store.stats().durableVersion, version);
+  rig.trace.length = 0;
+  const { applied } = await rig.set("a", "2", { condition: { kind: "absent" } });
+  assert.deepEqual([applied, rig.segmentOperations()], [false, []]);
+  const left = await rig.powerCut();
+  assert.deepEqual(await left.values("first", "a", "b"), { first: "1", a: "1" });
+  await left.store.close();
+});
