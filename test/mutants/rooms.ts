@@ -115,7 +115,7 @@ const engine: Readonly<Record<string, readonly string[]>> = {
     "engine/damage-displaced",
   ],
   "frame-loader": ["engine/segment-recovery", "engine/segment-walk", "engine/recovery-versions"],
-  "index-loader": ["engine/index-loader", ...recovering, "engine/requests/request-id"],
+  "index-loader": ["engine/index-loader", "engine/recovery"],
   "hint-keeper": [
     "engine/hint-keeper",
     ...hints,
@@ -148,7 +148,7 @@ const engine: Readonly<Record<string, readonly string[]>> = {
   "requests/request-memory": ["engine/requests/request-memory", ...requests],
   "requests/request-table": ["engine/requests/request-table"],
   retention: ["engine/retention"],
-  salvage: ["engine/salvage", ...loss, "engine/damage-bits"],
+  salvage: ["engine/salvage", "engine/damage-displaced", "engine/requests/request-memory"],
   "scan/read-ahead": scans,
   "scan/scan-part": scans,
   "scan/scan-window": scans,
