@@ -73,7 +73,7 @@ const recovering = [
   "engine/hint-refused",
   "engine/checkpoint-doubt",
 ];
-const requests = ["engine/requests/request-id", "engine/set-run"];
+const requests = ["engine/requests/request-id"];
 const scans = ["engine/window-reader", "engine/scan-scattered", "engine/scan"];
 const snapshots = ["engine/snapshot-bounds", "engine/snapshot-index", "engine/scan"];
 const watches = ["engine/watch/watch", "engine/watch/watch-bounds"];
@@ -98,23 +98,15 @@ const engine: Readonly<Record<string, readonly string[]>> = {
   ],
   evaluator: [
     "engine/conditions",
-    "engine/ttl",
-    "engine/touch",
-    "engine/disk-full",
-    "engine/set-run",
     "engine/increment",
-    "engine/upload",
-    "engine/bounds-size",
+    "engine/submit-set",
+    "engine/disk-full",
+    "engine/touch",
   ],
   "group-publisher": [...order, ...failures, "engine/group-publisher", "engine/snapshot-index"],
   "group-writer": ["engine/group-writer", "engine/write-order"],
-  damage: [
-    "engine/damage",
-    "engine/manifest-keeper",
-    "engine/damage-remembered",
-    "engine/damage-displaced",
-  ],
-  "frame-loader": ["engine/segment-recovery", "engine/segment-walk", "engine/recovery-versions"],
+  damage: ["engine/damage", "engine/manifest-keeper"],
+  "frame-loader": ["engine/segment-recovery", "engine/segment-walk"],
   "index-loader": ["engine/index-loader", "engine/recovery"],
   "hint-keeper": [
     "engine/hint-keeper",
