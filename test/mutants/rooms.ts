@@ -106,7 +106,7 @@ const engine: Readonly<Record<string, readonly string[]>> = {
   "group-publisher": [...order, ...failures, "engine/group-publisher", "engine/snapshot-index"],
   "group-writer": ["engine/group-writer", "engine/write-order"],
   damage: ["engine/damage", "engine/manifest-keeper"],
-  "frame-loader": ["engine/segment-recovery", "engine/segment-walk"],
+  "frame-loader": ["engine/segment-recovery", "engine/recovery"],
   "index-loader": ["engine/index-loader", "engine/recovery"],
   "hint-keeper": [
     "engine/hint-keeper",
@@ -140,7 +140,7 @@ const engine: Readonly<Record<string, readonly string[]>> = {
   "requests/request-memory": ["engine/requests/request-memory", ...requests],
   "requests/request-table": ["engine/requests/request-table"],
   retention: ["engine/retention"],
-  salvage: ["engine/salvage", "engine/damage-displaced", "engine/requests/request-memory"],
+  salvage: ["engine/salvage", "engine/damage-displaced"],
   "scan/read-ahead": scans,
   "scan/scan-part": scans,
   "scan/scan-window": scans,
