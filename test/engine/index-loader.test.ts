@@ -108,6 +108,12 @@ test("V11: an index that does not fit is refused with what it needs, and that is
   };
   const needed = fill(Number.MAX_SAFE_INTEGER).keydir.bytes;
   assert.equal(fill(needed).keydir.count, 2000);
+  // What tombstones took while they were loaded is given back before that is judged.
+  const deleted = fill(Number.MAX_SAFE_INTEGER, 1990);
+  while (deleted.keydir.maintain());
+  const few = deleted.keydir.bytes;
+  assert.ok(few < needed);
+  assert.equal(fill(few, 1990).keydir.count, 10);
   assert.throws(
     () => fill(needed - 1),
     (error: KvixError) => {

@@ -190,16 +190,19 @@ test("R7 B1: a batch gives its members, and the request that it answered", async
   assert.deepEqual(requests, [{ requestId: id, offset: first.length, length: named.length }]);
 });
 
+const batchWith = (members: Uint8Array): Uint8Array =>
+  batchOf(new Uint8Array(0), new Uint8Array(0), new Uint8Array(0), members);
+
 test("R10: a frame whose payload is none of ours refuses the segment", async () => {
   for (const [payload, flags] of [
     [Uint8Array.of(1, 2, 3), 0],
     [Uint8Array.of(1, 2, 3), FrameFlag.BATCH],
     [recordOf(text("k"), text("value"), 8), TOMBSTONE],
+    [recordOf(text("k"), new Uint8Array(0), 8, 1, 99), TOMBSTONE],
+    [batchWith(frameOf(Uint8Array.of(1, 2, 3), 0, name.salt)), FrameFlag.BATCH],
+    [batchWith(new Uint8Array(40).fill(0xa5)), FrameFlag.BATCH],
     // In a batch nothing is known to be synced, and no batch lies in one.
-    [
-      batchOf(new Uint8Array(0), new Uint8Array(0), new Uint8Array(0), frame(8, BARRIER)),
-      FrameFlag.BATCH,
-    ],
+    [batchWith(frame(8, BARRIER)), FrameFlag.BATCH],
   ] as const) {
     const strange = frameOf(payload, flags, name.salt);
     await assert.rejects(read([frame(5, BARRIER), strange, frame(9, BARRIER)]), {
