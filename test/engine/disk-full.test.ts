@@ -159,6 +159,24 @@ test("D6 P7: a hard ENOSPC releases the reserve, so that deletes can be written"
   await next.store.close();
 });
 
+test("D6 V11: a delete that finds no room on a full disk either is tried once more, and then refused", async () => {
+  const rig = await Rig.open({ ...options, diskReserveBytes: 0 });
+  await rig.set("a", "1");
+  let attempts = 0;
+  rig.injector = ({ op, path }) => {
+    if (op !== "write" || !segmentFiles.test(path)) return undefined;
+    attempts += 1;
+    // Past the bound the disk has room again, so that a broken queue ends, and the count tells.
+    return attempts < 50 ? { kind: "error", code: "ENOSPC" } : undefined;
+  };
+  await rejects(rig.delete("a"), "NO_SPACE", "not-applied");
+  assert.equal(attempts, 2);
+  assert.equal(rig.store.stats().inFlightBytes, 0);
+  rig.injector = undefined;
+  assert.equal(await rig.get("a"), "1");
+  await rig.store.close();
+});
+
 test("D6: the reserve is restored first, then service resumes by itself", async () => {
   const rig = await exhausted();
   await rig.delete("key-0");

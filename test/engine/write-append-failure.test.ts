@@ -205,6 +205,7 @@ test("D6 V14: what was queued on top of a failed append is evaluated again", asy
   assert.equal(text(replaced?.previous?.value ?? bytes("")), "1");
   assert.equal(missed?.applied, false);
   assert.deepEqual(await rig.values("a", "b", "c"), { a: "2", b: "won" });
+  assert.equal(rig.store.stats().inFlightBytes, 0);
   const frames = await rig.frames();
   assert.deepEqual(
     frames.flatMap(({ records }) => records.map(({ key }) => key)),

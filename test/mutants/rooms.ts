@@ -32,7 +32,7 @@ const format: Readonly<Record<string, readonly string[]>> = {
   "plain-frames": ["format/plain-frames"],
   "batch-result": ["format/batch-result"],
   "manifest-rules": ["format/manifest"],
-  record: ["format/record", "format/golden"],
+  record: ["format/record", "format/golden", "format/plain-frames"],
   "segment-name": ["format/segment-name"],
   timestamp: ["format/timestamp", "format/frame", "format/record"],
   varint: ["format/varint", "format/record", "format/batch"],
