@@ -102,6 +102,7 @@ const engine: Readonly<Record<string, readonly string[]>> = {
     "engine/submit-set",
     "engine/disk-full",
     "engine/touch",
+    "engine/ttl",
   ],
   "group-publisher": [...order, ...failures, "engine/group-publisher", "engine/snapshot-index"],
   "group-writer": ["engine/group-writer", "engine/write-order"],
@@ -189,6 +190,7 @@ const except: Readonly<Record<string, string>> = {
 const efforts: Readonly<Record<string, number>> = {
   "src/engine/recovery.ts": 4000,
   "src/engine/segment-recovery.ts": 4000,
+  "src/engine/set-run-evaluator.ts": 6000,
 };
 
 /** The rooms by name. */
