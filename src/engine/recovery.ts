@@ -309,9 +309,8 @@ class Recovery {
     const versionCeiling =
       clean === undefined ? Number(versionMark) : Number(clean.lastVersion) + 1;
     const fileLength = (await segment.file?.size()) ?? 0;
-    // Closed properly while it was empty, it had nothing to lose.
-    const hadNothing = clean !== undefined && syncedLength === 0;
-    if ((segment.file === undefined && !hadNothing) || fileLength < syncedLength) {
+    // Without a clean close nobody knows how long a file was that is missing.
+    if ((segment.file === undefined && clean === undefined) || fileLength < syncedLength) {
       const firstVersion = this.#highestVersion + 1;
       damage.add({
         segment: segment.name,

@@ -30,7 +30,7 @@ function setUp() {
   const publish = (version: number, expiresAtMs = 0): void => {
     keydir.put(key, 0, key.length, 5, 77, 60, expiresAtMs, version);
   };
-  const standing = (of = key) => {
+  const standing = (of: Uint8Array = key) => {
     const { exists, isVisible, version, isIndexed } = state.look(of, nowMs);
     return { exists, isVisible, version, isIndexed };
   };
@@ -124,4 +124,55 @@ test("V5: thousands of published writes leave the pending one of a key standing"
   assert.deepEqual(standing(), visible(1));
   state.settle(old);
   assert.deepEqual(standing(), absent);
+});
+
+/** Notes when it is asked whether an entry is settled, once it is. */
+function watchSettled(entry: PendingEntry, onAsked: () => void): void {
+  let isSettled = false;
+  Object.defineProperty(entry, "isSettled", {
+    get: () => {
+      if (isSettled) onAsked();
+      return isSettled;
+    },
+    set: (value: boolean) => {
+      isSettled = value;
+    },
+  });
+}
+
+const keyOf = (version: number): Uint8Array => Uint8Array.of(version >> 8, version & 255, 7, 7);
+
+test("V11 V5: of writes that nobody looked for, those that are published are forgotten at every thousand", () => {
+  const { state, pending, standing } = setUp();
+  pending(1);
+  let asked = 0;
+  for (let version = 2; version < 5000; version += 1) {
+    const other = pending(version, { key: keyOf(version) });
+    watchSettled(other, () => {
+      asked += 1;
+    });
+    state.settle(other);
+  }
+  const before = asked;
+  assert.deepEqual([standing(), standing(otherKey)], [visible(1), absent]);
+  assert.ok(asked - before <= 1030, `${asked - before} were still there`);
+});
+
+test("V11 V5: of writes that were looked for, those that are published are forgotten at every thousand", () => {
+  const { state, pending, standing } = setUp();
+  pending(1);
+  const known: PendingEntry[] = [];
+  const asked = new Set<PendingEntry>();
+  for (let version = 2; version < 3500; version += 1) {
+    const other = pending(version, { key: keyOf(version) });
+    assert.deepEqual([standing(), standing(keyOf(version))], [visible(1), visible(version)]);
+    if (version === 3000) {
+      assert.ok(known.slice(0, 1900).every((entry) => asked.has(entry)));
+      asked.clear();
+    }
+    watchSettled(other, () => asked.add(other));
+    state.settle(other);
+    known.push(other);
+  }
+  assert.ok(known.slice(0, 1900).every((entry) => !asked.has(entry)));
 });

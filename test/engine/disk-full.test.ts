@@ -114,6 +114,18 @@ test("D6: writes that wait for the disk count against the free space", async () 
   await rig.store.close();
 });
 
+test("D6: the value that a touch writes again counts against the free space", async () => {
+  const rig = await Rig.open(options);
+  await rig.set("large", "x".repeat(20_000));
+  await rig.set("small", "1");
+  leaveFree(rig, 16 * MiB + 10_000);
+  await rig.sim.clock.advance(300);
+  const expiry = { kind: "ttl", ttlMs: 1_000_000 } as const;
+  await rejects(rig.touch("large", expiry), "NO_SPACE", "not-applied");
+  assert.equal((await rig.touch("small", expiry)).found, true);
+  await rig.store.close();
+});
+
 /** A store whose disk is full to the last byte, its reserve in place. */
 async function exhausted(): Promise<Rig> {
   const rig = await Rig.open({ ...options, segmentBytesMax: 4096 });
@@ -145,6 +157,24 @@ test("D6 P7: a hard ENOSPC releases the reserve, so that deletes can be written"
   const next = await rig.killed();
   assert.equal(next.store.stats().keys, 0);
   await next.store.close();
+});
+
+test("D6 V11: a delete that finds no room on a full disk either is tried once more, and then refused", async () => {
+  const rig = await Rig.open({ ...options, diskReserveBytes: 0 });
+  await rig.set("a", "1");
+  let attempts = 0;
+  rig.injector = ({ op, path }) => {
+    if (op !== "write" || !segmentFiles.test(path)) return undefined;
+    attempts += 1;
+    // Past the bound the disk has room again, so that a broken queue ends, and the count tells.
+    return attempts < 50 ? { kind: "error", code: "ENOSPC" } : undefined;
+  };
+  await rejects(rig.delete("a"), "NO_SPACE", "not-applied");
+  assert.equal(attempts, 2);
+  assert.equal(rig.store.stats().inFlightBytes, 0);
+  rig.injector = undefined;
+  assert.equal(await rig.get("a"), "1");
+  await rig.store.close();
 });
 
 test("D6: the reserve is restored first, then service resumes by itself", async () => {

@@ -7,7 +7,16 @@ import { SegmentReader } from "../../src/engine/segment-recovery.js";
 import { crc32 } from "../../src/format/checksum.js";
 import { FrameFlag } from "../../src/format/frame.js";
 import { Segment, SegmentName } from "../../src/storage/segment.js";
-import { concat, frameOf, recordOf, text, tombstoneOf, viewOf } from "../format/frames.js";
+import {
+  batchOf,
+  concat,
+  falseStarts,
+  frameOf,
+  recordOf,
+  text,
+  tombstoneOf,
+  viewOf,
+} from "../format/frames.js";
 import { MemoryFile } from "../support/memory-file.js";
 
 const directories = { data: "/store", segments: "/store/segments" };
@@ -31,12 +40,14 @@ async function read(pieces: readonly Uint8Array[], synced = 0, badBlocks: readon
   const segment = new Segment(name, new MemoryFile(content, badBlocks).asFile(), false);
   const loaded: number[] = [];
   const tombstones: number[] = [];
+  const requests: { requestId: Uint8Array; offset: number; length: number }[] = [];
   const sink = {
     load: (_: Segment, entry: { version: number; isTombstone: boolean; isLost: boolean }) => {
       assert.ok(!entry.isLost);
       loaded.push(entry.version);
       if (entry.isTombstone) tombstones.push(entry.version);
     },
+    loadRequest: (_: Segment, request: (typeof requests)[number]) => requests.push(request),
   } as unknown as EntrySink;
   const damage = new DamageRegister();
   const syncedLength = concat(...pieces.slice(0, synced)).length;
@@ -46,7 +57,8 @@ async function read(pieces: readonly Uint8Array[], synced = 0, badBlocks: readon
     return [offset, length, firstVersion, lastVersion];
   });
   const isUnknown = damage.toStats().map(({ keysUnknown }) => keysUnknown);
-  return { findings, loaded, tombstones, ranges, isUnknown, fileLength: content.length };
+  const fileLength = content.length;
+  return { findings, loaded, tombstones, requests, ranges, isUnknown, fileLength };
 }
 
 const lengthOf = (...pieces: Uint8Array[]): number => concat(...pieces).length;
@@ -125,6 +137,78 @@ test("R2 V1: below the length that was synced damage is never cut, with sound fr
   const last = await read([first, lost(), lost()], 2);
   assert.equal(last.findings.length, first.length + 80);
   assert.deepEqual(last.ranges, [[first.length, 80, 6, ceiling - 1]]);
+});
+
+test("R2: what lies behind the synced part and is not sound is torn, though damage reaches into it", async () => {
+  const first = frame(5, BARRIER);
+  const { findings, loaded, ranges } = await read([first, lost(), lost(), frame(8)], 2);
+  assert.deepEqual([loaded, findings.length], [[5], first.length + 80]);
+  assert.deepEqual(ranges, [[first.length, 80, 6, ceiling - 1]]);
+});
+
+test("V13: the versions that damage hides end before the frame behind it, whatever comes later", async () => {
+  // In the output of a compaction versions come in no order.
+  const { ranges } = await read([frame(5), lost(), frame(9, BARRIER), frame(7)]);
+  assert.deepEqual(
+    ranges.map(([, , ...versions]) => versions),
+    [[6, 8]],
+  );
+});
+
+test("R2 V11: where the search gives up nothing is cut: what it did not see may have been acknowledged", async () => {
+  const first = frame(5, BARRIER);
+  const tooMany = falseStarts(76, frame(8, BARRIER));
+  // Met twice: behind the sound frame that follows damage, and behind the damage that follows that.
+  const { findings, loaded, ranges, fileLength } = await read([
+    ...[first, lost(), frame(6), lost(), tooMany],
+  ]);
+  assert.deepEqual([loaded, findings.length], [[5, 6], fileLength]);
+  const [offset = 0, length = 0] = ranges.at(-1) ?? [];
+  assert.equal(offset + length, fileLength);
+});
+
+test("R7 B1: a batch gives its members, and the request that it answered", async () => {
+  const members = concat(frame(6), frame(7, TOMBSTONE));
+  const id = text("a request of mine");
+  const [named, nameless] = [id, new Uint8Array(0)].map((requestId) => {
+    const digest = new Uint8Array(requestId.length === 0 ? 0 : 32);
+    return frameOf(
+      batchOf(requestId, digest, new Uint8Array(0), members),
+      FrameFlag.BATCH,
+      name.salt,
+    );
+  }) as [Uint8Array, Uint8Array];
+  const first = frame(5, BARRIER);
+  const { loaded, tombstones, requests } = await read([first, named, nameless]);
+  assert.deepEqual(
+    [loaded, tombstones],
+    [
+      [5, 6, 7, 6, 7],
+      [7, 7],
+    ],
+  );
+  assert.deepEqual(requests, [{ requestId: id, offset: first.length, length: named.length }]);
+});
+
+const batchWith = (members: Uint8Array): Uint8Array =>
+  batchOf(new Uint8Array(0), new Uint8Array(0), new Uint8Array(0), members);
+
+test("R10: a frame whose payload is none of ours refuses the segment", async () => {
+  for (const [payload, flags] of [
+    [Uint8Array.of(1, 2, 3), 0],
+    [Uint8Array.of(1, 2, 3), FrameFlag.BATCH],
+    [recordOf(text("k"), text("value"), 8), TOMBSTONE],
+    [recordOf(text("k"), new Uint8Array(0), 8, 1, 99), TOMBSTONE],
+    [batchWith(frameOf(Uint8Array.of(1, 2, 3), 0, name.salt)), FrameFlag.BATCH],
+    [batchWith(new Uint8Array(40).fill(0xa5)), FrameFlag.BATCH],
+    // In a batch nothing is known to be synced, and no batch lies in one.
+    [batchWith(frame(8, BARRIER)), FrameFlag.BATCH],
+  ] as const) {
+    const strange = frameOf(payload, flags, name.salt);
+    await assert.rejects(read([frame(5, BARRIER), strange, frame(9, BARRIER)]), {
+      reason: "FORMAT_TOO_NEW",
+    });
+  }
 });
 
 test("V13: bytes that the disk cannot read are never called torn", async () => {

@@ -2,8 +2,11 @@
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import type { KvixError } from "../../src/base/kvix-error.js";
-import { setRunBytes } from "../../src/engine/set-run.js";
+import { EXPIRES_AT_MS_MAX, VERSION_MAX } from "../../src/base/limits.js";
+import { SET_RUN_BYTES_MAX, setRunBytes } from "../../src/engine/set-run.js";
 import type { Outcome, SetRun, SetRunOptions, SetRunResult } from "../../src/engine/store.js";
+import { FRAME_HEADER_BYTES } from "../../src/format/frame.js";
+import { recordBytes } from "../../src/format/record.js";
 import { runOf } from "../support/set-runs.js";
 import { bytes, Gate, Rig, rejects, segmentFiles } from "../support/store-rig.js";
 
@@ -83,6 +86,29 @@ test("V1 V14: a run is heard of when its sync has returned and all of it is visi
   await rig.store.close();
 });
 
+test("V2: a run lies between others of its group, and all of them are found where they lie", async () => {
+  const rig = await Rig.open();
+  await rig.set("first", "1");
+  const pairs = [1, 2, 3].map((index) => [`run ${index}`, `${index}`.repeat(50)] as const);
+  await Promise.all([
+    rig.set("before", "b".repeat(30)),
+    submit(rig, run(...pairs)),
+    rig.set("between", "c".repeat(30)),
+    submit(rig, run(["more", "d"])),
+    rig.set("behind", "e"),
+  ]);
+  const expected = {
+    ...{ before: "b".repeat(30), ...Object.fromEntries(pairs) },
+    ...{ between: "c".repeat(30), more: "d", behind: "e" },
+  };
+  const keys = Object.keys(expected);
+  assert.deepEqual(await rig.values(...keys), expected);
+  const again = await rig.killed();
+  assert.deepEqual(await again.values(...keys), expected);
+  assert.equal((await again.frames()).length, 8);
+  await again.store.close();
+});
+
 test("a buffered run is answered when it is written, and is lost whole or kept", async () => {
   const rig = await Rig.open({ flushIntervalMs: 1000 });
   await rig.set("first", "1");
@@ -155,6 +181,9 @@ test("I8: at the index limit the new keys of a run are refused, each alone, and 
   assert.deepEqual(await rig.values(old, ...fresh, other), { [old]: "3", [other]: "2" });
   assert.equal(rig.store.exists(bytes(other))?.version, firstVersion + 1);
   assert.equal(rig.store.exists(bytes(old))?.version, firstVersion + 2);
+  // Nor is one that was refused whole counted, or uncounted, for the group behind it.
+  await rig.settle();
+  assert.equal(rig.store.stats().inFlightBytes, 0);
   await rig.store.close();
 });
 
@@ -210,6 +239,17 @@ test("runs fill small segments like any sets, and none is longer than a segment"
   const tooLong = run(["a", "v".repeat(600 - setRunBytes(1, 0) + 1)]);
   assert.throws(() => reopened.store.submitSets(tooLong, {}, NOBODY), /too long/);
   await reopened.store.close();
+});
+
+test("V11: a set counts at least the bytes of its frame, whatever its key, value, version and time, and few more", () => {
+  for (const keyBytes of [1, 127, 128, 16_383, 16_384, 65_535]) {
+    for (const valueBytes of [0, 127, 128, 16_384, 2 ** 21, 2 ** 27]) {
+      const recordBytesMax = recordBytes(keyBytes, valueBytes, VERSION_MAX, EXPIRES_AT_MS_MAX, 0);
+      const spare = setRunBytes(keyBytes, valueBytes) - FRAME_HEADER_BYTES - recordBytesMax;
+      assert.ok(spare >= 0 && spare <= 32, `${keyBytes} and ${valueBytes}: ${spare}`);
+    }
+  }
+  assert.equal(SET_RUN_BYTES_MAX, 65_536);
 });
 
 test("what is wrong with a key of a run is thrown, and nothing of the run is done", async () => {

@@ -1,7 +1,7 @@
 /** What the sweep does when the wall clock cannot be trusted: nothing, for an hour. */
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
-import { Rig } from "../support/store-rig.js";
+import { Gate, Rig, segmentFiles } from "../support/store-rig.js";
 
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
@@ -129,4 +129,24 @@ test("I2 V5: a clock stepped back between two writes changes neither order nor s
   const killed = await next.killed();
   assert.equal(await killed.get("a"), "11".padEnd(80, "."));
   await killed.store.close();
+});
+
+test("T6: a record whose turn in the sweep comes when the clock has gone back is left alone", async () => {
+  const rig = await Rig.open({ inFlightBytesMax: 1 });
+  await rig.set("a", "1", brief);
+  await rig.set("b", "1");
+  const gate = new Gate();
+  rig.injector = ({ op, path }) =>
+    op === "syncData" && segmentFiles.test(path) ? gate.fault : undefined;
+  const held = rig.set("b", "2");
+  await rig.sim.clock.advance(1200);
+  assert.equal(rig.store.stats().waitingCalls, 1, "the sweep has asked, and waits for room");
+  rig.sim.clock.stepWall(-1000);
+  gate.open();
+  await held;
+  await rig.settle();
+  assert.deepEqual([await rig.get("a"), rig.store.stats().expired], ["1", 0]);
+  await rig.sim.clock.advance(2000);
+  assert.deepEqual([await rig.get("a"), rig.store.stats().expired], [undefined, 1]);
+  await rig.store.close();
 });

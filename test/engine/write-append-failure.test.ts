@@ -205,6 +205,7 @@ test("D6 V14: what was queued on top of a failed append is evaluated again", asy
   assert.equal(text(replaced?.previous?.value ?? bytes("")), "1");
   assert.equal(missed?.applied, false);
   assert.deepEqual(await rig.values("a", "b", "c"), { a: "2", b: "won" });
+  assert.equal(rig.store.stats().inFlightBytes, 0);
   const frames = await rig.frames();
   assert.deepEqual(
     frames.flatMap(({ records }) => records.map(({ key }) => key)),
@@ -244,4 +245,20 @@ test("D6: a failed append leaves the index's figures as they were", async () => 
     [count, liveBytes, deadBytes, bytesAppended, 0],
   );
   await rig.store.close();
+});
+
+test("D6 V14: a cut that is synced has made durable what was written before it, and an answer upon that waits for nothing", async () => {
+  const rig = await Rig.open({ flushIntervalMs: 1000 });
+  await rig.set("first", "1");
+  const { version } = await rig.set("a", "1", { durability: "buffered" });
+  assert.equal(rig.store.stats().durableVersion, version - 1);
+  rig.injector = refuse({ kind: "error", code: "EIO" }, 0, 1);
+  await rejects(rig.set("b", "1"), "WRITE_FAILED", "not-applied");
+  assert.equal(rig.store.stats().durableVersion, version);
+  rig.trace.length = 0;
+  const { applied } = await rig.set("a", "2", { condition: { kind: "absent" } });
+  assert.deepEqual([applied, rig.segmentOperations()], [false, []]);
+  const left = await rig.powerCut();
+  assert.deepEqual(await left.values("first", "a", "b"), { first: "1", a: "1" });
+  await left.store.close();
 });

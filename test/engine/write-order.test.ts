@@ -243,3 +243,17 @@ test("D5: flush and close make every acknowledged write durable", async () => {
   assert.equal(closed.store.stats().open.tornBytesCut, 0);
   await closed.store.close();
 });
+
+test("V1 V11: BUFFERED writes arm one timer for all of them, and a BUFFERED answer waits for no sync", async () => {
+  const rig = await Rig.open({ flushIntervalMs: 1000 });
+  await rig.set("first", "1");
+  const sleepers = rig.sim.clock.sleepers;
+  rig.trace.length = 0;
+  const buffered = { durability: "buffered" } as const;
+  for (let index = 0; index < 5; index += 1) await rig.set("a", `${index}`, buffered);
+  assert.equal(rig.sim.clock.sleepers, sleepers + 1);
+  const unmet = { ...buffered, condition: { kind: "absent" } } as const;
+  assert.equal((await rig.set("a", "5", unmet)).applied, false);
+  assert.ok(!rig.segmentOperations().includes("syncData"));
+  await rig.store.close();
+});

@@ -87,6 +87,19 @@ export function batchOf(
   return payload;
 }
 
+/** Headers, one every 64 bytes, each of which claims all of 4 MiB that follow, and a sound frame. */
+export function falseStarts(count: number, sound: Uint8Array): Uint8Array {
+  const content = new Uint8Array(4 * 1024 * 1024);
+  const view = viewOf(content);
+  for (let start = 0; start < count; start += 1) {
+    const at = 64 * start;
+    writeFrameHeader(view, at, content.length - at - FRAME_HEADER_BYTES, 0, sampleNowMs);
+    content[at + FRAME_HEADER_BYTES] = 0x0a;
+  }
+  content.set(sound, 64 * count);
+  return content;
+}
+
 /** All arrays, one after the other. */
 export function concat(...parts: readonly Uint8Array[]): Uint8Array {
   return new Uint8Array(Buffer.concat(parts));

@@ -11,7 +11,16 @@
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { repositoryRoot } from "../support/paths.js";
 import { rooms, type Subject } from "./rooms.js";
@@ -53,19 +62,22 @@ function mutate(room: string, subjects: readonly Subject[]): boolean {
     sources: subjects.map(({ source }) => source),
     tests: [...new Set(subjects.flatMap(({ tests }) => tests))],
     except: subjects.flatMap(({ except }) => except ?? []),
-    effortMs: Math.max(...subjects.map(({ effortMs }) => effortMs)),
+    subjects: subjects.map(({ source, tests, effortMs }) => ({ source, tests, effortMs })),
     report,
   };
   const program = join(folder, "node_modules", "@stryker-mutator", "core", "bin", "stryker.js");
+  // A process that is ended clears nothing away.
+  const temporary = mkdtempSync(join(tmpdir(), "kvix-mutants-"));
   const { status } = spawnSync(
     process.execPath,
     [program, "run", join(folder, "stryker.config.js")],
     {
       cwd: repositoryRoot,
       stdio: ["ignore", 2, 2],
-      env: { ...process.env, KVIX_MUTANTS: JSON.stringify(order) },
+      env: { ...process.env, TMPDIR: temporary, KVIX_MUTANTS: JSON.stringify(order) },
     },
   );
+  rmSync(temporary, { recursive: true });
   if (status !== 0) return false;
   const { files } = JSON.parse(readFileSync(join(repositoryRoot, report), "utf8")) as Report;
   for (const [source, facts] of Object.entries(files)) {

@@ -4,8 +4,8 @@
  *
  *     dry run    every test, one after the other: does it pass, what does it reach, what
  *                does it cost?
- *     mutant     switched on -> tests, as many as effortMs of a core are enough for
- *                -> switched off; what noticed it must pass again
+ *     mutant     switched on -> tests of its file, as many as effortMs of a core are
+ *                enough for -> switched off; what noticed it must pass again
  *
  * A process of its own for each file of tests and each mutant would cost ten times as much.
  * What one process costs is that a mutant may leave something behind: then the test that
@@ -49,7 +49,9 @@ const LOOK_MS = 20;
 const IDLE_LOOKS = 10;
 
 /** What main.ts asks for: see rooms.ts. */
-const { tests, except, effortMs } = JSON.parse(process.env.KVIX_MUTANTS ?? "{}");
+const { tests, except, subjects = [] } = JSON.parse(process.env.KVIX_MUTANTS ?? "{}");
+/** A test that costs more than any mutant may is not asked at all. */
+const effortMsMax = Math.max(...subjects.map(({ effortMs }) => effortMs));
 
 /** What holds the state of the mutants' switches, by the tool's own name. */
 const switches = () => {
@@ -103,7 +105,7 @@ class Runner {
       const result = await this.#outcomeOf(test);
       const { user, system } = process.cpuUsage(before);
       const costMs = (user + system) / 1000;
-      if (result.status === TestStatus.Success && costMs > effortMs) {
+      if (result.status === TestStatus.Success && costMs > effortMsMax) {
         delete switches().mutantCoverage?.perTest[test.id];
         continue;
       }
@@ -133,8 +135,7 @@ class Runner {
     }
     await this.#load();
     turn(activeMutant.id);
-    const chosen = this.#chosen(testFilter);
-    if (chosen.length === 0) throw new Error("no test is left for a mutant that tests reach");
+    const chosen = this.#chosen(testFilter, activeMutant.fileName);
     let limitMs = SPARE_MS;
     for (const { id } of chosen) limitMs += 2 * this.#costs[id];
     this.#watched(Number(activeMutant.id), limitMs);
@@ -172,13 +173,17 @@ class Runner {
     this.#isSpoilt = status !== TestStatus.Success;
   }
 
-  #chosen(filter) {
+  /** Of the tests that are about the file: those of the first file of tests, then the cheapest. */
+  #chosen(filter, fileName) {
     const asked = filter === undefined ? undefined : new Set(filter);
+    const subject = subjects.find(({ source }) => fileName.endsWith(source));
     const cost = ({ id }) => this.#costs[id] ?? Number.POSITIVE_INFINITY;
-    let leftMs = effortMs;
+    const fileOf = ({ id }) => id.slice(0, id.indexOf(": "));
+    const rank = (test) => (fileOf(test) === subject.tests[0] ? 0 : 1);
+    let leftMs = subject.effortMs;
     return listedTests
-      .filter((test) => asked?.has(test.id) !== false)
-      .sort((one, other) => cost(one) - cost(other))
+      .filter((test) => asked?.has(test.id) !== false && subject.tests.includes(fileOf(test)))
+      .sort((one, other) => rank(one) - rank(other) || cost(one) - cost(other))
       .filter((test) => {
         leftMs -= cost(test);
         return leftMs >= 0;

@@ -123,6 +123,21 @@ describe("a file of a pool", () => {
     assert.equal(pool.openFiles, 2);
   });
 
+  it("that is read on the event loop as well meanwhile is still in use (M11)", async () => {
+    const { pool, file } = poolOf(2);
+    const gate = holdReads("a");
+    const reading = check(file("a"));
+    await settle();
+    await check(file("b"));
+    injector = undefined;
+    checkSync(file("a"));
+    for (const name of ["c", "d"]) await check(file(name));
+    assert.deepEqual(trace, ["+a", "+b", "-b", "+c", "-c", "+d"]);
+    gate.open();
+    await reading;
+    assert.equal(pool.openFiles, 2);
+  });
+
   it("is opened once for all reads that come meanwhile", async () => {
     const { pool, file } = poolOf(2);
     const gate = new Gate();
@@ -201,6 +216,8 @@ describe("a pool whose files are all in use", () => {
     const failing = rejectsWith("EIO", file("a").read(new Uint8Array(1), 0));
     await Promise.all([failing, check(file("b")), check(file("c"))]);
     assert.equal(pool.openFiles, 1);
+    await check(file("d"));
+    assert.deepEqual(trace, ["+a", "+b", "-b", "+c", "-c", "+d"]);
   });
 });
 
@@ -213,13 +230,24 @@ describe("a pool that gets no descriptor from the system", () => {
 
   for (const [kind, read] of Object.entries(reads)) {
     it(`gives back half of what it does not use, and tries once more, ${kind} (M11)`, async () => {
+      for (const code of ["EMFILE", "ENFILE"]) {
+        const { pool, file } = poolOf(10);
+        for (const name of ["a", "b", "c", "d"]) await read(file(name));
+        trace.length = 0;
+        injector = injectFault({ kind: "error", code }, { op: "open" });
+        await read(file("e"));
+        assert.deepEqual(trace, ["+e", "-a", "-b", "+e"]);
+        assert.equal(pool.openFiles, 3);
+      }
+    });
+
+    it(`gives nothing back for another failure, ${kind} (M11)`, async () => {
       const { pool, file } = poolOf(10);
-      for (const name of ["a", "b", "c", "d"]) await read(file(name));
+      for (const name of ["a", "b", "c"]) await read(file(name));
       trace.length = 0;
-      injector = injectFault(refusal, { op: "open" });
-      await read(file("e"));
-      assert.deepEqual(trace, ["+e", "-a", "-b", "+e"]);
-      assert.equal(pool.openFiles, 3);
+      injector = injectFault({ kind: "error", code: "EIO" }, { op: "open" });
+      await assert.rejects(read(file("d")), { code: "EIO" });
+      assert.deepEqual([trace, pool.openFiles], [["+d"], 3]);
     });
 
     it(`fails that read alone with the system's word, ${kind} (M11)`, async () => {
@@ -242,7 +270,7 @@ describe("a file of a pool that is closed", () => {
     await Promise.all([file("a").close(), file("a").close()]);
     await file("a").close();
     file("a").closeSync();
-    await file("b").close();
+    file("b").closeSync();
     assert.deepEqual([trace, pool.openFiles], [["+a", "-a"], 0]);
     for (const name of ["a", "b"]) {
       throwsWith("EBADF", () => file(name).readSync(new Uint8Array(1), 0));
@@ -276,6 +304,24 @@ describe("a file of a pool that is closed", () => {
     );
     file("c").closeSync();
     assert.deepEqual([trace, pool.openFiles], [["+a", "-a", "+b", "-b", "+c", "-c"], 0]);
+  });
+
+  it("is closed after all of the reads under way, not after the first (M10, M11)", async () => {
+    const { file } = poolOf(1);
+    const gates = [new Gate(), new Gate()];
+    let reads = 0;
+    injector = ({ op }) => (op === "read" ? gates[reads++]?.fault : undefined);
+    const reading = [check(file("a")), check(file("a"))];
+    await settle();
+    const closing = watch(file("a").close());
+    gates[0]?.open();
+    await reading[0];
+    await settle();
+    assert.deepEqual([closing.state, trace], ["pending", ["+a"]]);
+    gates[1]?.open();
+    await Promise.all(reading);
+    await settle();
+    assert.deepEqual([closing.state, trace], ["resolved", ["+a", "-a"]]);
   });
 
   it("is out of the pool's hands although its close failed", async () => {
@@ -330,11 +376,25 @@ describe("a file that is written", () => {
     assert.deepEqual([trace.slice(3), pool.openFiles], [["-w", "+b"], 1]);
   });
 
-  it("gives its descriptor back if it is closed unsealed", async () => {
-    const { pool } = poolOf(1);
+  for (const kind of ["synchronously", "asynchronously"] as const) {
+    it(`gives its descriptor back if it is closed unsealed, ${kind}, and the bound stays what it was (M11)`, async () => {
+      const { pool, file } = poolOf(1);
+      const written = pool.adopt(await files.open("/d/w", "create"));
+      if (kind === "synchronously") written.closeSync();
+      else await written.close();
+      pool.seal(written);
+      assert.deepEqual([trace, pool.openFiles], [["+w", "-w"], 0]);
+      for (const name of ["a", "b"]) await check(file(name));
+      assert.deepEqual([trace.slice(2), pool.openFiles], [["+a", "-a", "+b"], 1]);
+    });
+  }
+
+  it("gives its place back if it is closed at once after it was sealed (M11)", async () => {
+    const { pool, file } = poolOf(2);
     const written = pool.adopt(await files.open("/d/w", "create"));
-    await written.close();
     pool.seal(written);
-    assert.deepEqual([trace, pool.openFiles], [["+w", "-w"], 0]);
+    written.closeSync();
+    for (const name of ["a", "b", "c"]) await check(file(name));
+    assert.deepEqual([trace.slice(2), pool.openFiles], [["+a", "+b", "-a", "+c"], 2]);
   });
 });

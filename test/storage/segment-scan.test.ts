@@ -2,7 +2,7 @@
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import { crc32 } from "../../src/format/checksum.js";
-import { FRAME_HEADER_BYTES, FrameFlag, writeFrameHeader } from "../../src/format/frame.js";
+import { FRAME_HEADER_BYTES, FrameFlag } from "../../src/format/frame.js";
 import { ByteWindow } from "../../src/storage/byte-window.js";
 import {
   checksumOf,
@@ -13,10 +13,10 @@ import {
 import {
   batchOf,
   concat,
+  falseStarts,
   frameOf,
   noBytes,
   recordOf,
-  sampleNowMs,
   sampleSalt,
   text,
   viewOf,
@@ -191,23 +191,13 @@ test("R2: what only looks like a frame is passed, and the sound one behind it fo
   assert.deepEqual(await findFrame(rangeOf(content)), { kind: "frame", offset });
 });
 
-/** Headers, one every 64 bytes, each of which claims all of 4 MiB that follow, and a sound frame. */
-function falseStarts(count: number): Uint8Array {
-  const content = new Uint8Array(4 * windowBytes);
-  const view = viewOf(content);
-  for (let start = 0; start < count; start += 1) {
-    const at = 64 * start;
-    writeFrameHeader(view, at, content.length - at - FRAME_HEADER_BYTES, 0, sampleNowMs);
-    content[at + FRAME_HEADER_BYTES] = 0x0a;
-  }
-  content.set(frameWith(1), 64 * count);
-  return content;
-}
-
 // 256 MiB and 8 bytes for each that is covered: 72 times 4 MiB.
 test("V11: a search that meets too many false starts gives up, and one that meets fewer goes on", async () => {
-  assert.deepEqual(await findFrame(rangeOf(falseStarts(68))), { kind: "frame", offset: 64 * 68 });
-  assert.deepEqual(await findFrame(rangeOf(falseStarts(76))), { kind: "gave-up" });
+  assert.deepEqual(await findFrame(rangeOf(falseStarts(68, frameWith(1)))), {
+    kind: "frame",
+    offset: 64 * 68,
+  });
+  assert.deepEqual(await findFrame(rangeOf(falseStarts(76, frameWith(1)))), { kind: "gave-up" });
 });
 
 test("the checksum of a file is that of its bytes before a length", async () => {

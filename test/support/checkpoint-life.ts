@@ -96,25 +96,39 @@ export function withoutCheckpoint(image: StoreImage): StoreImage {
   return withFile(image, checkpointPath);
 }
 
+/** Reads an image as an opening does, and no more. */
+export async function recoverImage(
+  image: StoreImage,
+  clock: SimClock,
+  options: Partial<StoreOptionsInput> = {},
+  host = hostOf(image, clock),
+) {
+  const resolved = resolveStoreOptions({ ...smallStore, ...options });
+  const { directories, locks } = await holdDirectories(host, resolved);
+  const segments = new SegmentSet();
+  try {
+    const manifest = await openManifest(host, directories, resolved);
+    const keydir = new Keydir({ seed: new Uint8Array(16).fill(3) });
+    const damage = new DamageRegister();
+    const pool = new FilePool(host.files, resolved.openFilesMax);
+    const requests = new RequestMemory({
+      seed: new Uint8Array(16),
+      monotonicMs: () => clock.monotonicMs(),
+      retentionMs: resolved.watchRetentionMs,
+    });
+    const files = { host, directories, manifest, options: resolved, pool };
+    const found = await recover({ ...files, keydir, damage, segments, requests });
+    return { found, host, segments, damage, requests, open: found.progress.toStats([]) };
+  } finally {
+    for (const segment of segments) await segment.file?.close();
+    for (const lock of locks) await lock.release();
+  }
+}
+
 /** What recovery makes of an image, without the counts that tell how. */
 export async function recoveredFrom(image: StoreImage, clock: SimClock) {
-  const host = hostOf(image, clock);
-  const options = resolveStoreOptions(smallStore);
-  const { directories, locks } = await holdDirectories(host, options);
-  const manifest = await openManifest(host, directories, options);
-  const keydir = new Keydir({ seed: new Uint8Array(16).fill(3) });
-  const segments = new SegmentSet();
-  const damage = new DamageRegister();
-  const pool = new FilePool(host.files, options.openFilesMax);
-  const requests = new RequestMemory({
-    seed: new Uint8Array(16),
-    monotonicMs: () => clock.monotonicMs(),
-    retentionMs: options.watchRetentionMs,
-  });
-  const files = { host, directories, manifest, options, pool };
-  const context = { ...files, keydir, damage, segments, requests };
-  const found = await recover(context);
-  const { fromCheckpoint } = found.progress.toStats([]);
+  const { found, segments, damage, open } = await recoverImage(image, clock);
+  const { fromCheckpoint } = open;
   const index = rowsOf(found.keydir);
   const facts = Array.from(segments, (segment) => {
     const { name, file: _, tombstoneBytes, highestTombstone, ...rest } = segment;
@@ -123,8 +137,6 @@ export async function recoveredFrom(image: StoreImage, clock: SimClock) {
   const tombstones = Array.from(segments, ({ tombstoneBytes, highestTombstone }) => {
     return { tombstoneBytes, highestTombstone };
   });
-  for (const segment of segments) await segment.file?.close();
-  for (const lock of locks) await lock.release();
   const { nextVersion, lostRange, newestTimestampMs, sealFirst, active } = found;
   return {
     fromCheckpoint,

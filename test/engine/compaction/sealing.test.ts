@@ -1,10 +1,11 @@
 /** A compaction seals the active segment first where that pays. */
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
-import { choosing, compacted, onDemand } from "../../support/compaction-rig.js";
+import { choosing, compact, compacted, onDemand } from "../../support/compaction-rig.js";
+import { injectFault } from "../../support/faulty-file-system.js";
 import { simHost } from "../../support/sim-host.js";
 import { fileOf, imageOf } from "../../support/store-image.js";
-import { Rig } from "../../support/store-rig.js";
+import { Rig, rejects } from "../../support/store-rig.js";
 
 const filler = "x".repeat(60);
 
@@ -19,6 +20,19 @@ test("V14: what a sealing has synced is known to be durable, though nothing is w
   await rig.sim.clock.advance(5000);
   assert.equal(rig.store.stats().durableVersion, version);
   assert.equal(rig.store.segments().length > 1, true);
+});
+
+test("V1 V10: where the sync of a sealing fails nothing counts as durable that was not", async () => {
+  const options = { ...onDemand, segmentBytesMax: 4096, flushIntervalMs: 1000 };
+  const rig = await Rig.open(options);
+  const { version } = await rig.set("a", filler);
+  for (let round = 0; round < 20; round += 1)
+    await rig.set("a", filler, { durability: "buffered" });
+  rig.injector = injectFault({ kind: "error", code: "EIO" }, { op: "syncData", path: /seg$/ });
+  await compact(rig);
+  assert.equal(rig.store.stats().durableVersion, version);
+  await rejects(rig.set("a", "2"), "STORE_READ_ONLY");
+  await rig.store.close().catch(() => undefined);
 });
 
 test("M6: a small store shrinks in one run: what was sealed for it is compacted", async () => {
