@@ -90,4 +90,20 @@ for (const [name, dress] of Object.entries(dresses)) {
     );
     await rig.store.close();
   });
+
+  test(`what a commit found under the key of a condition stays, though its ${name} is used again`, async () => {
+    const rig = await Rig.open();
+    await rig.set("a", "1");
+    const key = dress("a");
+    const committing = rig.store.commit([{ kind: "delete", key: bytes("b") }], {
+      conditions: [{ key, condition: { kind: "absent" } }],
+    });
+    const { unmet } = await committing;
+    key.fill(0x7a);
+    assert.deepEqual(
+      unmet.map(({ current }) => current && text(current.key)),
+      ["a"],
+    );
+    await rig.store.close();
+  });
 }
