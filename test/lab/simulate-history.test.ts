@@ -25,12 +25,13 @@ const never = { kind: "never" } as const;
 class Told {
   readonly wall = new WallLog(1000);
   isDurable = true;
+  mayBeLeft = false;
   readonly truth = new LogTruth();
   readonly requests = new RequestBook();
   readonly history = new History(
     new KeyStates(this.wall),
     this.wall,
-    { has: () => this.isDurable },
+    { has: () => this.isDurable, mayHave: () => this.mayBeLeft },
     0,
     this.requests,
     this.truth,
@@ -324,7 +325,8 @@ test("R7: a request whose effect a crash has left must be known afterwards", () 
     ...{ calls: told.history.calls, settled: 0, survivedUpTo: -1, lastVersion: 0 },
     ...{ heard, states },
   });
-  const next = new History(states, told.wall, { has: () => true }, 1, told.requests, told.truth);
+  const disk = { has: () => true, mayHave: () => false };
+  const next = new History(states, told.wall, disk, 1, told.requests, told.truth);
   const request = { id: "r", digest: "one" };
   const call = next.begin({ changes: [change], demands: [], durability: "sync", request });
   const results = [{ version: 2, found: true, expiresAtMs: 0 }];

@@ -2,16 +2,34 @@
  * Clients of one life: each makes one call after the other, of every kind, and tells
  * the history what it asked and what it was told. What they do follows from the seed.
  */
-import type { TouchExpiry } from "../../../src/engine/store.js";
+import type { Durability, TouchExpiry } from "../../../src/engine/store.js";
 import { bytesOf } from "./call.js";
 import { Caller, conditionOf, single } from "./caller.js";
 import { Commits } from "./commits.js";
 import type { Life } from "./life.js";
-import { listPage, readKey, readLog, walkSnapshot } from "./readers.js";
+import { listCrowd, listPage, readKey, readLog, walkSnapshot } from "./readers.js";
 import { getBatch, scanRange } from "./scans.js";
 import { upload } from "./uploads.js";
 
 const crowdBatchKeys = 300;
+const crowdPages = 40;
+
+/** Gives one key a value. */
+export async function setOnce(
+  life: Life,
+  caller: Caller,
+  key: string,
+  durability: Durability,
+): Promise<void> {
+  const value = caller.value(key);
+  const expiry = { kind: "never" } as const;
+  const ask = { changes: [{ kind: "set", key, value, expiry }], demands: [], durability } as const;
+  const call = async () => {
+    const { version } = await life.store.set(bytesOf(key), bytesOf(value), expiry, { durability });
+    return single(true, { version, found: true, expiresAtMs: 0 });
+  };
+  await caller.hear(ask, call, undefined);
+}
 
 /** One client; resolves when it has made its calls. */
 export async function runClient(life: Life, calls: number): Promise<void> {
@@ -28,6 +46,12 @@ export async function writeCrowd(life: Life): Promise<void> {
   for (let from = 0; from < life.crowd.length; from += crowdBatchKeys) {
     await commits.write(life.crowd.slice(from, from + crowdBatchKeys));
     await life.pause();
+  }
+  // A page of them all is one point in time, while others write.
+  for (let page = 0; page < crowdPages && life.isBusy; page += 1) {
+    await listCrowd(life);
+    await life.world.turn();
+    await life.unlessDead();
   }
 }
 

@@ -1,5 +1,7 @@
 /** What goes on beside the clients of a life: compactions, and a clock and a disk that misbehave. */
 import { strict as assert } from "node:assert";
+import { KvixError } from "../../../src/base/kvix-error.js";
+import { openStore } from "../../../src/engine/open-store.js";
 import type { Life } from "./life.js";
 import { spoilHint } from "./losses.js";
 import { SweepWatch } from "./sweep-watch.js";
@@ -13,7 +15,24 @@ export async function disturb(life: Life): Promise<void> {
   const all = [compactNowAndThen(life)];
   if (plan.clockIsWrong) all.push(moveClock(life));
   if (plan.roomBytes !== undefined) all.push(fillDisk(life, plan.roomBytes));
+  if (plan.isOpenedTwice && !plan.closesEarly) all.push(openTwice(life));
   await Promise.all(all);
+}
+
+/** Somebody else opens the store, or has its segment directory for his own: he is refused (V4, P1). */
+async function openTwice(life: Life): Promise<void> {
+  const { random, host } = life.world;
+  for (let left = random.below(200); left > 0; left -= 1) await life.world.turn();
+  await life.unlessDead();
+  if (!life.isBusy) return;
+  const directories = random.chance(0.5) ? {} : { dataDir: "/another" };
+  const error = await openStore({ ...life.options, ...directories }, host).catch(
+    (why: unknown) => why,
+  );
+  await life.unlessDead();
+  assert.ok(error instanceof KvixError, "V4: what is open is opened a second time");
+  const isRight = error.reason === "STORE_LOCKED" || life.hasFailed;
+  assert.ok(isRight, `V4: what is open is opened a second time, as far as ${error.message}`);
 }
 
 async function compactNowAndThen(life: Life): Promise<void> {

@@ -14,11 +14,14 @@ import { openStore, type StoreSeams } from "../../../src/engine/open-store.js";
 import type { StoreOptionsInput } from "../../../src/engine/options.js";
 import { parseNumber } from "../../../src/format/number-text.js";
 import { takingSome } from "../../support/compaction-rig.js";
+import type { OperationFacts } from "../../support/file-operation.js";
 import { openHandles } from "../../support/sim-handles.js";
 import { unpaced } from "../../support/unpaced.js";
 import { requireSums, waitForFlush } from "./at-rest.js";
 import { type Ask, bytesOf } from "./call.js";
-import { runClient, writeCrowd } from "./clients.js";
+import { Caller } from "./caller.js";
+import { runClient, setOnce, writeCrowd } from "./clients.js";
+import type { DiskWatch } from "./disk-watch.js";
 import { disturb } from "./disturbances.js";
 import { isForeseen } from "./foreseen.js";
 import type { History } from "./history.js";
@@ -26,6 +29,7 @@ import type { LogTruth } from "./log-truth.js";
 import type { DiskFault, LifePlan } from "./plan.js";
 import { RangeDeletes } from "./range-deletes.js";
 import type { Counts, Seed } from "./seed.js";
+import { requireSilence, valueMark } from "./silence.js";
 import { requireNoStaging } from "./uploads.js";
 import type { World } from "./world.js";
 
@@ -53,6 +57,10 @@ export class Life {
   #era = 0;
   /** The disk was made to fail in this life. */
   hasFailed = false;
+  /** A staging file was spoilt: its upload fails, and what is written over it. */
+  hasSpoiltStaging = false;
+  /** A sync of the log or the manifest was made to fail while the store was open. */
+  #mustLatch = false;
   /** A compaction was given up: the close may cut it short between its commit and the index. */
   hasGivenUp = false;
   /** It was told to close. */
@@ -88,6 +96,11 @@ export class Life {
     return this.#history;
   }
 
+  /** What must hold of the disk at any time. */
+  get diskWatch(): DiskWatch {
+    return this.#seed.diskWatch;
+  }
+
   /** Keys that are counted up. */
   get numbers(): readonly string[] {
     return this.#seed.numbers;
@@ -105,6 +118,11 @@ export class Life {
 
   get isClockTrusted(): boolean {
     return this.#options.trustClock === true;
+  }
+
+  /** What it was opened with. */
+  get options(): StoreOptionsInput {
+    return this.#options;
   }
 
   get segmentDir(): string {
@@ -129,8 +147,9 @@ export class Life {
     return !this.hasRot && !this.plan.faults.some(({ ops }) => isOfReading(ops));
   }
 
-  onFault({ ops, code }: DiskFault): void {
+  onFault({ ops, code }: DiskFault, operation: OperationFacts): void {
     this.hasFailed = true;
+    if (this.isJudged && this.diskWatch.isVital(operation)) this.#mustLatch = true;
     this.counts.diskFaults += 1;
     if (ops.includes("read")) this.#seed.hasRefusedReads = true;
     this.world.trace.word(`${ops[0]} ${code}`);
@@ -152,6 +171,7 @@ export class Life {
         return;
       } catch (error) {
         await this.unlessDead();
+        requireSilence(error, "an opening");
         const isStrict = error instanceof KvixError && error.reason === "STORE_DAMAGED";
         const mayBeDamaged = this.hasRot || this.#seed.hasRefusedReads;
         if (!(isStrict && mayBeDamaged)) {
@@ -167,6 +187,10 @@ export class Life {
   /** The opening is judged; from here on all is told to this history. */
   adopt(history: History): void {
     this.#history = history;
+    this.diskWatch.onRemoval = (fileName) => {
+      // What a flipped bit has hit is to be found nowhere.
+      if (!this.hasRot) history.requireKept(this.keys, fileName);
+    };
   }
 
   /** Lets clients work until they have made so many calls together, and then rest. */
@@ -194,9 +218,12 @@ export class Life {
     await disturbed;
     await this.unlessDead();
     if (this.isClosing) return;
+    const { latched } = this.store.stats().condition;
+    assert.ok(latched || !this.#mustLatch, "V10: a sync has failed, and the store goes on");
     requireSums(this);
+    this.#requireFewHandles();
     requireNoStaging(this);
-    if (this.world.random.chance(0.4)) await waitForFlush(this);
+    if (this.world.random.chance(0.4)) await this.#flush();
   }
 
   /** Closes; answers the sums that the next opening must come to, if it was a clean close. */
@@ -261,7 +288,9 @@ export class Life {
     const { values, numbers } = this.#seed;
     const count = values.size + 1;
     const isNumber = numbers.includes(key) && this.world.random.chance(0.8);
-    const value = isNumber ? `${numberBase + count}` : `${count}:`.padEnd(lengthBytes, "x");
+    const value = isNumber
+      ? `${numberBase + count}`
+      : `${count}${valueMark}`.padEnd(lengthBytes, "x");
     values.set(value, key);
     return value;
   }
@@ -296,6 +325,7 @@ export class Life {
   requireForeseen(error: unknown, isAborted: boolean, what: string): void {
     this.world.getsOn();
     if (!(error instanceof KvixError)) throw error;
+    requireSilence(error, what);
     this.world.trace.word(error.reason);
     assert.ok(isForeseen(error.reason, this, isAborted), `${what} was refused: ${error.stack}`);
   }
@@ -304,6 +334,23 @@ export class Life {
   mayBeUnreadable(error: unknown): boolean {
     this.requireForeseen(error, false, "a read");
     return error instanceof KvixError && error.reason === "RECORD_CORRUPT";
+  }
+
+  /** What is buffered now is synced by itself, whatever was before. */
+  async #flush(): Promise<void> {
+    await setOnce(this, new Caller(this), this.pickKey(), "buffered");
+    await this.unlessDead();
+    await waitForFlush(this);
+  }
+
+  /** Nobody reads: of the files of segments no more are open than may be kept, and the one that is written. */
+  #requireFewHandles(): void {
+    const { openFilesMax = Number.POSITIVE_INFINITY } = this.#options;
+    const handles = openHandles(this.world.files.disk, /\.seg$/);
+    assert.ok(
+      handles <= openFilesMax + 1,
+      `M11 V11: ${handles} files are open, of ${openFilesMax}`,
+    );
   }
 
   async #closeEarly(): Promise<void> {

@@ -1,8 +1,13 @@
 /** What a seed draws: the store's options, and what goes wrong in each of its lives. */
 import type { StoreOptionsInput } from "../../../src/engine/options.js";
-import { type FileOperation, isMutating } from "../../support/file-operation.js";
+import {
+  type FileOperation,
+  isMutating,
+  type OperationFacts,
+} from "../../support/file-operation.js";
 import type { CrashMoment, SimHook, SimVerdict } from "../../support/sim-hook.js";
 import type { SimRandom } from "../../support/sim-random.js";
+import { letters } from "./silence.js";
 
 /** Where the store of every seed lies. */
 export const dataDir = "/store";
@@ -11,7 +16,6 @@ export const segmentDirs = ["/store/segments", "/fast/kvix"] as const;
 const KiB = 1024;
 /** One seed in so many has a crowd: it takes as long as some others together. */
 const crowdShare = 1 / 100;
-const alphabet = "abcdefghijklmnopqrstuvwxyz";
 
 /** What stays the same for all lives of a seed. */
 export interface SeedPlan {
@@ -47,7 +51,7 @@ function planKeys(random: SimRandom): string[] {
   const hasPairs = random.chance(0.3);
   const keys: string[] = [];
   for (let index = 0; index < count; index += 1) {
-    const name = alphabet[index] as string;
+    const name = letters[index] as string;
     const isSecond = hasPairs && index % 2 === 1;
     if (isSecond) keys.push(`${keys[index - 1]}${"\0".repeat(1 + random.below(3))}`);
     else keys.push(random.chance(0.2) ? name.repeat(1 + random.below(40)) : name);
@@ -117,6 +121,10 @@ export interface LifePlan {
   readonly slowReadMs: number;
   readonly hasPolicy: boolean;
   readonly hasPacer: boolean;
+  /** Staging files of uploads go bad before they are copied. */
+  readonly spoilsStaging: boolean;
+  /** Somebody else tries to open what is open. */
+  readonly isOpenedTwice: boolean;
   /** Hints go bad while the store is open: a second fault, so not where a bit is flipped. */
   readonly spoilsHints: boolean;
   readonly checkpointKeysMin: number;
@@ -164,6 +172,8 @@ export function planLife(random: SimRandom, isLast: boolean): LifePlan {
     slowReadMs: random.chance(0.2) ? 3 : 0,
     hasPolicy: random.chance(0.5),
     hasPacer: random.chance(0.3),
+    spoilsStaging: random.chance(0.15),
+    isOpenedTwice: random.chance(0.1),
     spoilsHints: random.chance(0.3),
     checkpointKeysMin: random.chance(0.7) ? 0 : 4096,
   };
@@ -185,14 +195,15 @@ function planFault(random: SimRandom): DiskFault {
 export interface HookState {
   /** The store is open and judged. */
   readonly isOpen: () => boolean;
-  readonly onFault: (fault: DiskFault) => void;
+  readonly onFault: (fault: DiskFault, operation: OperationFacts) => void;
 }
 
 /** The hook that has happen what is planned. */
 export function hookOf({ crash, faults }: LifePlan, { isOpen, onFault }: HookState): SimHook {
   let changes = 0;
   const met = faults.map(() => 0);
-  return ({ op }): SimVerdict => {
+  return (operation): SimVerdict => {
+    const { op } = operation;
     if (crash !== undefined && isMutating(op)) {
       changes += 1;
       if (changes > crash.at) return crash.moment;
@@ -202,7 +213,7 @@ export function hookOf({ crash, faults }: LifePlan, { isOpen, onFault }: HookSta
       const number = met[index] ?? 0;
       met[index] = number + 1;
       if (number < fault.at || number >= fault.at + fault.count) continue;
-      onFault(fault);
+      onFault(fault, operation);
       return { code: fault.code, done: "part" };
     }
     return undefined;

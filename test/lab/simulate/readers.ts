@@ -10,6 +10,7 @@ import type { Found, Look } from "./look-judge.js";
 
 /** How many pages, records or changes a reader takes at most. */
 const stepsMax = 6;
+const pageKeysMax = 5000;
 
 /** Reads one key, or asks whether it is there. */
 export async function readKey(
@@ -53,7 +54,7 @@ export async function listPage(life: Life): Promise<void> {
   const { random, wall } = world;
   const reverse = random.chance(0.3);
   const keysOnly = random.chance(0.2);
-  const limit = life.crowd.length > 0 && random.chance(0.5) ? 5000 : 1 + random.below(6);
+  const limit = life.crowd.length > 0 && random.chance(0.5) ? pageKeysMax : 1 + random.below(6);
   const prefix = random.chance(0.15) ? life.pickKey().slice(0, 1) : "";
   const [start, end] =
     prefix !== "" || random.chance(0.5) ? ["", ""] : [life.pickKey(), life.pickKey()].sort();
@@ -94,6 +95,26 @@ export async function listPage(life: Life): Promise<void> {
     history.looked({ what: "list", version, from, to: wall.now, covers, found, isWithoutValues });
     after = page.after;
     if (random.chance(0.3)) await life.pause();
+  }
+}
+
+/** One page of all keys, without their values. */
+export async function listCrowd(life: Life): Promise<void> {
+  const { store, history, world } = life;
+  history.published(store.version);
+  const from = world.wall.now;
+  try {
+    const { records, version, after } = await store.list({ keysOnly: true, limit: pageKeysMax });
+    await life.unlessDead();
+    life.got("page", records.length);
+    if (after !== undefined) return;
+    const found = new Map(records.map((record) => foundOf(life, record)));
+    const to = world.wall.now;
+    const covers = (): boolean => true;
+    history.looked({ what: "list", version, from, to, covers, found, isWithoutValues: true });
+  } catch (error) {
+    await life.unlessDead();
+    life.requireForeseen(error, false, "list");
   }
 }
 
