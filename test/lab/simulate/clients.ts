@@ -12,7 +12,9 @@ import { getBatch, scanRange } from "./scans.js";
 import { upload } from "./uploads.js";
 
 const crowdBatchKeys = 300;
-const crowdPages = 40;
+/** So many pages of them all; and so many writes beside each. */
+const crowdPages = 12;
+const crowdWrites = 4;
 
 /** Gives one key a value. */
 export async function setOnce(
@@ -47,12 +49,21 @@ export async function writeCrowd(life: Life): Promise<void> {
     await commits.write(life.crowd.slice(from, from + crowdBatchKeys));
     await life.pause();
   }
-  // A page of them all is one point in time, while others write.
   for (let page = 0; page < crowdPages && life.isBusy; page += 1) {
-    await listCrowd(life);
-    await life.world.turn();
+    await Promise.all([listCrowd(life), writeMeanwhile(life)]);
     await life.unlessDead();
   }
+}
+
+/** Writes here and there in the crowd while a page of it is collected. */
+async function writeMeanwhile(life: Life): Promise<void> {
+  const caller = new Caller(life);
+  const writes: Promise<void>[] = [];
+  for (let count = 0; count < crowdWrites; count += 1) {
+    writes.push(setOnce(life, caller, life.world.random.pick(life.crowd), "buffered"));
+    await life.world.turn();
+  }
+  await Promise.all(writes);
 }
 
 type Weighted = readonly [weight: number, call: (client: Client, key: string) => Promise<void>];

@@ -4,6 +4,7 @@ import { KvixError } from "../../../src/base/kvix-error.js";
 import { openStore } from "../../../src/engine/open-store.js";
 import type { Life } from "./life.js";
 import { spoilHint } from "./losses.js";
+import { linger } from "./readers.js";
 import { SweepWatch } from "./sweep-watch.js";
 
 const dayMs = 86_400_000;
@@ -15,6 +16,7 @@ export async function disturb(life: Life): Promise<void> {
   const all = [compactNowAndThen(life)];
   if (plan.clockIsWrong) all.push(moveClock(life));
   if (plan.roomBytes !== undefined) all.push(fillDisk(life, plan.roomBytes));
+  for (let count = 0; count < plan.lingerers; count += 1) all.push(linger(life));
   if (plan.isOpenedTwice && !plan.closesEarly) all.push(openTwice(life));
   await Promise.all(all);
 }
@@ -52,7 +54,9 @@ export async function compactOnce(life: Life): Promise<void> {
   await life.unlessDead();
   if (life.spoilsHints && random.chance(0.3)) spoilHint(world, life.segmentDir);
   const stop = new AbortController();
-  if (random.chance(0.2)) void giveUp(life, stop, random.below(100));
+  // Whoever waits for slow readers gives up.
+  const isGivenUp = random.chance(life.plan.lingerers > 0 ? 0.7 : 0.2);
+  if (isGivenUp) void giveUp(life, stop, random.below(100));
   const before = store.stats().compaction.segmentsRemoved;
   try {
     for await (const { outcome, why } of store.compact({ signal: stop.signal })) {

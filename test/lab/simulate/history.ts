@@ -118,7 +118,7 @@ export class History {
       assert.ok(!this.#isInDoubt, `V10: ${call} is acknowledged after a failed sync`);
       if (call.ask.durability === "sync") this.#requireDurable(call, answer);
     } else if (call.ask.durability === "sync" && answer.isRepeat !== true) {
-      this.#requireStanding(call, heard?.floor ?? 0);
+      this.#requireStanding(call, answer, heard?.floor ?? 0);
     }
     this.#versionSeen = Math.max(this.#versionSeen, newest);
     call.answer = answer;
@@ -269,24 +269,29 @@ export class History {
     }
   }
 
-  /** Whoever is told by a SYNC answer what stands: what he was told of is durable. */
-  #requireStanding(call: WriteCall, floor: number): void {
-    const [change] = call.ask.changes;
-    if (change === undefined || call.ask.changes.length > 1) return;
+  /** Whoever is told by a SYNC answer what stands, and that it changed nothing: what he was told of is durable. */
+  #requireStanding(call: WriteCall, { applied, unmet }: Answer, floor: number): void {
+    const { changes, demands } = call.ask;
+    const told = applied ? changes : unmet.flatMap(({ index }) => demands[index] ?? []);
+    for (const { key } of told) this.#requireNewest(call, key, floor);
+  }
+
+  /** What was written to a key last, before a call was made, is durable. */
+  #requireNewest(call: WriteCall, key: string, floor: number): void {
     for (let order = call.order - 1; order >= 0; order -= 1) {
       const { ask, fate, answer } = this.calls[order] as WriteCall;
-      const index = ask.changes.findIndex(({ key }) => key === change.key);
+      const index = ask.changes.findIndex((change) => change.key === key);
       if (index === -1 || fate === "refused" || answer?.isRepeat === true) continue;
       if (fate !== "answered") return;
       const version = writtenBy(answer, index);
       if (version === 0) continue;
-      const made = ask.changes[index] as Change;
+      const change = ask.changes[index] as Change;
       // What a compaction has taken meanwhile may be gone; and a touch does not say what it wrote.
-      if (version <= floor || made.kind === "touch") return;
+      if (version <= floor || change.kind === "touch") return;
       const number = answer?.results[index]?.number;
-      const value = made.kind === "set" ? made.value : number?.toString();
-      const isThere = this.#durable.has(change.key, value, version);
-      assert.ok(isThere, `V14: ${call} tells of version ${version}, which is not durable`);
+      const value = change.kind === "set" ? change.value : number?.toString();
+      const isThere = this.#durable.has(key, value, version);
+      assert.ok(isThere, `V14: ${call} tells of version ${version} of ${key}, which is not durable`);
       return;
     }
   }

@@ -123,6 +123,8 @@ export interface LifePlan {
   readonly hasPacer: boolean;
   /** Staging files of uploads go bad before they are copied. */
   readonly spoilsStaging: boolean;
+  /** Some read snapshots so slowly that several compactions end meanwhile. */
+  readonly lingerers: number;
   /** Somebody else tries to open what is open. */
   readonly isOpenedTwice: boolean;
   /** Hints go bad while the store is open: a second fault, so not where a bit is flipped. */
@@ -133,6 +135,8 @@ export interface LifePlan {
 /** Operations of one kind that fail, from the `at`th on, so many of them. */
 export interface DiskFault {
   readonly ops: readonly FileOperation[];
+  /** Only of files whose names end like that; undefined: of all. */
+  readonly files: string | undefined;
   readonly at: number;
   readonly count: number;
   readonly code: string;
@@ -142,8 +146,12 @@ export interface DiskFault {
 
 const faultKinds: readonly {
   readonly ops: readonly FileOperation[];
+  readonly files?: string;
   readonly codes: readonly string[];
 }[] = [
+  // What the store stands on is a small part of all that is written.
+  { ops: ["write"], files: ".seg", codes: ["EIO", "ENOSPC", "EDQUOT"] },
+  { ops: ["syncData"], files: "/MANIFEST.tmp", codes: ["EIO"] },
   { ops: ["write"], codes: ["EIO", "ENOSPC", "EDQUOT"] },
   { ops: ["syncData"], codes: ["EIO", "ENOSPC"] },
   { ops: ["syncDirectory"], codes: ["EIO"] },
@@ -173,6 +181,7 @@ export function planLife(random: SimRandom, isLast: boolean): LifePlan {
     hasPolicy: random.chance(0.5),
     hasPacer: random.chance(0.3),
     spoilsStaging: random.chance(0.15),
+    lingerers: random.chance(0.15) ? 2 : 0,
     isOpenedTwice: random.chance(0.1),
     spoilsHints: random.chance(0.3),
     checkpointKeysMin: random.chance(0.7) ? 0 : 4096,
@@ -180,10 +189,11 @@ export function planLife(random: SimRandom, isLast: boolean): LifePlan {
 }
 
 function planFault(random: SimRandom): DiskFault {
-  const { ops, codes } = random.pick(faultKinds);
+  const { ops, files, codes } = random.pick(faultKinds);
   return {
     ops,
-    at: random.below(120),
+    files,
+    at: random.below(files === undefined ? 120 : 30),
     count: random.chance(0.7) ? 1 : 1 + random.below(20),
     code: random.pick(codes),
     // What the disk cannot read when a store is opened is damage.
@@ -203,13 +213,14 @@ export function hookOf({ crash, faults }: LifePlan, { isOpen, onFault }: HookSta
   let changes = 0;
   const met = faults.map(() => 0);
   return (operation): SimVerdict => {
-    const { op } = operation;
+    const { op, path } = operation;
     if (crash !== undefined && isMutating(op)) {
       changes += 1;
       if (changes > crash.at) return crash.moment;
     }
     for (const [index, fault] of faults.entries()) {
       if (!fault.ops.includes(op) || (!fault.hitsOpening && !isOpen())) continue;
+      if (fault.files !== undefined && !path.endsWith(fault.files)) continue;
       const number = met[index] ?? 0;
       met[index] = number + 1;
       if (number < fault.at || number >= fault.at + fault.count) continue;

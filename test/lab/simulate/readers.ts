@@ -10,6 +10,7 @@ import type { Found, Look } from "./look-judge.js";
 
 /** How many pages, records or changes a reader takes at most. */
 const stepsMax = 6;
+const lingeringMsMax = 60;
 const pageKeysMax = 5000;
 
 /** Reads one key, or asks whether it is there. */
@@ -155,8 +156,8 @@ export function unreadableOf(
   return { value: standing?.value ?? "", version, expiresAtMs };
 }
 
-/** Reads a snapshot slowly, while others write. */
-export async function walkSnapshot(life: Life): Promise<void> {
+/** Reads a snapshot slowly, while others write; `pause` comes between two of its records. */
+export async function walkSnapshot(life: Life, pause = () => life.pause()): Promise<void> {
   const { store, history, world } = life;
   const { wall, random } = world;
   history.published(store.version);
@@ -185,7 +186,7 @@ export async function walkSnapshot(life: Life): Promise<void> {
         found.set(key, unreadable);
       }
       // A crowd is walked past in few breaths.
-      if (life.crowd.length === 0 || random.chance(0.02)) await life.pause();
+      if (life.crowd.length === 0 || random.chance(0.02)) await pause();
       await life.unlessDead();
     }
   } catch (error) {
@@ -199,6 +200,19 @@ export async function walkSnapshot(life: Life): Promise<void> {
   life.got("snapshot", found.size);
   const look: Look = { what: "snapshot", version, from, to: from, covers: () => true, found };
   history.looked(look);
+}
+
+/** Reads snapshots, one after the other, over several compactions each. */
+export async function linger(life: Life): Promise<void> {
+  const { random, clock } = life.world;
+  const pause = () => clock.sleep(1 + random.below(lingeringMsMax));
+  while (life.isBusy && !life.isClosing) {
+    await pause();
+    await life.unlessDead();
+    await walkSnapshot(life, async () => {
+      if (life.isBusy) await pause();
+    });
+  }
 }
 
 /** Reads the log from some version on: every change that is told must be one that was made. */
