@@ -3,9 +3,10 @@
  * whatever comes of that operation: so each is a crash test of its own.
  *
  *     a manifest has its name    a power cut may leave it from then on: its bytes are durable,
- *                                and so is, with its name, all that it lists; no id twice
- *     a segment's file goes      what a power cut leaves calls it removed or pending; and all
- *                                records that must be there lie in others
+ *                                and so is, with its name, all that it lists; no id twice.
+ *                                Where a segment leaves, all records that must be there lie
+ *                                in those that stay
+ *     a segment's file goes      what a power cut leaves calls it removed or pending
  *     a sync fails that the      the store is latched when all is at rest
  *     log or manifest needs
  *
@@ -32,13 +33,15 @@ type Operation = Pick<OperationFacts, "op" | "path">;
 
 /** Of all lives of a seed. */
 export class DiskWatch {
-  /** Is told the name of a segment's file that is about to go. */
-  onRemoval: (fileName: string) => void = () => undefined;
+  /** Is told which segments are the store's from now on, when some have left it. */
+  onLeaving: (staying: ReadonlySet<string>) => void = () => undefined;
   readonly #disk: () => SimDisk;
   readonly #segmentDir: string;
   /** What a file with the name of a manifest holds: it is never changed. */
   readonly #manifests = new WeakMap<SimInode, Manifest>();
   #judged: SimInode | undefined;
+  /** The store's segments, by the manifest that was judged last. */
+  #names: ReadonlySet<string> = new Set();
 
   constructor(disk: () => SimDisk, segmentDir: string) {
     this.#disk = disk;
@@ -84,16 +87,21 @@ export class DiskWatch {
     const { segments } = this.#read(file);
     const names = directoryAt(this.#disk(), this.#segmentDir, "durable")?.durable;
     const ids = new Set<number>();
+    const staying = new Set<string>();
     for (const listed of segments) {
       assert.ok(!ids.has(listed.id), `I3: the manifest has two segments with the id ${listed.id}`);
       ids.add(listed.id);
       if (!isOfStore(listed)) continue;
       const name = nameOf(listed);
+      staying.add(name);
       const node = names?.get(name);
       assert.ok(node?.kind === "file", `D2: the manifest lists ${name}, whose name is not durable`);
       const isWhole = isActive(listed) || node.durable.length >= Number(listed.length);
       assert.ok(isWhole, `V16: the manifest lists ${name} with bytes that are not durable`);
     }
+    const hasLeft = Array.from(this.#names).some((name) => !staying.has(name));
+    this.#names = staying;
+    if (hasLeft) this.onLeaving(staying);
   }
 
   #judgeRemoval(path: string): void {
@@ -108,7 +116,6 @@ export class DiskWatch {
         `M5 M13: ${fileName} is removed, and is ${state} in a ${names} manifest`,
       );
     }
-    this.onRemoval(fileName);
   }
 
   #manifestFile(names: Names): SimInode | undefined {

@@ -26,12 +26,17 @@ export class DurableView {
   }
 
   /**
-   * Whether a record, or with value undefined its tombstone, would survive; in another file
-   * than `except`.
+   * Whether a record, or with value undefined its tombstone, would survive; in one of these
+   * files, if they are said.
    */
-  has(key: string, value: string | undefined, version: number, except?: string): boolean {
+  has(
+    key: string,
+    value: string | undefined,
+    version: number,
+    within?: ReadonlySet<string>,
+  ): boolean {
     const needle = encoded(key, value, version);
-    return this.#segments("durable", except).some((file) => file.durable.includes(needle));
+    return this.#segments("durable", within).some((file) => file.durable.includes(needle));
   }
 
   /** Whether a record with this value may survive, of whatever version: also by bytes that nobody has synced. */
@@ -46,11 +51,12 @@ export class DurableView {
   }
 
   /** The newest file comes first: it has the newest records. */
-  #segments(names: Names, except?: string): SimInode[] {
+  #segments(names: Names, within?: ReadonlySet<string>): SimInode[] {
     const directory = directoryAt(this.#disk(), this.#segmentDir, names);
     const files: SimInode[] = [];
     for (const [name, node] of directory?.[names] ?? []) {
-      if (node.kind === "file" && name.endsWith(".seg") && name !== except) files.push(node);
+      const isMeant = within === undefined ? name.endsWith(".seg") : within.has(name);
+      if (node.kind === "file" && isMeant) files.push(node);
     }
     return files.reverse();
   }

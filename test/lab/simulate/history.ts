@@ -146,8 +146,8 @@ export class History {
     }
   }
 
-  /** A file of the log goes: asserts that all that must be there, and may be read, is in others. */
-  requireKept(keys: readonly string[], fileName: string): void {
+  /** These are the store's segments from now on: asserts that all that must be there is durable in them. */
+  requireKept(keys: readonly string[], fileNames: ReadonlySet<string>): void {
     const busy = new Set<string>();
     for (const { fate, order, ask } of this.calls) {
       if (order < this.#settled && fate !== "unknown") continue;
@@ -160,9 +160,9 @@ export class History {
       const isThere = entries.slice(Math.max(last, 0)).some((entry) => {
         const { value, version } = entry;
         const isGone = value === undefined || entry.isDamaged || this.states.mayBeSwept(entry);
-        return isGone || this.#durable.has(key, value, version, fileName);
+        return isGone || this.#durable.has(key, value, version, fileNames);
       });
-      assert.ok(last === -1 || isThere, `V16: ${fileName} goes, and ${key} is durable in no other`);
+      assert.ok(last === -1 || isThere, `V16: a segment leaves, and ${key} is durable in no other`);
     }
   }
 

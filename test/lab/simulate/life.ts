@@ -190,9 +190,9 @@ export class Life {
   /** The opening is judged; from here on all is told to this history. */
   adopt(history: History): void {
     this.#history = history;
-    this.diskWatch.onRemoval = (fileName) => {
+    this.diskWatch.onLeaving = (staying) => {
       // What a flipped bit has hit is to be found nowhere.
-      if (!this.hasRot) history.requireKept(this.keys, fileName);
+      if (!this.hasRot) history.requireKept(this.keys, staying);
     };
   }
 

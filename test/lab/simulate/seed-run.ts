@@ -136,7 +136,7 @@ export class SeedRun implements Seed {
     requireSilence(world.host.log.lines, "the log");
     if (hasCrashed || !isClean) this.#sums = undefined;
     this.#history.finish();
-    this.diskWatch.onRemoval = () => undefined;
+    this.diskWatch.onLeaving = () => undefined;
   }
 
   #cutOrKill(): void {
