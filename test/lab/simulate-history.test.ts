@@ -104,6 +104,41 @@ test("V1: an acknowledgement of what is not durable is refused", () => {
   assert.throws(() => told.write("2", 2), /V1: call 1/);
 });
 
+test("V14: a SYNC answer that changed nothing tells of what is durable", () => {
+  const told = new Told();
+  told.write("1", 1, "buffered");
+  told.isDurable = false;
+  const unmet = { applied: false, unmet: [{ index: 0, current: seen("1", 1) }] };
+  const ask = () => told.ask("2", "sync", { kind: "absent" });
+  assert.throws(() => told.answer(ask(), 0, unmet), /V14: .* tells of version 1 of k/);
+  const gone = new Told();
+  gone.write("1", 1);
+  gone.write(undefined, 2, "buffered");
+  gone.isDurable = false;
+  assert.throws(() => gone.write(undefined, 0), /V14: .* tells of version 2 of k/);
+  gone.write(undefined, 0, "buffered");
+});
+
+test("D6 B3: what was not applied is not what a power cut may leave", () => {
+  const told = new Told();
+  const call = told.ask("1");
+  told.history.requireUnwritten(call);
+  told.mayBeLeft = true;
+  assert.throws(() => told.history.requireUnwritten(call), /D6 B3/);
+});
+
+test("V16: what must be there is durable in the segments that stay, unless somebody is about to replace it", () => {
+  const told = new Told();
+  told.write("1", 1);
+  told.write("2", 2, "buffered");
+  const staying = new Set<string>();
+  told.history.requireKept(["k", "other"], staying);
+  told.isDurable = false;
+  assert.throws(() => told.history.requireKept(["k"], staying), /V16/);
+  told.ask("3");
+  told.history.requireKept(["k"], staying);
+});
+
 test("V15: versions that do not rise are refused", () => {
   const told = new Told();
   told.write("1", 7);

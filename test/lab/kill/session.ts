@@ -11,7 +11,12 @@
  * is thrown as an AssertionError.
  */
 import assert from "node:assert/strict";
-import { durationFromMs, type Timestamp, timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
+import {
+  durationFromMs,
+  type Timestamp,
+  timestampFromMs,
+  timestampMs,
+} from "@bufbuild/protobuf/wkt";
 import { status as grpcStatus } from "@grpc/grpc-js";
 import {
   AdminService,

@@ -216,7 +216,8 @@ export class CommitClients {
     const isLate = Date.now() - request.calledMs > this.#keptMs;
     if (!answer.repeated && isLate) return this.#record(again, answer);
     this.later += 1;
-    if (!answer.repeated) this.faults.add(`${request.name} was made once more when it was repeated`);
+    if (!answer.repeated)
+      this.faults.add(`${request.name} was made once more when it was repeated`);
     else if (versionsIn(answer) !== versions) {
       this.faults.add(`${request.name} has another answer when it is repeated`);
     }

@@ -127,8 +127,7 @@ export class DiskWatch {
     const known = this.#manifests.get(file);
     if (known !== undefined) return known;
     const verdict = decodeManifest(file.current.copy());
-    assert.equal(verdict.kind, "manifest", "the manifest is one");
-    assert.ok(verdict.kind === "manifest");
+    assert.ok(verdict.kind === "manifest", `the manifest is ${verdict.kind}`);
     this.#manifests.set(file, verdict.manifest);
     return verdict.manifest;
   }

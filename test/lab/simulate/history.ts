@@ -291,7 +291,10 @@ export class History {
       const number = answer?.results[index]?.number;
       const value = change.kind === "set" ? change.value : number?.toString();
       const isThere = this.#durable.has(key, value, version);
-      assert.ok(isThere, `V14: ${call} tells of version ${version} of ${key}, which is not durable`);
+      assert.ok(
+        isThere,
+        `V14: ${call} tells of version ${version} of ${key}, which is not durable`,
+      );
       return;
     }
   }
