@@ -181,7 +181,8 @@ export function planLife(random: SimRandom, isLast: boolean): LifePlan {
     hasPolicy: random.chance(0.5),
     hasPacer: random.chance(0.3),
     spoilsStaging: random.chance(0.15),
-    lingerers: random.chance(0.15) ? 2 : 0,
+    // The last life is to come to a compaction.
+    lingerers: random.chance(0.15) && !isLast ? 2 : 0,
     isOpenedTwice: random.chance(0.1),
     spoilsHints: random.chance(0.3),
     checkpointKeysMin: random.chance(0.7) ? 0 : 4096,
