@@ -13,8 +13,8 @@ import { upload } from "./uploads.js";
 
 const crowdBatchKeys = 300;
 /** So many pages of them all; and so many writes beside each. */
-const crowdPages = 12;
-const crowdWrites = 4;
+const crowdPages = 20;
+const crowdWrites = 8;
 
 /** Gives one key a value. */
 export async function setOnce(

@@ -182,7 +182,7 @@ export function planLife(random: SimRandom, isLast: boolean): LifePlan {
     hasPacer: random.chance(0.3),
     spoilsStaging: random.chance(0.15),
     // The last life is to come to a compaction.
-    lingerers: random.chance(0.15) && !isLast ? 2 : 0,
+    lingerers: random.chance(0.3) && !isLast ? 2 : 0,
     isOpenedTwice: random.chance(0.1),
     spoilsHints: random.chance(0.3),
     checkpointKeysMin: random.chance(0.7) ? 0 : 4096,
