@@ -212,7 +212,10 @@ export interface HookState {
 }
 
 /** The hook that has happen what is planned. */
-export function hookOf({ crash, faults }: LifePlan, { isOpen, isNew, onFault }: HookState): SimHook {
+export function hookOf(
+  { crash, faults }: LifePlan,
+  { isOpen, isNew, onFault }: HookState,
+): SimHook {
   let changes = 0;
   const met = faults.map(() => 0);
   return (operation): SimVerdict => {
