@@ -25,12 +25,13 @@ const never = { kind: "never" } as const;
 class Told {
   readonly wall = new WallLog(1000);
   isDurable = true;
+  mayBeLeft = false;
   readonly truth = new LogTruth();
   readonly requests = new RequestBook();
   readonly history = new History(
     new KeyStates(this.wall),
     this.wall,
-    { has: () => this.isDurable },
+    { has: () => this.isDurable, mayHave: () => this.mayBeLeft },
     0,
     this.requests,
     this.truth,
@@ -101,6 +102,41 @@ test("V1: an acknowledgement of what is not durable is refused", () => {
   told.isDurable = false;
   told.write("1", 1, "buffered");
   assert.throws(() => told.write("2", 2), /V1: call 1/);
+});
+
+test("V14: a SYNC answer that changed nothing tells of what is durable", () => {
+  const told = new Told();
+  told.write("1", 1, "buffered");
+  told.isDurable = false;
+  const unmet = { applied: false, unmet: [{ index: 0, current: seen("1", 1) }] };
+  const ask = () => told.ask("2", "sync", { kind: "absent" });
+  assert.throws(() => told.answer(ask(), 0, unmet), /V14: .* tells of version 1 of k/);
+  const gone = new Told();
+  gone.write("1", 1);
+  gone.write(undefined, 2, "buffered");
+  gone.isDurable = false;
+  assert.throws(() => gone.write(undefined, 0), /V14: .* tells of version 2 of k/);
+  gone.write(undefined, 0, "buffered");
+});
+
+test("D6 B3: what was not applied is not what a power cut may leave", () => {
+  const told = new Told();
+  const call = told.ask("1");
+  told.history.requireUnwritten(call);
+  told.mayBeLeft = true;
+  assert.throws(() => told.history.requireUnwritten(call), /D6 B3/);
+});
+
+test("V16: what must be there is durable in the segments that stay, unless somebody is about to replace it", () => {
+  const told = new Told();
+  told.write("1", 1);
+  told.write("2", 2, "buffered");
+  const staying = new Set<string>();
+  told.history.requireKept(["k", "other"], staying);
+  told.isDurable = false;
+  assert.throws(() => told.history.requireKept(["k"], staying), /V16/);
+  told.ask("3");
+  told.history.requireKept(["k"], staying);
 });
 
 test("V15: versions that do not rise are refused", () => {
@@ -331,7 +367,8 @@ test("R7: a request whose effect a crash has left must be known afterwards", () 
     ...{ calls: told.history.calls, settled: 0, survivedUpTo: -1, lastVersion: 0 },
     ...{ heard, states },
   });
-  const next = new History(states, told.wall, { has: () => true }, 1, told.requests, told.truth);
+  const disk = { has: () => true, mayHave: () => false };
+  const next = new History(states, told.wall, disk, 1, told.requests, told.truth);
   const request = { id: "r", digest: "one" };
   const call = next.begin({ changes: [change], demands: [], durability: "sync", request });
   const results = [{ version: 2, found: true, expiresAtMs: 0 }];

@@ -17,10 +17,17 @@ export interface SeenRecord {
   readonly expiresAtMs?: number | undefined;
 }
 
-/** What a client tries. A set and a touch without a ttl never expire. */
+/** What a set and a touch say of their expiry; without a ttl they never expire. */
+export interface Lifetime {
+  readonly ttlMs?: number | undefined;
+  /** The ttl is counted by the client, who sends an instant that comes to it when it is rounded up. */
+  readonly isInstant?: boolean;
+}
+
+/** What a client tries. */
 export type Write =
-  | { readonly kind: "set"; readonly value: Uint8Array; readonly ttlMs?: number | undefined }
-  | { readonly kind: "touch"; readonly ttlMs?: number | undefined }
+  | ({ readonly kind: "set"; readonly value: Uint8Array } & Lifetime)
+  | ({ readonly kind: "touch" } & Lifetime)
   | { readonly kind: "delete" };
 
 /** What an acknowledgement says; version 0: nothing was written, for nothing was there. */
@@ -82,11 +89,12 @@ export function valuesBelow(history: KeyHistory, version: number): readonly Uint
   return history.base === undefined ? open : [...open, history.base.value];
 }
 
-/** Whether an open attempt can have come to this expiry. */
+/** Whether an attempt can have come to this expiry: not before the instant that it asked for. */
 export function fitsExpiry({ write, sentAtMs }: Attempt, expiresAtMs: number | undefined): boolean {
   if (write.kind === "delete") return false;
   if (write.ttlMs === undefined || expiresAtMs === undefined) return write.ttlMs === expiresAtMs;
-  return expiresAtMs >= sentAtMs + write.ttlMs;
+  const earliestMs = sentAtMs + write.ttlMs;
+  return write.isInstant === true ? expiresAtMs === earliestMs : expiresAtMs >= earliestMs;
 }
 
 /** Whether that instant has come; undefined: never. */

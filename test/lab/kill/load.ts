@@ -165,9 +165,10 @@ export class Load {
     const ttl = random.below(4);
     const ttlMs =
       ttl === 0 ? 1 + random.below(SHORT_TTL_MS_MAX) : ttl === 1 ? LONG_TTL_MS : undefined;
-    if (falls(mix.sets)) return { kind: "set", value: this.makeValue(key, random), ttlMs };
+    const lifetime = { ttlMs, isInstant: random.chance(0.5) };
+    if (falls(mix.sets)) return { kind: "set", value: this.makeValue(key, random), ...lifetime };
     if (falls(mix.deletes)) return { kind: "delete" };
-    if (falls(mix.touches)) return { kind: "touch", ttlMs };
+    if (falls(mix.touches)) return { kind: "touch", ...lifetime };
     return undefined;
   }
 

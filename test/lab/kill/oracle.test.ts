@@ -8,6 +8,9 @@ const one = Buffer.from("one");
 const two = Buffer.from("two");
 const set = (value: Uint8Array, ttlMs?: number): Write => ({ kind: "set", value, ttlMs });
 const erase: Write = { kind: "delete" };
+const setUntil = (value: Uint8Array, ttlMs: number): Write => ({
+  ...{ kind: "set", value, ttlMs, isInstant: true },
+});
 const touch = (ttlMs?: number): Write => ({ kind: "touch", ttlMs });
 
 let nowMs = 1000;
@@ -161,6 +164,15 @@ test("the oracle sees an expiry that was not asked for (T2)", () => {
   assert.throws(() => done(set(two), 2, 5000)(told()), /another expiry/);
   assert.throws(() => done(set(two, 10), 2)(told()), /another expiry/);
   assert.throws(() => done(set(two, 10), 2, 1009)(told()), /another expiry/);
+});
+
+test("the oracle sees an expiry before the instant that was asked for, or after it (T1)", () => {
+  done(setUntil(two, 10), 2, 1010)(told());
+  for (const otherMs of [1009, 1011, undefined]) {
+    assert.throws(() => done(setUntil(two, 10), 2, otherMs)(told()), /another expiry/);
+    const shown = { value: two, version: 7, expiresAtMs: otherMs };
+    assert.throws(() => told(open(setUntil(two, 10))).restart(shows(shown), 9), /expiry than told/);
+  }
 });
 
 /** An oracle with a synced and a buffered write on one key, and one of each on another. */

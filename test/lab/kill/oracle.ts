@@ -82,12 +82,10 @@ export class KillOracle {
       assert.ok(isSound, `a ${attempt.write.kind} found nothing under a key that was there`);
       return;
     }
-    const { write, sentAtMs } = attempt;
-    const earliestMs = "ttlMs" in write && write.ttlMs ? sentAtMs + write.ttlMs : undefined;
     const isSound =
-      earliestMs === undefined
+      attempt.write.kind === "delete"
         ? told.expiresAtMs === undefined
-        : told.expiresAtMs !== undefined && told.expiresAtMs >= earliestMs;
+        : fitsExpiry(attempt, told.expiresAtMs);
     assert.ok(isSound, "a write was given another expiry than it asked for");
     this.#own(told.version, attempt.key);
     history.floor = Math.max(history.floor, told.version);

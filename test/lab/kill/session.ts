@@ -11,7 +11,12 @@
  * is thrown as an AssertionError.
  */
 import assert from "node:assert/strict";
-import { durationFromMs, type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
+import {
+  durationFromMs,
+  type Timestamp,
+  timestampFromMs,
+  timestampMs,
+} from "@bufbuild/protobuf/wkt";
 import { status as grpcStatus } from "@grpc/grpc-js";
 import {
   AdminService,
@@ -22,7 +27,7 @@ import {
 import type { Reason } from "../../../src/base/error-catalogue.js";
 import { KvixError } from "../../../src/base/kvix-error.js";
 import { RpcClient } from "../../../src/rpc/client.js";
-import type { SeenRecord, Told, Write } from "./attempts.js";
+import type { Lifetime, SeenRecord, Told, Write } from "./attempts.js";
 import type { Counts } from "./counts.js";
 import type { KillOracle } from "./oracle.js";
 
@@ -54,6 +59,14 @@ export const keyMark = "k3y-";
 
 /** One at a time of reading a whole store: how many keys are asked for at once. */
 const SURVEY_AT_ONCE = 32;
+const INSTANT_REST_NANOS = 300_000;
+
+/** What goes with a write that is sent. */
+interface Sending {
+  readonly durability: Durability;
+  readonly ifAbsent: boolean;
+  readonly sentAtMs: number;
+}
 
 /** One connection. */
 export class Session {
@@ -104,7 +117,8 @@ export class Session {
     const options = deadline(timeoutMs);
     const result = await this.#ended(
       async () => {
-        const answer = await this.#send(key, write, { durability, ifAbsent }, options);
+        const { sentAtMs } = attempt;
+        const answer = await this.#send(key, write, { durability, ifAbsent, sentAtMs }, options);
         if (answer.applied) {
           oracle.acknowledge(attempt, answer.told);
         } else {
@@ -127,7 +141,7 @@ export class Session {
   async #send(
     key: string,
     write: Write,
-    { durability, ifAbsent }: { readonly durability: Durability; readonly ifAbsent: boolean },
+    { durability, ifAbsent, sentAtMs }: Sending,
     options: { readonly deadlineMs?: number },
   ): Promise<{ applied: boolean; told: Told; current?: WireRecord | undefined }> {
     const request = { key: bytesOf(key), durability };
@@ -135,15 +149,12 @@ export class Session {
       const { applied, version, current } = await this.#client.call(remove, request, options);
       return { applied, told: { version: Number(version) }, current };
     }
-    const ttl =
-      write.ttlMs === undefined
-        ? undefined
-        : { case: "ttl" as const, value: durationFromMs(write.ttlMs) };
+    const expiry = expiryOf(write, sentAtMs);
     const { applied, version, expireTime, current } =
       write.kind === "touch"
         ? await this.#client.call(
             touch,
-            { ...request, expiry: ttl ?? { case: "persist", value: true } },
+            { ...request, expiry: expiry ?? { case: "persist", value: true } },
             options,
           )
         : await this.#client.call(
@@ -151,7 +162,7 @@ export class Session {
             {
               ...request,
               value: write.value,
-              ...(ttl && { expiry: ttl }),
+              ...(expiry && { expiry }),
               ...(ifAbsent && { precondition: { condition: { case: "absent", value: true } } }),
             },
             options,
@@ -237,6 +248,15 @@ export class Session {
       throw error;
     }
   }
+}
+
+/** What a request says of the expiry; undefined: nothing. */
+function expiryOf({ ttlMs, isInstant }: Lifetime, sentAtMs: number) {
+  if (ttlMs === undefined) return undefined;
+  if (isInstant !== true) return { case: "ttl", value: durationFromMs(ttlMs) } as const;
+  const { seconds, nanos } = timestampFromMs(sentAtMs + ttlMs - 1);
+  // A part of a millisecond more: the record is visible until the next one begins.
+  return { case: "expireTime", value: { seconds, nanos: nanos + INSTANT_REST_NANOS } } as const;
 }
 
 /** A key as bytes. */

@@ -5,7 +5,8 @@
  * A write whose outcome is unknown is sent again under its id, at once or in the next
  * life of the server, until it is answered: so in the end every outcome is known, and the
  * answer of a repeat stands for the first. Some are sent twice at the same time; the
- * answers must agree.
+ * answers must agree. And some that were answered are sent again seconds later, when a
+ * compaction may have taken all that they wrote: they must still be known.
  *
  * A repeat that comes later than the log is kept for may be made anew, and nobody can say
  * then whether it is the first: such a history is in doubt, and not judged.
@@ -25,6 +26,13 @@ import type { ManyKeyOperation, Seen, Written } from "./commit-history.js";
 const { commit, increment } = KvService.method;
 const KEYS = 4;
 const twiceShare = 0.1;
+/** Of requests that were answered, those that are kept for a later repeat; so many at most. */
+const keptShare = 0.1;
+const keptMax = 100;
+/** How often one of them is sent instead of a new one. */
+const laterShare = 0.05;
+/** Of the time that ids are kept: a repeat must come within it, however slow the machine. */
+const laterPart = 0.7;
 
 /** Keys from this one on are numbers; those below are texts. */
 const firstNumber = 2;
@@ -66,12 +74,15 @@ export class CommitClients {
   readonly operations: ManyKeyOperation[] = [];
   readonly faults = new Set<string>();
   repeats = 0;
+  /** Requests that were sent again after they had been answered. */
+  later = 0;
   /** Whether a request was made for the first time cannot be said of all. */
   isInDoubt = false;
   readonly #random: SimRandom;
   readonly #keptMs: number;
   readonly #met = new Array<number>(KEYS).fill(0);
   #open: Request[] = [];
+  #answered: { readonly request: Request; readonly versions: string }[] = [];
   #place = 0;
   #count = 0;
 
@@ -85,6 +96,7 @@ export class CommitClients {
   async work(connect: () => RpcClient, isOver: () => boolean): Promise<void> {
     let rpc = connect();
     while (!isOver()) {
+      if (this.#random.chance(laterShare)) await this.#sendLater(rpc);
       const request = this.#next();
       if (await this.#send(request, rpc)) continue;
       rpc.close();
@@ -185,6 +197,32 @@ export class CommitClients {
     return true;
   }
 
+  /** Sends a request again that was answered long ago: it must be known, and have the same answer. */
+  async #sendLater(rpc: RpcClient): Promise<void> {
+    const fromMs = Date.now() - laterPart * this.#keptMs;
+    const known = this.#answered.filter(({ request }) => request.calledMs > fromMs);
+    if (known.length === 0) return;
+    const { request, versions } = this.#random.pick(known);
+    const again = { ...request, calledAt: ++this.#place, isAgain: false };
+    let answer: Answer;
+    try {
+      answer = await ask(again, rpc);
+    } catch (error) {
+      this.#heed(error);
+      // It may have come late, and been made anew.
+      if (Date.now() - request.calledMs > this.#keptMs) this.isInDoubt = true;
+      return;
+    }
+    const isLate = Date.now() - request.calledMs > this.#keptMs;
+    if (!answer.repeated && isLate) return this.#record(again, answer);
+    this.later += 1;
+    if (!answer.repeated)
+      this.faults.add(`${request.name} was made once more when it was repeated`);
+    else if (versionsIn(answer) !== versions) {
+      this.faults.add(`${request.name} has another answer when it is repeated`);
+    }
+  }
+
   /** Errors that mean nothing but that the answer did not come. */
   #heed(error: unknown): void {
     if (!(error instanceof KvixError)) return;
@@ -194,6 +232,10 @@ export class CommitClients {
 
   #record(request: Request, answer: Answer): void {
     const { name, calledAt, calledMs, changes, conditions, isAgain } = request;
+    if (answer.applied && changes.length > 0 && this.#random.chance(keptShare)) {
+      this.#answered.push({ request, versions: versionsIn(answer) });
+      if (this.#answered.length > keptMax) this.#answered.shift();
+    }
     if (answer.repeated) this.repeats += 1;
     else if (isAgain && Date.now() - calledMs > this.#keptMs) this.isInDoubt = true;
     const written = answer.results.map(({ version, value }, index): Written => {

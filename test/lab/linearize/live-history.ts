@@ -33,6 +33,8 @@ export interface LiveHistory {
   readonly commitHistoriesInDoubt: number;
   readonly segmentsCompactedBesideCommits: number;
   readonly repeats: number;
+  /** Requests that were sent again after they had been answered, and were still known. */
+  readonly repeatsOfAnswered: number;
   /** What is wrong apart from the history. */
   readonly faults: readonly string[];
 }
@@ -93,7 +95,7 @@ class Maker {
     for (const life of this.#plan.lives) await this.#live(life);
     await this.#live({ operations: 0, ending: "stop", pauses: 0, cuts: 0 });
     const { operations, refusedWrites } = this.#recorder;
-    const { operations: commits, repeats, openCount, faults } = this.#commits;
+    const { operations: commits, repeats, later, openCount, faults } = this.#commits;
     if (openCount > 0) this.#faults.add(`${openCount} requests were not answered to the end`);
     for (const fault of faults) this.#faults.add(fault);
     const { isInDoubt } = this.#commits;
@@ -105,6 +107,7 @@ class Maker {
       commitHistoriesInDoubt: Number(isInDoubt),
       segmentsCompactedBesideCommits: isBeside ? this.#sums.segmentsCompacted : 0,
       repeats,
+      repeatsOfAnswered: later,
     };
     return { operations, refusedWrites, ...sums, faults: [...this.#faults] };
   }

@@ -13,7 +13,7 @@ import { SimRandom } from "../../support/sim-random.js";
 import type { StoreImage } from "../../support/store-image.js";
 import type { Instrument, LabOptions, LabRuns, RunOutcome } from "../instrument.js";
 import { type Damage, damageKinds, fileKinds } from "./damage.js";
-import { fileDamage, largeDamage, smallDamages } from "./rot-cases.js";
+import { checkpointFlip, fileDamage, largeDamage, smallDamages } from "./rot-cases.js";
 import { RotFinding } from "./rot-finding.js";
 import { type CaseOutcome, type Depth, judgeCase } from "./rot-judge.js";
 import { buildRotStores, largeSize, type RotStore, smallSize } from "./rot-store.js";
@@ -25,6 +25,8 @@ export const SLICES = 256;
 const LARGE_CASES = 3;
 /** And of the small one's files, each as often as any other: whole ones are few beside all bits. */
 const FILE_CASES = 12;
+/** And of the small one's checkpoint, which is large, and mostly zeros. */
+const CHECKPOINT_CASES = 3;
 /** One in so many is also checked by verify; and so many of those are lived on with. */
 const CHECKED_SHARE = 4;
 const LIVED_SHARE = 4;
@@ -102,6 +104,12 @@ class RotRuns implements LabRuns {
       if (!this.#isWanted(damage) || tally.findings.length >= FINDINGS_MAX) continue;
       await tally.judge(store, damage, depthOf(damage, seed + round));
     }
+    const whole = this.#small.find(({ mode }) => mode === "checkpoint");
+    for (let round = 0; round < CHECKPOINT_CASES; round += 1) {
+      const damage = whole && checkpointFlip(whole, random);
+      if (damage === undefined || !this.#isWanted(damage)) continue;
+      await tally.judge(whole as RotStore, damage, { isChecked: false, isLived: false });
+    }
     for (let round = 0; round < LARGE_CASES; round += 1) {
       const store = random.pick(this.#large);
       const damage = largeDamage(store, random);
@@ -151,7 +159,7 @@ export const rotInstrument: Instrument = {
   sentence:
     "Flips every bit of a small store and cuts its files at every byte, takes files away, swaps, " +
     "zeroes and exchanges pages and files, and damages a large store at random; holds opening, verify and repair to a stated verdict.",
-  oneRun: `a ${SLICES}th of all damages of one small store in five states, ${FILE_CASES} of its files, and ${LARGE_CASES} of a large one`,
+  oneRun: `a ${SLICES}th of all damages of one small store in five states, ${FILE_CASES} of its files, ${CHECKPOINT_CASES} bits of its checkpoint, and ${LARGE_CASES} of a large one`,
   parts: {
     names: [...fileKinds, ...damageKinds],
     told: `a kind of file (${fileKinds.join(", ")}) or of damage (${damageKinds.join(", ")})`,

@@ -108,6 +108,14 @@ export function fileDamage(store: RotStore, random: SimRandom): Damage {
   return damager.flip(path, random.pick(writtenBytes(bytes)) * 8 + random.below(8));
 }
 
+/** A bit of the checkpoint, of whose bits no run goes through all. */
+export function checkpointFlip(store: RotStore, random: SimRandom): Damage | undefined {
+  const path = pathsOf(store).find((each) => fileKindOf(store, each) === "checkpoint");
+  if (path === undefined) return undefined;
+  const written = writtenBytes(fileOf(store.image, path));
+  return new Damager(store).flip(path, random.pick(written) * 8 + random.below(8));
+}
+
 /** Some damage of a large store. */
 export function largeDamage(store: RotStore, random: SimRandom): Damage {
   const damager = new Damager(store);

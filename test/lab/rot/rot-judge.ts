@@ -13,6 +13,7 @@
  *  3. A refusal has a reason of the table, and changes nothing.
  *  4. What is told as damaged is damaged.
  *  5. Files that are not the store's stay as they are, and an opening leaves sealed segments.
+ *  6. No index is taken from a checkpoint that is not as it was written.
  */
 import { strict as assert } from "node:assert";
 import { SegmentState } from "../../../gen/kvix/v1/kvix_pb.js";
@@ -22,7 +23,13 @@ import { repairStore } from "../../../src/engine/repair.js";
 import type { DamageStats } from "../../../src/engine/store-stats.js";
 import type { SimHost } from "../../support/sim-host.js";
 import type { SimRandom } from "../../support/sim-random.js";
-import { hostOf, imageOf, type StoreImage, segmentPathOf } from "../../support/store-image.js";
+import {
+  dataDir,
+  hostOf,
+  imageOf,
+  type StoreImage,
+  segmentPathOf,
+} from "../../support/store-image.js";
 import { absent, bytesOf, corrupt, type KeyState, stateOf } from "../../support/store-life.js";
 import { judgeCheck } from "./rot-check.js";
 import { RotFinding, require } from "./rot-finding.js";
@@ -50,6 +57,7 @@ export interface CaseOutcome {
   readonly withheld: number;
 }
 
+const checkpointPath = `${dataDir}/CHECKPOINT`;
 const notOurs = "it is not the store's";
 /** Where chance picks victims, it picks none now and then. */
 const compactions = 3;
@@ -69,6 +77,7 @@ export async function judgeCase(
   } catch (error) {
     return await judgeRefusal(store, image, host, error);
   }
+  requireOwnCheckpoint(store, image, open);
   const told = open.stats().damage;
   const first = await judgeOpen(store, open, sight);
   const sealed = store.live.filter(({ state }) => state !== SegmentState.ACTIVE);
@@ -82,6 +91,18 @@ export async function judgeCase(
   await liveOn(store, open, host, sight);
   requireKept(store.strange, image, host, notOurs);
   return { ...first, openings: 4 };
+}
+
+/** Bytes behind its end are no part of a checkpoint. */
+function requireOwnCheckpoint(store: RotStore, image: StoreImage, open: LocalStore): void {
+  if (!open.stats().open.fromCheckpoint) return;
+  const [written, found] = [store.image, image].map((each) => each.get(checkpointPath));
+  const isOwn = written !== undefined && found !== undefined && startsWith(found, written);
+  require(isOwn, "R7: the index is taken from a checkpoint that was changed");
+}
+
+function startsWith(bytes: Uint8Array, start: Uint8Array): boolean {
+  return Buffer.compare(bytes.subarray(0, start.length), start) === 0;
 }
 
 /** What reads and lists say of an open store. */

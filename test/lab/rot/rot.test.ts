@@ -3,6 +3,7 @@ import { strict as assert } from "node:assert";
 import { type TestContext, test } from "node:test";
 import { DamageRegister } from "../../../src/engine/damage.js";
 import { IndexLoader } from "../../../src/engine/index-loader.js";
+import { LocalStore } from "../../../src/engine/local-store.js";
 import { SimRandom } from "../../support/sim-random.js";
 import { hostOf, withFile } from "../../support/store-image.js";
 import { Damager, damageKinds, fileKinds, pathsOf } from "./damage.js";
@@ -59,6 +60,20 @@ test("a store that leaves out the keys of lost frames, and so shows older values
   );
   const { findings } = await tallyOf("bare", 299);
   assert.match(findings.join("\n"), /nothing tells that version/);
+});
+
+test("R7: a store that takes its index from a checkpoint that was changed is found", async (t: TestContext) => {
+  const store = await storeOf("checkpoint");
+  const path = "/store/CHECKPOINT";
+  const flipped = new Damager(store).flip(path, 8 * 5000).apply(store.image);
+  await judgeCase(store, flipped, shallow);
+  const stats = LocalStore.prototype.stats;
+  t.mock.method(LocalStore.prototype, "stats", function (this: LocalStore) {
+    const told = stats.call(this);
+    return { ...told, open: { ...told.open, fromCheckpoint: true } };
+  });
+  await judgeCase(store, store.image, shallow);
+  await assert.rejects(judgeCase(store, flipped, shallow), /R7: the index is taken/);
 });
 
 test("R9: a file that is not the store's is found out when it is changed, taken away or made", async () => {

@@ -66,7 +66,9 @@ export class Caller {
       return undefined;
     }
     await life.unlessDead();
-    life.got(`${ask.changes.length}`, newestOf(answer));
+    const newest = newestOf(answer);
+    life.got(`${ask.changes.length}`, newest);
+    life.diskWatch.requireReserved(newest);
     history.published(store.version);
     history.answered(written, answer, this.#heard());
     return answer;
@@ -113,6 +115,7 @@ export class Caller {
       call.ask.request !== undefined &&
       (error.reason === "READ_FAILED" || error.reason === "PREVIOUS_CORRUPT");
     const isUnknown = error.outcome === "unknown" && !isOfRepeat;
+    if (error.outcome === "not-applied") life.history.requireUnwritten(call);
     life.history.failed(call, isUnknown, error.reason, this.#heard());
   }
 

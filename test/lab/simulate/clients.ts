@@ -2,16 +2,36 @@
  * Clients of one life: each makes one call after the other, of every kind, and tells
  * the history what it asked and what it was told. What they do follows from the seed.
  */
-import type { TouchExpiry } from "../../../src/engine/store.js";
+import type { Durability, TouchExpiry } from "../../../src/engine/store.js";
 import { bytesOf } from "./call.js";
 import { Caller, conditionOf, single } from "./caller.js";
 import { Commits } from "./commits.js";
 import type { Life } from "./life.js";
-import { listPage, readKey, readLog, walkSnapshot } from "./readers.js";
+import { listCrowd, listPage, readKey, readLog, walkSnapshot } from "./readers.js";
 import { getBatch, scanRange } from "./scans.js";
 import { upload } from "./uploads.js";
 
 const crowdBatchKeys = 300;
+/** So many pages of them all; and so many writes beside each. */
+const crowdPages = 20;
+const crowdWrites = 8;
+
+/** Gives one key a value. */
+export async function setOnce(
+  life: Life,
+  caller: Caller,
+  key: string,
+  durability: Durability,
+): Promise<void> {
+  const value = caller.value(key);
+  const expiry = { kind: "never" } as const;
+  const ask = { changes: [{ kind: "set", key, value, expiry }], demands: [], durability } as const;
+  const call = async () => {
+    const { version } = await life.store.set(bytesOf(key), bytesOf(value), expiry, { durability });
+    return single(true, { version, found: true, expiresAtMs: 0 });
+  };
+  await caller.hear(ask, call, undefined);
+}
 
 /** One client; resolves when it has made its calls. */
 export async function runClient(life: Life, calls: number): Promise<void> {
@@ -29,6 +49,21 @@ export async function writeCrowd(life: Life): Promise<void> {
     await commits.write(life.crowd.slice(from, from + crowdBatchKeys));
     await life.pause();
   }
+  for (let page = 0; page < crowdPages && life.isBusy; page += 1) {
+    await Promise.all([listCrowd(life), writeMeanwhile(life)]);
+    await life.unlessDead();
+  }
+}
+
+/** Writes here and there in the crowd while a page of it is collected. */
+async function writeMeanwhile(life: Life): Promise<void> {
+  const caller = new Caller(life);
+  const writes: Promise<void>[] = [];
+  for (let count = 0; count < crowdWrites; count += 1) {
+    writes.push(setOnce(life, caller, life.world.random.pick(life.crowd), "buffered"));
+    await life.world.turn();
+  }
+  await Promise.all(writes);
 }
 
 type Weighted = readonly [weight: number, call: (client: Client, key: string) => Promise<void>];

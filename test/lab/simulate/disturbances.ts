@@ -1,7 +1,10 @@
 /** What goes on beside the clients of a life: compactions, and a clock and a disk that misbehave. */
 import { strict as assert } from "node:assert";
+import { KvixError } from "../../../src/base/kvix-error.js";
+import { openStore } from "../../../src/engine/open-store.js";
 import type { Life } from "./life.js";
 import { spoilHint } from "./losses.js";
+import { linger } from "./readers.js";
 import { SweepWatch } from "./sweep-watch.js";
 
 const dayMs = 86_400_000;
@@ -13,7 +16,25 @@ export async function disturb(life: Life): Promise<void> {
   const all = [compactNowAndThen(life)];
   if (plan.clockIsWrong) all.push(moveClock(life));
   if (plan.roomBytes !== undefined) all.push(fillDisk(life, plan.roomBytes));
+  for (let count = 0; count < plan.lingerers; count += 1) all.push(linger(life));
+  if (plan.isOpenedTwice && !plan.closesEarly) all.push(openTwice(life));
   await Promise.all(all);
+}
+
+/** Somebody else opens the store, or has its segment directory for his own: he is refused (V4, P1). */
+async function openTwice(life: Life): Promise<void> {
+  const { random, host } = life.world;
+  for (let left = random.below(200); left > 0; left -= 1) await life.world.turn();
+  await life.unlessDead();
+  if (!life.isBusy) return;
+  const directories = random.chance(0.5) ? {} : { dataDir: "/another" };
+  const error = await openStore({ ...life.options, ...directories }, host).catch(
+    (why: unknown) => why,
+  );
+  await life.unlessDead();
+  assert.ok(error instanceof KvixError, "V4: what is open is opened a second time");
+  const isRight = error.reason === "STORE_LOCKED" || life.hasFailed;
+  assert.ok(isRight, `V4: what is open is opened a second time, as far as ${error.message}`);
 }
 
 async function compactNowAndThen(life: Life): Promise<void> {
@@ -33,7 +54,9 @@ export async function compactOnce(life: Life): Promise<void> {
   await life.unlessDead();
   if (life.spoilsHints && random.chance(0.3)) spoilHint(world, life.segmentDir);
   const stop = new AbortController();
-  if (random.chance(0.2)) void giveUp(life, stop, random.below(100));
+  // Whoever waits for slow readers gives up.
+  const isGivenUp = random.chance(life.plan.lingerers > 0 ? 0.7 : 0.2);
+  if (isGivenUp) void giveUp(life, stop, random.below(100));
   const before = store.stats().compaction.segmentsRemoved;
   try {
     for await (const { outcome, why } of store.compact({ signal: stop.signal })) {

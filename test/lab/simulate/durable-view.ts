@@ -1,11 +1,13 @@
 /**
  * What the disk would still have if the power went now: asked at the moment of every
- * acknowledgement, so that each is a crash test of its own (V1, D1, D2, V14).
+ * acknowledgement, so that each is a crash test of its own (V1, D1, D2, V14); and what it
+ * might have, asked at the moment of every refusal (D6, B3).
  *
  * A record is there if its encoded key, value and version stand in the durable bytes
  * of a segment file that has a durable name.
  */
-import type { SimDirectory, SimDisk, SimInode } from "../../support/sim-disk.js";
+import type { SimDisk, SimInode } from "../../support/sim-disk.js";
+import { directoryAt, type Names } from "./disk-places.js";
 
 const KEY_TAG = 0x0a;
 const VALUE_TAG = 0x12;
@@ -16,44 +18,59 @@ const encoder = new TextEncoder();
 /** Looks for records in the durable bytes of a disk. */
 export class DurableView {
   readonly #disk: () => SimDisk;
-  readonly #segmentDir: readonly string[];
+  readonly #segmentDir: string;
 
   constructor(disk: () => SimDisk, segmentDir: string) {
     this.#disk = disk;
-    this.#segmentDir = segmentDir.split("/").filter((name) => name !== "");
+    this.#segmentDir = segmentDir;
   }
 
-  /** Whether a record, or with value undefined its tombstone, would survive. */
-  has(key: string, value: string | undefined, version: number): boolean {
+  /**
+   * Whether a record, or with value undefined its tombstone, would survive; in one of these
+   * files, if they are said.
+   */
+  has(
+    key: string,
+    value: string | undefined,
+    version: number,
+    within?: ReadonlySet<string>,
+  ): boolean {
     const needle = encoded(key, value, version);
-    // The newest file has the newest records.
-    return this.#segments()
-      .reverse()
-      .some((file) => file.durable.includes(needle));
+    return this.#segments("durable", within).some((file) => file.durable.includes(needle));
   }
 
-  #segments(): SimInode[] {
-    let directory: SimDirectory = this.#disk().root;
-    for (const name of this.#segmentDir) {
-      const next = directory.durable.get(name);
-      if (next?.kind !== "directory") return [];
-      directory = next;
-    }
+  /** Whether a record with this value may survive, of whatever version: also by bytes that nobody has synced. */
+  mayHave(key: string, value: string): boolean {
+    const needle = encoded(key, value);
+    return this.#segments("current").some(({ durable, pending }) => {
+      if (durable.includes(needle)) return true;
+      return pending.some(
+        (change) => change.kind === "write" && Buffer.from(change.bytes).indexOf(needle) !== -1,
+      );
+    });
+  }
+
+  /** The newest file comes first: it has the newest records. */
+  #segments(names: Names, within?: ReadonlySet<string>): SimInode[] {
+    const directory = directoryAt(this.#disk(), this.#segmentDir, names);
     const files: SimInode[] = [];
-    for (const [name, node] of directory.durable) {
-      if (node.kind === "file" && name.endsWith(".seg")) files.push(node);
+    for (const [name, node] of directory?.[names] ?? []) {
+      const isMeant = within === undefined ? name.endsWith(".seg") : within.has(name);
+      if (node.kind === "file" && isMeant) files.push(node);
     }
-    return files;
+    return files.reverse();
   }
 }
 
-/** The encoding of a record up to its version, by the rules of docs/format.md. */
-function encoded(key: string, value: string | undefined, version: number): Uint8Array {
+/** The encoding of a record up to its version, by the rules of docs/format.md; or up to its value. */
+function encoded(key: string, value: string | undefined, version?: number): Uint8Array {
   const bytes: number[] = [];
   putText(bytes, KEY_TAG, key);
   if (value !== undefined && value !== "") putText(bytes, VALUE_TAG, value);
-  bytes.push(VERSION_TAG);
-  putVarint(bytes, version);
+  if (version !== undefined) {
+    bytes.push(VERSION_TAG);
+    putVarint(bytes, version);
+  }
   return Uint8Array.from(bytes);
 }
 

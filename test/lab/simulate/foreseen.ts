@@ -20,7 +20,7 @@ export function isForeseen(reason: Reason, life: Life, isAborted: boolean): bool
       return life.world.clock.monotonicMs() - life.startMs >= leaseMs;
     // One that stood on a write for which there was no room.
     case "WRITE_FAILED":
-      return life.hasFailed || life.isShortOfRoom;
+      return life.hasFailed || life.isShortOfRoom || life.hasSpoiltStaging;
     case "READ_FAILED":
       return life.hasFailed;
     case "SYNC_FAILED":

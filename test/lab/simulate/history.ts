@@ -7,7 +7,8 @@
  *                that, for every key it covers; and that version is neither older than
  *                what was acknowledged or seen before, nor does it go back
  *     a SYNC     the durable bytes of the disk, at the moment of its answer, or when
- *                somebody sees it earlier
+ *                somebody sees it earlier; also one that changed nothing, for what stands
+ *     a refusal  whatever bytes a power cut may leave
  *
  * A read waits for its verdict until the fate of every call made before its answer is
  * known.
@@ -17,6 +18,7 @@ import type { Reason } from "../../../src/base/error-catalogue.js";
 import {
   type Answer,
   type Ask,
+  type Change,
   type Heard,
   newestOf,
   type Seen,
@@ -45,7 +47,7 @@ export class History {
   readonly states: KeyStates;
   readonly model: WriteModel;
   readonly #wall: WallLog;
-  readonly #durable: Pick<DurableView, "has">;
+  readonly #durable: Pick<DurableView, "has" | "mayHave">;
   readonly #truth: LogTruth;
   readonly #waiting: Waiting[] = [];
   /** Values, and the calls that wrote them. */
@@ -62,7 +64,7 @@ export class History {
   constructor(
     states: KeyStates,
     wall: WallLog,
-    durable: Pick<DurableView, "has">,
+    durable: Pick<DurableView, "has" | "mayHave">,
     lastVersion: number,
     requests: RequestBook,
     truth: LogTruth,
@@ -115,6 +117,8 @@ export class History {
     if (newest > 0) {
       assert.ok(!this.#isInDoubt, `V10: ${call} is acknowledged after a failed sync`);
       if (call.ask.durability === "sync") this.#requireDurable(call, answer);
+    } else if (call.ask.durability === "sync" && answer.isRepeat !== true) {
+      this.#requireStanding(call, answer, heard?.floor ?? 0);
     }
     this.#versionSeen = Math.max(this.#versionSeen, newest);
     call.answer = answer;
@@ -128,6 +132,38 @@ export class History {
     call.reason = reason;
     call.heard = heard;
     this.#settle(call, isUnknown ? "unknown" : "refused");
+  }
+
+  /** Asserts that nothing is left of a call that was not applied, as its client was told. */
+  requireUnwritten(call: WriteCall): void {
+    const { changes, request } = call.ask;
+    // Under the name of a request somebody else may have come through.
+    if (request !== undefined) return;
+    for (const change of changes) {
+      if (change.kind !== "set") continue;
+      const mayBeThere = this.#durable.mayHave(change.key, change.value);
+      assert.ok(!mayBeThere, `D6 B3: ${call} is not applied, and a power cut may leave it`);
+    }
+  }
+
+  /** These are the store's segments from now on: asserts that all that must be there is durable in them. */
+  requireKept(keys: readonly string[], fileNames: ReadonlySet<string>): void {
+    const busy = new Set<string>();
+    for (const { fate, order, ask } of this.calls) {
+      if (order < this.#settled && fate !== "unknown") continue;
+      for (const { key } of ask.changes) busy.add(key);
+    }
+    for (const key of keys) {
+      if (busy.has(key)) continue;
+      const entries = this.states.of(key);
+      const last = entries.findLastIndex(({ call }) => (call?.order ?? -1) <= this.#durableOrder);
+      const isThere = entries.slice(Math.max(last, 0)).some((entry) => {
+        const { value, version } = entry;
+        const isGone = value === undefined || entry.isDamaged || this.states.mayBeSwept(entry);
+        return isGone || this.#durable.has(key, value, version, fileNames);
+      });
+      assert.ok(last === -1 || isThere, `V16: a segment leaves, and ${key} is durable in no other`);
+    }
   }
 
   /** The version that is published, as somebody sees it before or after a look. */
@@ -230,6 +266,36 @@ export class History {
       const value = change.kind === "set" ? change.value : number?.toString();
       const isThere = this.#durable.has(change.key, value, version);
       assert.ok(isThere, `V1: ${call} is acknowledged with version ${version}, and not durable`);
+    }
+  }
+
+  /** Whoever is told by a SYNC answer what stands, and that it changed nothing: what he was told of is durable. */
+  #requireStanding(call: WriteCall, { applied, unmet }: Answer, floor: number): void {
+    const { changes, demands } = call.ask;
+    const told = applied ? changes : unmet.flatMap(({ index }) => demands[index] ?? []);
+    for (const { key } of told) this.#requireNewest(call, key, floor);
+  }
+
+  /** What was written to a key last, before a call was made, is durable. */
+  #requireNewest(call: WriteCall, key: string, floor: number): void {
+    for (let order = call.order - 1; order >= 0; order -= 1) {
+      const { ask, fate, answer } = this.calls[order] as WriteCall;
+      const index = ask.changes.findIndex((change) => change.key === key);
+      if (index === -1 || fate === "refused" || answer?.isRepeat === true) continue;
+      if (fate !== "answered") return;
+      const version = writtenBy(answer, index);
+      if (version === 0) continue;
+      const change = ask.changes[index] as Change;
+      // What a compaction has taken meanwhile may be gone; and a touch does not say what it wrote.
+      if (version <= floor || change.kind === "touch") return;
+      const number = answer?.results[index]?.number;
+      const value = change.kind === "set" ? change.value : number?.toString();
+      const isThere = this.#durable.has(key, value, version);
+      assert.ok(
+        isThere,
+        `V14: ${call} tells of version ${version} of ${key}, which is not durable`,
+      );
+      return;
     }
   }
 

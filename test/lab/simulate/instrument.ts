@@ -54,7 +54,7 @@ export const simulateInstrument: Instrument = {
     "Several clients of one store in a simulated machine; the seed orders all that happens, and what fails.",
   oneRun: "some lives of a store with at least 200 operations, a crash and a compaction",
   properties: propertyIds(
-    "V1 V2 V3 V5 V6 V7 V8 V10 V13 V14 V15 V16 D1 D2 D3 D4 D5 D6 R7 R8 R11 M1 M2 M3 M4 M5 M10 M11 M13 I1 I2 I8 I9 T1 T2 T5 T6 B1 B2 B3",
+    "V1 V2 V3 V4 V5 V6 V7 V8 V10 V11 V12 V13 V14 V15 V16 D1 D2 D3 D4 D5 D6 R7 R8 R11 M1 M2 M3 M4 M5 M10 M11 M13 I1 I2 I3 I8 I9 T1 T2 T5 T6 B1 B2 B3 P1",
   ),
   runs: { default: 2000, ci: 500 },
   runSecondsMax: 300,

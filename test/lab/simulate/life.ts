@@ -14,11 +14,14 @@ import { openStore, type StoreSeams } from "../../../src/engine/open-store.js";
 import type { StoreOptionsInput } from "../../../src/engine/options.js";
 import { parseNumber } from "../../../src/format/number-text.js";
 import { takingSome } from "../../support/compaction-rig.js";
+import type { OperationFacts } from "../../support/file-operation.js";
 import { openHandles } from "../../support/sim-handles.js";
 import { unpaced } from "../../support/unpaced.js";
 import { requireSums, waitForFlush } from "./at-rest.js";
 import { type Ask, bytesOf } from "./call.js";
-import { runClient, writeCrowd } from "./clients.js";
+import { Caller } from "./caller.js";
+import { runClient, setOnce, writeCrowd } from "./clients.js";
+import type { DiskWatch } from "./disk-watch.js";
 import { disturb } from "./disturbances.js";
 import { isForeseen } from "./foreseen.js";
 import type { History } from "./history.js";
@@ -26,6 +29,7 @@ import type { LogTruth } from "./log-truth.js";
 import type { DiskFault, LifePlan } from "./plan.js";
 import { RangeDeletes } from "./range-deletes.js";
 import type { Counts, Seed } from "./seed.js";
+import { requireSilence, valueMark } from "./silence.js";
 import { requireNoStaging } from "./uploads.js";
 import type { World } from "./world.js";
 
@@ -33,6 +37,9 @@ import type { World } from "./world.js";
 const numberBase = 1_000_000_000_000;
 /** Openings that a failing disk may cost. */
 const openingsMax = 40;
+
+/** The segment that is written, and the next one, if there was no room to begin it. */
+const writtenMax = 2;
 
 /** A process. */
 export class Life {
@@ -53,6 +60,10 @@ export class Life {
   #era = 0;
   /** The disk was made to fail in this life. */
   hasFailed = false;
+  /** A staging file was spoilt: its upload fails, and what is written over it. */
+  hasSpoiltStaging = false;
+  /** A sync of the log or the manifest was made to fail while the store was open. */
+  #mustLatch = false;
   /** A compaction was given up: the close may cut it short between its commit and the index. */
   hasGivenUp = false;
   /** It was told to close. */
@@ -88,6 +99,11 @@ export class Life {
     return this.#history;
   }
 
+  /** What must hold of the disk at any time. */
+  get diskWatch(): DiskWatch {
+    return this.#seed.diskWatch;
+  }
+
   /** Keys that are counted up. */
   get numbers(): readonly string[] {
     return this.#seed.numbers;
@@ -105,6 +121,11 @@ export class Life {
 
   get isClockTrusted(): boolean {
     return this.#options.trustClock === true;
+  }
+
+  /** What it was opened with. */
+  get options(): StoreOptionsInput {
+    return this.#options;
   }
 
   get segmentDir(): string {
@@ -142,8 +163,9 @@ export class Life {
     return !this.hasRot && !this.plan.faults.some(({ ops }) => isOfReading(ops));
   }
 
-  onFault({ ops, code }: DiskFault): void {
+  onFault({ ops, code }: DiskFault, operation: OperationFacts): void {
     this.hasFailed = true;
+    if (this.isJudged && this.diskWatch.isVital(operation)) this.#mustLatch = true;
     this.counts.diskFaults += 1;
     if (ops.includes("read")) this.#seed.hasRefusedReads = true;
     this.world.trace.word(`${ops[0]} ${code}`);
@@ -165,6 +187,7 @@ export class Life {
         return;
       } catch (error) {
         await this.unlessDead();
+        requireSilence(error, "an opening");
         const isStrict = error instanceof KvixError && error.reason === "STORE_DAMAGED";
         const mayBeDamaged = this.hasRot || this.#seed.hasRefusedReads;
         if (!(isStrict && mayBeDamaged)) {
@@ -180,6 +203,10 @@ export class Life {
   /** The opening is judged; from here on all is told to this history. */
   adopt(history: History): void {
     this.#history = history;
+    this.diskWatch.onLeaving = (staying) => {
+      // What a flipped bit has hit is to be found nowhere.
+      if (!this.hasRot) history.requireKept(this.keys, staying);
+    };
   }
 
   /** Lets clients work until they have made so many calls together, and then rest. */
@@ -207,9 +234,12 @@ export class Life {
     await disturbed;
     await this.unlessDead();
     if (this.isClosing) return;
+    const { latched } = this.store.stats().condition;
+    assert.ok(latched || !this.#mustLatch, "V10: a sync has failed, and the store goes on");
     requireSums(this);
+    this.#requireFewHandles();
     requireNoStaging(this);
-    if (this.world.random.chance(0.4)) await waitForFlush(this);
+    if (this.world.random.chance(0.4)) await this.#flush();
   }
 
   /** Closes; answers the sums that the next opening must come to, if it was a clean close. */
@@ -274,7 +304,9 @@ export class Life {
     const { values, numbers } = this.#seed;
     const count = values.size + 1;
     const isNumber = numbers.includes(key) && this.world.random.chance(0.8);
-    const value = isNumber ? `${numberBase + count}` : `${count}:`.padEnd(lengthBytes, "x");
+    const value = isNumber
+      ? `${numberBase + count}`
+      : `${count}${valueMark}`.padEnd(lengthBytes, "x");
     values.set(value, key);
     return value;
   }
@@ -309,6 +341,7 @@ export class Life {
   requireForeseen(error: unknown, isAborted: boolean, what: string): void {
     this.world.getsOn();
     if (!(error instanceof KvixError)) throw error;
+    requireSilence(error, what);
     this.world.trace.word(error.reason);
     assert.ok(isForeseen(error.reason, this, isAborted), `${what} was refused: ${error.stack}`);
   }
@@ -317,6 +350,25 @@ export class Life {
   mayBeUnreadable(error: unknown): boolean {
     this.requireForeseen(error, false, "a read");
     return error instanceof KvixError && error.reason === "RECORD_CORRUPT";
+  }
+
+  /** What is buffered now is synced by itself, whatever was before. */
+  async #flush(): Promise<void> {
+    await setOnce(this, new Caller(this), this.pickKey(), "buffered");
+    await this.unlessDead();
+    await waitForFlush(this);
+  }
+
+  /** Nobody reads, and nothing is compacted: no more segments are open than may be kept, and those that are written. */
+  #requireFewHandles(): void {
+    const { openFilesMax = Number.POSITIVE_INFINITY, compaction } = this.#options;
+    // A compaction opens its victims for itself.
+    if (compaction === "scheduled") return;
+    const handles = openHandles(this.world.files.disk, /\.seg$/);
+    assert.ok(
+      handles <= openFilesMax + writtenMax,
+      `M11 V11: ${handles} files are open, of ${openFilesMax}`,
+    );
   }
 
   async #closeEarly(): Promise<void> {

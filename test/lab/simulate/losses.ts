@@ -1,6 +1,7 @@
 /** What happens to the files of a store between two lives: some are lost or spoilt. */
 import { flipBitAtRest } from "../../support/faulty-file-system.js";
 import type { SimInode } from "../../support/sim-disk.js";
+import { directoryAt } from "./disk-places.js";
 import { dataDir } from "./plan.js";
 import type { World } from "./world.js";
 
@@ -22,14 +23,9 @@ export async function loseFiles({ files, random }: World, segmentDir: string): P
 
 /** Spoils a hint under a store that is open: at once, and for good. */
 export function spoilHint({ files, random }: World, segmentDir: string): void {
-  let directory = files.disk.root;
-  for (const name of segmentDir.split("/").slice(1)) {
-    const next = directory.current.get(name);
-    if (next?.kind !== "directory") return;
-    directory = next;
-  }
+  const directory = directoryAt(files.disk, segmentDir, "current");
   const hints: SimInode[] = [];
-  for (const [name, node] of directory.current) {
+  for (const [name, node] of directory?.current ?? []) {
     const isAtRest = node.kind === "file" && node.pending.length === 0 && node.durable.length > 0;
     if (isAtRest && name.endsWith(".hint")) hints.push(node);
   }

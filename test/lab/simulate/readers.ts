@@ -10,6 +10,8 @@ import type { Found, Look } from "./look-judge.js";
 
 /** How many pages, records or changes a reader takes at most. */
 const stepsMax = 6;
+const lingeringMsMax = 60;
+const pageKeysMax = 5000;
 
 /** Reads one key, or asks whether it is there. */
 export async function readKey(
@@ -53,7 +55,7 @@ export async function listPage(life: Life): Promise<void> {
   const { random, wall } = world;
   const reverse = random.chance(0.3);
   const keysOnly = random.chance(0.2);
-  const limit = life.crowd.length > 0 && random.chance(0.5) ? 5000 : 1 + random.below(6);
+  const limit = life.crowd.length > 0 && random.chance(0.5) ? pageKeysMax : 1 + random.below(6);
   const prefix = random.chance(0.15) ? life.pickKey().slice(0, 1) : "";
   const [start, end] =
     prefix !== "" || random.chance(0.5) ? ["", ""] : [life.pickKey(), life.pickKey()].sort();
@@ -97,6 +99,26 @@ export async function listPage(life: Life): Promise<void> {
   }
 }
 
+/** One page of all keys, without their values. */
+export async function listCrowd(life: Life): Promise<void> {
+  const { store, history, world } = life;
+  history.published(store.version);
+  const from = world.wall.now;
+  try {
+    const { records, version, after } = await store.list({ keysOnly: true, limit: pageKeysMax });
+    await life.unlessDead();
+    life.got("page", records.length);
+    if (after !== undefined) return;
+    const found = new Map(records.map((record) => foundOf(life, record)));
+    const to = world.wall.now;
+    const covers = (): boolean => true;
+    history.looked({ what: "list", version, from, to, covers, found, isWithoutValues: true });
+  } catch (error) {
+    await life.unlessDead();
+    life.requireForeseen(error, false, "list");
+  }
+}
+
 function requireOrder(
   records: readonly ListedRecord[],
   reverse: boolean,
@@ -134,8 +156,8 @@ export function unreadableOf(
   return { value: standing?.value ?? "", version, expiresAtMs };
 }
 
-/** Reads a snapshot slowly, while others write. */
-export async function walkSnapshot(life: Life): Promise<void> {
+/** Reads a snapshot slowly, while others write; `pause` comes between two of its records. */
+export async function walkSnapshot(life: Life, pause = () => life.pause()): Promise<void> {
   const { store, history, world } = life;
   const { wall, random } = world;
   history.published(store.version);
@@ -164,7 +186,7 @@ export async function walkSnapshot(life: Life): Promise<void> {
         found.set(key, unreadable);
       }
       // A crowd is walked past in few breaths.
-      if (life.crowd.length === 0 || random.chance(0.02)) await life.pause();
+      if (life.crowd.length === 0 || random.chance(0.02)) await pause();
       await life.unlessDead();
     }
   } catch (error) {
@@ -178,6 +200,19 @@ export async function walkSnapshot(life: Life): Promise<void> {
   life.got("snapshot", found.size);
   const look: Look = { what: "snapshot", version, from, to: from, covers: () => true, found };
   history.looked(look);
+}
+
+/** Reads snapshots, one after the other, over several compactions each. */
+export async function linger(life: Life): Promise<void> {
+  const { random, clock } = life.world;
+  const pause = () => clock.sleep(1 + random.below(lingeringMsMax));
+  while (life.isBusy && !life.isClosing) {
+    await pause();
+    await life.unlessDead();
+    await walkSnapshot(life, async () => {
+      if (life.isBusy) await pause();
+    });
+  }
 }
 
 /** Reads the log from some version on: every change that is told must be one that was made. */

@@ -13,6 +13,8 @@ import { verifyStore } from "../../../src/engine/verify.js";
 import { severityOf } from "../../../src/engine/verify-findings.js";
 import { crashPolicies } from "../../support/sim-survival.js";
 import { type Ask, bytesOf, seenOf, unreadable } from "./call.js";
+import { directoryAt } from "./disk-places.js";
+import { DiskWatch } from "./disk-watch.js";
 import { compactOnce } from "./disturbances.js";
 import { DurableView } from "./durable-view.js";
 import { History } from "./history.js";
@@ -26,6 +28,7 @@ import { RecoveryJudge } from "./recovery-judge.js";
 import { RequestBook } from "./request-book.js";
 import { type RottenRecord, rot } from "./rot.js";
 import { type Counts, noCounts, type Seed } from "./seed.js";
+import { requireSilence } from "./silence.js";
 import { requireNoStaging } from "./uploads.js";
 import { planWatching, type Watching } from "./watching.js";
 import { World } from "./world.js";
@@ -47,6 +50,7 @@ interface Sums {
 /** Lives a seed to its end. */
 export class SeedRun implements Seed {
   readonly world: World;
+  readonly diskWatch: DiskWatch;
   readonly plan: SeedPlan;
   readonly keys: readonly string[];
   readonly crowd: readonly string[];
@@ -73,6 +77,8 @@ export class SeedRun implements Seed {
   constructor(seed: number) {
     this.world = new World(seed);
     this.plan = planSeed(this.world.random);
+    this.diskWatch = new DiskWatch(() => this.world.files.disk, this.plan.segmentDir);
+    this.world.onOperation = (operation) => this.diskWatch.meet(operation);
     this.keys = this.plan.keys;
     this.crowd = this.plan.crowd;
     this.numbers = this.plan.numbers;
@@ -101,7 +107,8 @@ export class SeedRun implements Seed {
     let isClean = false;
     const hook = hookOf(plan, {
       isOpen: () => life.isJudged,
-      onFault: (fault) => life.onFault(fault),
+      isNew: number === 0,
+      onFault: (fault, operation) => life.onFault(fault, operation),
     });
     const calls = Math.ceil(operationsMin / (this.plan.lives - 0.5));
     const isToClose = number > 0 && random.chance(0.5);
@@ -125,9 +132,12 @@ export class SeedRun implements Seed {
     world.clock.isWallFrozen = false;
     world.files.capacityBytes = 2 ** 40;
     world.slowReadMs = 0;
-    this.#couldRefuse ||= life.hasFailed || life.isShortOfRoom || life.plan.closesEarly;
+    const hasRefused = life.hasFailed || life.isShortOfRoom || life.hasSpoiltStaging;
+    this.#couldRefuse ||= hasRefused || life.plan.closesEarly;
+    requireSilence(world.host.log.lines, "the log");
     if (hasCrashed || !isClean) this.#sums = undefined;
     this.#history.finish();
+    this.diskWatch.onLeaving = () => undefined;
   }
 
   #cutOrKill(): void {
@@ -282,6 +292,12 @@ export class SeedRun implements Seed {
     }
   }
 
+  #bytesOf(name: string): number {
+    const { files } = this.world;
+    const node = directoryAt(files.disk, this.plan.segmentDir, "current")?.current.get(name);
+    return node?.kind === "file" ? node.current.length : 0;
+  }
+
   #newHistory(states: KeyStates, lastVersion: number): History {
     const { world } = this;
     const durable = new DurableView(() => world.files.disk, this.plan.segmentDir);
@@ -295,6 +311,10 @@ export class SeedRun implements Seed {
       const damages = findings.filter((finding) => severityOf(finding) === "damage");
       if (!this.hasRot && !this.hasRefusedReads)
         assert.deepEqual(damages, [], "the end: no damage");
+      const names = findings.flatMap(({ kind, file }) => (kind === "STRAY_FILE" ? file : []));
+      // A log segment that was made when its life ended is empty.
+      const strays = names.filter((name) => this.#bytesOf(name) > 0);
+      assert.deepEqual(strays, [], "M13: the end: no file is left that the store does not know");
     });
   }
 }

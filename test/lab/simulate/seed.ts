@@ -1,5 +1,6 @@
 /** What the lives of one seed have in common, and what is counted of them. */
 import type { Ask } from "./call.js";
+import type { DiskWatch } from "./disk-watch.js";
 import type { LogTruth } from "./log-truth.js";
 import type { SeedPlan } from "./plan.js";
 import type { RottenRecord } from "./rot.js";
@@ -33,6 +34,7 @@ export interface Counts {
 /** What a life has in common with the others of its seed. */
 export interface Seed {
   readonly world: World;
+  readonly diskWatch: DiskWatch;
   readonly plan: SeedPlan;
   readonly counts: Counts;
   readonly keys: readonly string[];

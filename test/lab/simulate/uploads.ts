@@ -10,6 +10,7 @@ import type { Upload, UploadResult, UploadStart } from "../../../src/engine/stor
 import { crc32 } from "../../../src/format/checksum.js";
 import { type Ask, bytesOf } from "./call.js";
 import { type Caller, conditionOf, single } from "./caller.js";
+import { directoryAt } from "./disk-places.js";
 import type { Life } from "./life.js";
 
 const valueLengths = [0, 1, 30, 200, 900] as const;
@@ -37,6 +38,7 @@ export async function upload(life: Life, caller: Caller, key: string): Promise<v
   if (!(await send(life, staged, bytes, stop))) return;
   const ask = { changes: [{ kind: "set", key, value, expiry }], demands, durability } as const;
   const isDamaged = random.chance(0.1);
+  const isSpoilt = life.plan.spoilsStaging && random.chance(0.3) && spoilStaging(life, bytes);
   const checksum = isDamaged ? crc32(bytes) ^ 1 : crc32(bytes);
   if (random.chance(0.15)) {
     await staged.abort();
@@ -54,6 +56,10 @@ export async function upload(life: Life, caller: Caller, key: string): Promise<v
   } else {
     const finish = async () => answerOf(await staged.finish(checksum));
     const answer = await caller.hear(ask, finish, stop?.signal);
+    assert.ok(
+      !(isSpoilt && answer?.applied),
+      "V2 V13: an upload is applied that the disk has spoilt",
+    );
     caller.met(key, answer?.results[0]?.version ?? 0);
   }
 }
@@ -100,6 +106,22 @@ async function send(
   return true;
 }
 
+/** Flips a bit in the file where a value waits for its place in the log. */
+function spoilStaging(life: Life, bytes: Uint8Array): boolean {
+  const { random, files } = life.world;
+  const names = directoryAt(files.disk, life.segmentDir, "current")?.current ?? [];
+  for (const [name, node] of names) {
+    if (node.kind !== "file" || !name.startsWith("upload_")) continue;
+    if (node.current.length !== bytes.length || !node.current.includes(bytes)) continue;
+    const position = random.below(bytes.length);
+    const flipped = (bytes[position] as number) ^ (1 << random.below(8));
+    node.current.write(Uint8Array.of(flipped), position);
+    life.hasSpoiltStaging = true;
+    return true;
+  }
+  return false;
+}
+
 async function foreseen<Result>(
   life: Life,
   stop: AbortController | undefined,
@@ -123,12 +145,7 @@ function answerOf({ applied, version, expiresAtMs, current }: UploadResult) {
 /** Nothing is left of uploads that are over; a disk that refuses may keep a file until the next opening. */
 export function requireNoStaging({ world, segmentDir, hasFailed }: Life): void {
   if (hasFailed) return;
-  let directory = world.files.disk.root;
-  for (const name of segmentDir.split("/").slice(1)) {
-    const next = directory.current.get(name);
-    if (next?.kind !== "directory") return;
-    directory = next;
-  }
-  const staged = Array.from(directory.current.keys()).filter((name) => name.startsWith("upload_"));
+  const names = directoryAt(world.files.disk, segmentDir, "current")?.current.keys() ?? [];
+  const staged = Array.from(names).filter((name) => name.startsWith("upload_"));
   assert.deepEqual(staged, [], "an upload that is over has left a file");
 }

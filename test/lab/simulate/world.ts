@@ -41,6 +41,8 @@ export class World implements SimScheduler {
   operations = 0;
   /** A read takes this long now and then, as from a cold disk. */
   slowReadMs = 0;
+  /** Is asked before each file operation, and throws what must not be. */
+  onOperation: (operation: OperationFacts) => void = () => undefined;
   readonly #seed: number;
   #files: SimFileSystem;
   #scheduler: SeededScheduler | undefined;
@@ -109,6 +111,13 @@ export class World implements SimScheduler {
       };
       this.#onStuck = (why) => fail(new Error(why));
       this.#files.onOperation = (operation) => {
+        try {
+          this.onOperation(operation);
+        } catch (error) {
+          // To the store it would be an error of the disk.
+          fail(error);
+          return undefined;
+        }
         const verdict = this.#meet(operation, hook);
         if (isCrash(verdict)) {
           end();
