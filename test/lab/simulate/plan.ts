@@ -206,16 +206,11 @@ function planFault(random: SimRandom): DiskFault {
 export interface HookState {
   /** The store is open and judged. */
   readonly isOpen: () => boolean;
-  /** There was no store before. */
-  readonly isNew: boolean;
   readonly onFault: (fault: DiskFault, operation: OperationFacts) => void;
 }
 
 /** The hook that has happen what is planned. */
-export function hookOf(
-  { crash, faults }: LifePlan,
-  { isOpen, isNew, onFault }: HookState,
-): SimHook {
+export function hookOf({ crash, faults }: LifePlan, { isOpen, onFault }: HookState): SimHook {
   let changes = 0;
   const met = faults.map(() => 0);
   return (operation): SimVerdict => {
@@ -226,8 +221,6 @@ export function hookOf(
     }
     for (const [index, fault] of faults.entries()) {
       if (!fault.ops.includes(op) || (!fault.hitsOpening && !isOpen())) continue;
-      // A directory that is new, and whose sync has failed, may be lost: see docs/testing.md.
-      if (isNew && op === "syncDirectory" && !isOpen()) continue;
       if (fault.files !== undefined && !path.endsWith(fault.files)) continue;
       const number = met[index] ?? 0;
       met[index] = number + 1;

@@ -107,7 +107,6 @@ export class SeedRun implements Seed {
     let isClean = false;
     const hook = hookOf(plan, {
       isOpen: () => life.isJudged,
-      isNew: number === 0,
       onFault: (fault, operation) => life.onFault(fault, operation),
     });
     const calls = Math.ceil(operationsMin / (this.plan.lives - 0.5));
