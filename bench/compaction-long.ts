@@ -32,7 +32,7 @@ export async function run(): Promise<BenchResult> {
     const end = await store.compact();
     const seconds = (performance.now() - startMs) / 1000;
     const checked = await check(store, keys);
-    const rate = Math.round(end.bytesRead / MiB / seconds);
+    const rate = Number((end.bytesRead / MiB / seconds).toPrecision(3));
     return {
       name: "compaction-long",
       ours: rate,

@@ -23,8 +23,8 @@ import { KeyChoice } from "./key-choice.js";
 
 const valueBytes = 1024;
 const fullSegments = 64;
-const overwrites = 10;
-const warmUpOverwrites = 2;
+/** So many of the overwrites that count come before them, and do not. */
+const warmUpShare = 0.2;
 /** Below the default, because dead bytes pass it before the schedule looks again, */
 const deadPercent = 27;
 /** by this many percent at most: then writes wait. */
@@ -45,9 +45,10 @@ interface Look {
   readonly segments: number;
 }
 
-/** Overwrites KVIX_BENCH_KEYS keys in a store below the repository. */
+/** Overwrites KVIX_BENCH_KEYS keys in a store below the repository, KVIX_BENCH_ROUNDS times. */
 export async function run(): Promise<BenchResult> {
   const keys = sizeFrom("KVIX_BENCH_KEYS", 100_000);
+  const overwrites = sizeFrom("KVIX_BENCH_ROUNDS", 10);
   const home = mkdtempSync(join(repositoryRoot, ".bench-"));
   const store = await openStore(
     {
@@ -64,25 +65,35 @@ export async function run(): Promise<BenchResult> {
     nodeHost(),
   );
   try {
-    return await measure(store, new Directory(join(home, "segments")), keys);
+    return await measure(store, new Directory(join(home, "segments")), { keys, overwrites });
   } finally {
     await store.close();
     rmSync(home, { recursive: true, force: true });
   }
 }
 
-async function measure(store: Store, directory: Directory, keys: number): Promise<BenchResult> {
+interface Extent {
+  readonly keys: number;
+  readonly overwrites: number;
+}
+
+async function measure(
+  store: Store,
+  directory: Directory,
+  { keys, overwrites }: Extent,
+): Promise<BenchResult> {
+  const warmUpWrites = Math.ceil(overwrites * warmUpShare) * keys;
   const choice = new KeyChoice("zipfian", keys, 1);
   const writer = new Writer(store);
   for (const key of choice.shuffled) await writer.write(key);
   const looks: Look[] = [];
   const lookEvery = Math.floor(keys / fullSegments / looksPerSegment);
-  for (let write = 0; write < (warmUpOverwrites + overwrites) * keys; write++) {
+  for (let write = 0; write < warmUpWrites + overwrites * keys; write++) {
     await writer.write(choice.next());
     if (write % lookEvery !== 0) continue;
     await keepPace(store);
     const look = directory.look(store);
-    if (write >= warmUpOverwrites * keys) looks.push(look);
+    if (write >= warmUpWrites) looks.push(look);
   }
   await writer.settle();
   const [first, last] = [looks[0]!, looks.at(-1)!];

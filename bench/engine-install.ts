@@ -1,7 +1,8 @@
 /**
  * Installs bench/peers on first use, and again when its lock file or the Node that
  * runs has changed: the peers are native addons, compiled where no prebuilt binary
- * can be had.
+ * can be had. For a smoke, which shows no figure, they are compiled without
+ * optimization, in less time; a bench that is measured installs them anew.
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -15,10 +16,13 @@ const stampFile = join(folder, "node_modules", ".kvix-stamp");
 /** Installs the peers if they are not there for this Node. Throws if npm fails. */
 export function installPeers(): void {
   const lock = readFileSync(join(folder, "package-lock.json"));
-  const stamp = `${createHash("sha256").update(lock).digest("hex")} ${process.versions.modules}\n`;
+  const flags = process.env["KVIX_BENCH_PEERS_FLAGS"] ?? "";
+  const digest = createHash("sha256").update(lock).digest("hex");
+  const stamp = `${[digest, process.versions.modules, flags].join(" ").trim()}\n`;
   if (existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp) return;
   process.stderr.write("installing bench/peers (compiles where nothing prebuilt can be had)\n");
-  const env = { ...process.env, ...headersBesideNode() };
+  const compilerFlags = flags === "" ? {} : { CFLAGS: flags, CXXFLAGS: flags };
+  const env = { ...process.env, ...headersBesideNode(), ...compilerFlags };
   const { status, error } = spawnSync("npm", ["ci", "--no-fund", "--no-audit"], {
     cwd: folder,
     env,

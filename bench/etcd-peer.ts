@@ -62,7 +62,16 @@ async function install(): Promise<{ program: string; version: string }> {
   const built = await cachedTool(`etcd-${version}-${digest}`, async (target) => {
     process.stderr.write("building bench/peers/etcd (Go; takes minutes the first time)\n");
     const output = join(target, "etcd");
-    await mustRun("go", ["build", "-C", folder, "-mod=readonly", "-o", output, "."]);
+    await mustRun("go", [
+      "build",
+      "-C",
+      folder,
+      "-mod=readonly",
+      "-ldflags=-s -w",
+      "-o",
+      output,
+      ".",
+    ]);
   });
   return { program: join(built, "etcd"), version };
 }

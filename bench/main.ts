@@ -21,8 +21,10 @@ const smokeSizes = {
   KVIX_BENCH_KEYS: "20000",
   KVIX_BENCH_ROUNDS: "2",
   KVIX_BENCH_LAP_MS: "100",
+  KVIX_BENCH_MS: "100",
   KVIX_BENCH_UPLOADS: "10",
   KVIX_BENCH_VALUE_MIB: "10",
+  KVIX_BENCH_PEERS_FLAGS: "-O0",
 };
 
 const usage = "usage: npm run bench -- NAME [--json] [--store] | list | smoke | report";

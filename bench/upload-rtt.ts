@@ -21,10 +21,9 @@ import { startBusy } from "./upload-load.js";
 const roundTripMs = 20;
 const defaultWindowBytes = 65_535;
 const mebibyte = 1_048_576;
-const valueBytes = 64 * mebibyte;
 const chunkBytes = 256 * 1024;
-/** The same for the side that is slow: its rate does not depend on the length. */
-const fewBytes = 8 * mebibyte;
+/** The side that is slow uploads so much less: its rate does not depend on the length. */
+const lessBy = 8;
 const key = Buffer.from("upload");
 
 const proxyPath = fileURLToPath(new URL("./delay-proxy.js", import.meta.url));
@@ -36,11 +35,16 @@ interface Side {
   readonly stop: () => Promise<void>;
 }
 
-/** Uploads by turns, KVIX_BENCH_ROUNDS turns a side. */
+/** Uploads KVIX_BENCH_VALUE_MIB by turns, KVIX_BENCH_ROUNDS turns a side. */
 export async function run(): Promise<BenchResult> {
   const rounds = sizeFrom("KVIX_BENCH_ROUNDS", 7);
+  const valueBytes = sizeFrom("KVIX_BENCH_VALUE_MIB", 64) * mebibyte;
   const ours = await startSide(valueBytes);
-  const theirs = await startSide(fewBytes, "--stream-window-bytes", String(defaultWindowBytes));
+  const theirs = await startSide(
+    valueBytes / lessBy,
+    "--stream-window-bytes",
+    String(defaultWindowBytes),
+  );
   try {
     for (const side of [ours, theirs]) await upload(side);
     for (let round = 0; round < rounds; round++) {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { createServer as createHttpServer } from "node:http";
 import { type AddressInfo, createServer, type Server } from "node:net";
 import { type TestContext, test } from "node:test";
-import { runInside } from "../support/command-run.js";
+import { type RunResult, runInside } from "../support/command-run.js";
 import { scriptedServer } from "../support/scripted-server.js";
 import { runKvix } from "../support/server-process.js";
 
@@ -77,35 +77,43 @@ test("P3: a write that was sent and not answered ends with 8, for it may have ha
     silent: await scriptedServer(t, () => undefined),
     cut: await scriptedServer(t, (call) => call.session?.destroy()),
   };
-  for (const [what, endpoint] of Object.entries(servers)) {
-    const where = ["--endpoint", endpoint, "--timeout", "1500ms"];
-    for (const write of [
+  const input = '{"op": "delete", "key": "k"}';
+  const id = ["--request-id", "0123456789abcdef"];
+  const unchanged = /Nothing was changed; try again\.\n$/;
+  const repeatable = /is unknown\. With a --request-id it could be run again\.\n$/;
+  const named = /Run it again with the same --request-id: that does no harm\.\n$/;
+  const calls: [string[], number, RegExp][] = [
+    ...[
       ["set", "k", "v"],
       ["delete", "k"],
       ["touch", "k", "--persist"],
       ["delete", "--prefix", "k"],
-    ]) {
-      const { code, stderr } = await runInside([...write, ...where]);
-      assert.equal(code, 8, `${what}: ${stderr}`);
-      assert.match(stderr, /Whether it was applied is unknown\.\n$/);
-    }
-    const input = '{"op": "delete", "key": "k"}';
-    for (const write of [["incr", "k"], ["commit"]]) {
-      const without = await runInside([...write, ...where], { input });
-      assert.equal(without.code, 8, `${what}: ${without.stderr}`);
-      assert.match(without.stderr, /is unknown\. With a --request-id it could be run again\.\n$/);
-      const id = ["--request-id", "0123456789abcdef"];
-      const named = await runInside([...write, ...id, ...where], { input });
-      assert.equal(named.code, 8, `${what}: ${named.stderr}`);
-      assert.match(named.stderr, /Run it again with the same --request-id: that does no harm\.\n$/);
-    }
-    const reads = [["get", "k"], ["get", "k", "l"], ["list"], ["scan"], ["sync"], ["status"]];
-    for (const read of reads) {
-      const { code, stderr } = await runInside([...read, ...where]);
-      assert.equal(code, 5, `${what}: ${stderr}`);
-      const advice =
-        read[0] === "sync" ? "Trying again does no harm" : "Nothing was changed; try again";
-      assert.ok(stderr.endsWith(`${advice}.\n`), stderr);
+    ].map((write): [string[], number, RegExp] => [
+      write,
+      8,
+      /Whether it was applied is unknown\.\n$/,
+    ]),
+    [["incr", "k"], 8, repeatable],
+    [["commit"], 8, repeatable],
+    [["incr", "k", ...id], 8, named],
+    [["commit", ...id], 8, named],
+    [["get", "k"], 5, unchanged],
+    [["get", "k", "l"], 5, unchanged],
+    [["list"], 5, unchanged],
+    [["scan"], 5, unchanged],
+    [["status"], 5, unchanged],
+    [["sync"], 5, /Trying again does no harm\.\n$/],
+  ];
+  for (const [what, endpoint] of Object.entries(servers)) {
+    const where = ["--endpoint", endpoint, "--timeout", "1500ms"];
+    // All at once: each waits for its whole time.
+    const results = await Promise.all(
+      calls.map(([line]) => runInside([...line, ...where], { input })),
+    );
+    for (const [at, [line, expectedCode, expected]] of calls.entries()) {
+      const { code, stderr } = results[at] as RunResult;
+      assert.equal(code, expectedCode, `${what}, ${line.join(" ")}: ${stderr}`);
+      assert.match(stderr, expected, `${what}, ${line.join(" ")}`);
     }
   }
 });

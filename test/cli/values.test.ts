@@ -1,4 +1,7 @@
-/** Keys and values in and out of the real command, byte by byte. */
+/**
+ * Keys and values in and out of the command, byte by byte: in a process of its own where
+ * they go through its arguments and its pipes.
+ */
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -17,11 +20,13 @@ import { SimRandom } from "../support/sim-random.js";
 const folder = makeFolder();
 let server: ServerProcess;
 let kvix: Client;
+let spawned: Client;
 let direct: RpcClient;
 
 before(async () => {
   server = await ServerProcess.start(join(folder.path, "data"));
-  kvix = clientOf(server.address);
+  kvix = clientOf(server.address, runInside);
+  spawned = clientOf(server.address);
   direct = new RpcClient(server.address);
 });
 after(async () => {
@@ -53,7 +58,8 @@ test("I6: all 256 bytes come back from stdin, from a file, and from hex and base
     [["set", "--base64", "a2V5", Buffer.from(everyByte).toString("base64")]],
   ];
   for (const [args, input] of ways) {
-    const set = await kvix(args, input === undefined ? {} : { input });
+    const by = input === undefined ? kvix : spawned;
+    const set = await by(args, input === undefined ? {} : { input });
     assert.equal(set.code, 0, set.stderr);
     assert.deepEqual(await stored(Buffer.from("key")), Buffer.from(everyByte), args.join(" "));
     await direct.call(KvService.method.delete, { key: Buffer.from("key") });
@@ -66,7 +72,7 @@ test("I6: what comes out of a pipe is the value and nothing else, in every way t
   const toFile = await kvix(["get", "every", "--file", path]);
   assert.deepEqual([toFile.stdout.length, toFile.stderr], [0, ""]);
   assert.deepEqual(readFileSync(path), Buffer.from(everyByte));
-  const raw = await kvix(["get", "--hex", "6576657279", "--file", "-"]);
+  const raw = await spawned(["get", "--hex", "6576657279", "--file", "-"]);
   assert.deepEqual(raw.stdout, Buffer.from(everyByte));
   const hex = await kvix(["get", "--hex", "6576657279"]);
   assert.equal(hex.stdout.toString(), `${Buffer.from(everyByte).toString("hex")}\n`);
@@ -86,7 +92,7 @@ test("I5: keys of any bytes are told apart, and no text is mistaken for other by
     const got = await kvix(["get", "--hex", key, "--file", "-"]);
     assert.equal(got.stdout.toString(), key);
   }
-  const composed = await kvix(["get", "\u00e9", "--json"]);
+  const composed = await spawned(["get", "\u00e9", "--json"]);
   assert.equal(jsonOf(composed)["value"], "c3a9");
   const dashed = await kvix(["get", "--", "--help"]);
   assert.equal(dashed.stdout.toString(), "2d2d68656c70");
@@ -96,13 +102,13 @@ test("I6: an empty value, a line feed at the end and a megabyte come back as the
   const random = new SimRandom(3);
   const values = [Buffer.alloc(0), Buffer.from("a\n"), Buffer.from("\n"), random.bytes(3_000_000)];
   for (const value of values) {
-    const set = await kvix(["set", "value", "-"], { input: value });
+    const set = await spawned(["set", "value", "-"], { input: value });
     assert.equal(set.code, 0, set.stderr);
     assert.ok((await stored(Buffer.from("value")))?.equals(value));
-    const { stdout } = await kvix(["get", "value"]);
+    const { stdout } = await spawned(["get", "value"]);
     assert.ok(stdout.equals(value), `${value.length} bytes`);
   }
-  const empty = await kvix(["set", "value", ""]);
+  const empty = await spawned(["set", "value", ""]);
   assert.equal(empty.code, 0);
   assert.deepEqual(jsonOf(await kvix(["get", "value", "--json"]))["value"], "");
 });
@@ -111,10 +117,10 @@ test("I6: a value that is too large for a message goes and comes in pieces, byte
   const value = new SimRandom(4).bytes(5_000_000);
   const path = join(folder.path, "large");
   writeFileSync(path, value);
-  const set = await kvix(["set", "large", "-", "--ttl", "1h"], { input: value });
+  const set = await spawned(["set", "large", "-", "--ttl", "1h"], { input: value });
   assert.equal(set.code, 0, set.stderr);
   assert.match(set.stdout.toString(), /^set version \d+ expires \S+Z\n$/);
-  const { code, stdout, stderr } = await kvix(["get", "large"]);
+  const { code, stdout, stderr } = await spawned(["get", "large"]);
   assert.deepEqual([code, stderr, stdout.equals(value)], [0, "", true]);
   const kept = jsonOf(await kvix(["set", "large", "--file", path, "--keep-ttl", "--json"]));
   assert.deepEqual([kept["applied"], typeof kept["expireTime"]], [true, "string"]);

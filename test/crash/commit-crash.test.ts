@@ -28,6 +28,7 @@ const options = {
   liftFloors: true,
   diskReserveBytes: 0,
   compaction: "manual",
+  watchRetentionMs: 20_000,
 } as const;
 const REQUESTS = 14;
 
@@ -91,7 +92,7 @@ async function live(host: SimHost, clients: Clients): Promise<void> {
     await Promise.all(calls);
     request += count;
     if (request === 6) {
-      await host.clock.advance(700_000);
+      await host.clock.advance(30_000);
       clients.isCompacted = true;
       await compact({ store });
     }

@@ -75,8 +75,8 @@ test("a kill in the midst of a drain loses nothing that was acknowledged (V1, P2
 }, async (t) => {
   const dataDir = makeDataDir(t);
   const acknowledged = new Map<string, string>();
+  let server = await start(t, dataDir);
   for (let round = 0; round < 5; round++) {
-    const server = await start(t, dataDir);
     await openWatches(rawConnection(t, server.address), 100);
     let isOver = false;
     let acknowledgements = 0;
@@ -109,14 +109,13 @@ test("a kill in the midst of a drain loses nothing that was acknowledged (V1, P2
     isOver = true;
     await Promise.all(writers);
     assert.ok(acknowledged.size > 0);
-    const again = await start(t, dataDir);
-    const reader = new RpcClient(again.address);
+    server = await start(t, dataDir);
+    const reader = new RpcClient(server.address);
     for (const [key, value] of acknowledged) {
       const { record } = await reader.call(get, { key: Buffer.from(key) });
       assert.equal(Buffer.from(record?.value ?? []).toString(), value, `${key} in round ${round}`);
     }
     reader.close();
-    await again.end("SIGTERM");
   }
 });
 

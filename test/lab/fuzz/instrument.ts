@@ -78,7 +78,7 @@ export const fuzzInstrument: Instrument = {
   oneRun: `${BATCHES} guided batches and up to 80,000 executions at full speed of each of ${fuzzTargets.length} decoders`,
   parts: { names: decoders, told: `a decoder (${decoders.join(", ")})` },
   properties: ["V2", "V9", "V11", "R5", "R6", "R10", "B1", "I5", "I6"],
-  runs: { default: 20, ci: 3 },
+  runs: { default: 20, ci: 2 },
   runSecondsMax: 1800,
   isParallel: true,
   start: (options: LabOptions): LabRuns => new FuzzRuns(options),

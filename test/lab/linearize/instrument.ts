@@ -110,7 +110,7 @@ export const linearizeInstrument: Instrument = {
     "P2",
     "P3",
   ],
-  runs: { default: 16, ci: 3 },
+  runs: { default: 16, ci: 2 },
   runSecondsMax: 1800,
   isParallel: false,
   start: () => ({ run }),

@@ -26,7 +26,7 @@ import { disturb } from "./disturbances.js";
 import { isForeseen } from "./foreseen.js";
 import type { History } from "./history.js";
 import type { LogTruth } from "./log-truth.js";
-import type { DiskFault, LifePlan } from "./plan.js";
+import { type DiskFault, type LifePlan, windowMsOf } from "./plan.js";
 import { RangeDeletes } from "./range-deletes.js";
 import type { Counts, Seed } from "./seed.js";
 import { requireSilence, valueMark } from "./silence.js";
@@ -140,17 +140,9 @@ export class Life {
     return this.#seed.hasRot;
   }
 
-  /**
-   * What was written so long ago, or less, no compaction takes: its retention window,
-   * which a disk that is short, or refuses for want of space, does away with.
-   */
+  /** What was written so long ago, or less, no compaction takes. */
   get windowMs(): number {
-    const { plan } = this;
-    const mayBeShort =
-      plan.roomBytes !== undefined ||
-      this.#options.diskReserveBytes !== 0 ||
-      plan.faults.some(({ code }) => code === "ENOSPC" || code === "EDQUOT");
-    return mayBeShort ? 0 : (this.#options.watchRetentionMs ?? 0);
+    return windowMsOf(this.plan, this.#options);
   }
 
   /** Whether the opening was judged: from then on faults happen that are not for openings. */

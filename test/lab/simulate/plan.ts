@@ -202,6 +202,15 @@ function planFault(random: SimRandom): DiskFault {
   };
 }
 
+/** The retention window, which a disk that is short, or refuses for want of space, does away with. */
+export function windowMsOf({ roomBytes, faults }: LifePlan, options: StoreOptionsInput): number {
+  const mayBeShort =
+    roomBytes !== undefined ||
+    options.diskReserveBytes !== 0 ||
+    faults.some(({ code }) => code === "ENOSPC" || code === "EDQUOT");
+  return mayBeShort ? 0 : (options.watchRetentionMs ?? 0);
+}
+
 /** What the hook of a life is told of it. */
 export interface HookState {
   /** The store is open and judged. */

@@ -28,7 +28,7 @@ import { judgeTold } from "./transcript.js";
 /** So many seeds have all calls of all lives. */
 const deals = 96;
 /** So many seeds have every point of the replays of those lives. */
-const replayDeals = 16;
+const replayDeals = 32;
 /** The lives that are hit at every call. */
 const hitLives = ["fresh", "later", "full", "mend"] as const satisfies readonly LifeName[];
 /** Those that are replayed: a reserve of 1 MiB would be written out with every state. */
