@@ -63,7 +63,10 @@ export class UnmetReader {
       const bareBytes = key.length + BARE_RECORD_BYTES;
       const needed = typeof record === "string" ? bareBytes : recordBytes + LISTED_OVERHEAD_BYTES;
       const facts = { version, expiresAtMs, recordBytes, record };
-      const current: ListedRecord = { key: needed <= left ? new Uint8Array(key) : NO_KEY, ...facts };
+      const current: ListedRecord = {
+        key: needed <= left ? new Uint8Array(key) : NO_KEY,
+        ...facts,
+      };
       if (needed <= left) left -= needed;
       conditions.push({ index, current });
       if (!isWhole) continue;
