@@ -27,8 +27,8 @@ export interface Damage {
   readonly keysUnknown: boolean;
 }
 
-/** A run of damaged bytes between two frames. */
-export interface DamagedRun extends Pick<Damage, "segment" | "offset" | "length" | "keysUnknown"> {
+/** What stands around damaged bytes. */
+interface Neighbours {
   /** The highest version in front of it. */
   readonly versionBefore: number;
   /** That of the frame behind it; where none is, the ceiling. */
@@ -36,6 +36,9 @@ export interface DamagedRun extends Pick<Damage, "segment" | "offset" | "length"
   /** The first version that the segment cannot have; Infinity if that is not known. */
   readonly versionCeiling: number;
 }
+
+/** A run of damaged bytes between two frames. */
+export type DamagedRun = Omit<Damage, "firstVersion" | "lastVersion"> & Neighbours;
 
 /** The damaged ranges of a store, each once. */
 export class DamageRegister {
@@ -128,14 +131,7 @@ export class DamageRegister {
 }
 
 /** The versions that a run may have had. */
-function versionsOf({
-  versionBefore,
-  versionAfter,
-  versionCeiling,
-}: Pick<DamagedRun, "versionBefore" | "versionAfter" | "versionCeiling">): Pick<
-  Damage,
-  "firstVersion" | "lastVersion"
-> {
+function versionsOf({ versionBefore, versionAfter, versionCeiling }: Neighbours) {
   // Frames have changed places: what lay here is of about their time.
   if (versionAfter <= versionBefore) {
     return { firstVersion: versionAfter, lastVersion: versionBefore };

@@ -9,8 +9,13 @@ import {
   writeCheckpoint,
 } from "../../src/storage/checkpoint-file.js";
 import { readWholeFile, writeDurableFile } from "../../src/storage/file-tools.js";
-import { type FaultTarget, FaultyFileSystem, injectFault } from "../support/faulty-file-system.js";
-import { SimFileSystem } from "../support/sim-file-system.js";
+import {
+  type FaultTarget,
+  type FaultyFileSystem,
+  injectFault,
+} from "../support/faulty-file-system.js";
+import type { SimFileSystem } from "../support/sim-file-system.js";
+import { tracedFiles } from "../support/traced-files.js";
 
 const directories = { data: "/d", segments: "/d/s" };
 const storeId = Uint8Array.from({ length: 16 }, (_, index) => index + 1);
@@ -21,22 +26,6 @@ const pages = [
 ];
 const front = encodeCheckpointFront(storeId, description, 500);
 const whole = Buffer.concat([front, ...pages]);
-
-async function setUp() {
-  const disk = new SimFileSystem();
-  await disk.makeDirectory("/d");
-  const files = new FaultyFileSystem(disk);
-  const trace: string[] = [];
-  const trouble = { injector: undefined as ReturnType<typeof injectFault> | undefined };
-  files.injector = (operation) => {
-    trace.push(operation.op);
-    return trouble.injector?.(operation);
-  };
-  const fail = (target: FaultTarget, code = "EIO"): void => {
-    trouble.injector = injectFault({ kind: "error", code }, target);
-  };
-  return { disk, files, trace, fail };
-}
 
 type Load = CheckpointLoad & { readonly read: readonly Uint8Array[] };
 
@@ -66,7 +55,7 @@ async function lay({ disk }: { disk: SimFileSystem }, bytes: Uint8Array): Promis
 }
 
 test("D5: a checkpoint is synced before it has its name, and read into the memory that is given for it", async () => {
-  const { files, trace } = await setUp();
+  const { files, trace } = await tracedFiles();
   await files.open("/d/CHECKPOINT.tmp", "create").then((file) => file.close());
   trace.length = 0;
   assert.equal(await writeCheckpoint(files, directories, front, pages), crc32(whole));
@@ -82,7 +71,7 @@ test("D5: a checkpoint is synced before it has its name, and read into the memor
 });
 
 test("R7: one without pages counts as well", async () => {
-  const place = await setUp();
+  const place = await tracedFiles();
   const bytes = encodeCheckpointFront(storeId, description, 0);
   const checksum = await writeCheckpoint(place.files, directories, bytes, []);
   assert.equal(checksum, crc32(bytes));
@@ -90,7 +79,7 @@ test("R7: one without pages counts as well", async () => {
 });
 
 test("R7 I8: a checkpoint is ignored if it is not the one that is wanted, or not what it was", async () => {
-  const place = await setUp();
+  const place = await tracedFiles();
   const { files } = place;
   assert.equal(why(await load(files)), "ENOENT");
   await lay(place, whole);
@@ -121,7 +110,7 @@ test("R7 I8: a checkpoint is ignored if it is not the one that is wanted, or not
 });
 
 test("R7: a description that is not as it was is not given to anybody", async () => {
-  const place = await setUp();
+  const place = await tracedFiles();
   const bytes = Uint8Array.from(whole);
   const at = CHECKPOINT_HEAD_BYTES + 2;
   bytes[at] = (bytes[at] as number) ^ 1;
@@ -132,7 +121,7 @@ test("R7: a description that is not as it was is not given to anybody", async ()
 });
 
 test("R7: a page of which the disk gives less than it has makes the checkpoint doubtful", async () => {
-  const { files, disk } = await setUp();
+  const { files, disk } = await tracedFiles();
   await lay({ disk }, whole);
   for (const nth of [2, 3]) {
     files.injector = injectFault(
@@ -144,7 +133,7 @@ test("R7: a page of which the disk gives less than it has makes the checkpoint d
 });
 
 test("R7 M11: what the disk refuses makes the checkpoint doubtful, and the file is closed", async () => {
-  const place = await setUp();
+  const place = await tracedFiles();
   const { files, trace, fail } = place;
   await lay(place, whole);
   fail({ op: "open" }, "EACCES");
@@ -158,7 +147,7 @@ test("R7 M11: what the disk refuses makes the checkpoint doubtful, and the file 
 });
 
 test("D6: a checkpoint that cannot be written leaves nothing but the one before", async () => {
-  const place = await setUp();
+  const place = await tracedFiles();
   const { files, disk, fail, trace } = place;
   await lay(place, Uint8Array.of(1, 2, 3));
   for (const target of [

@@ -16,8 +16,8 @@ import {
   sampleBinding,
   sampleFacts,
 } from "../format/hints.js";
-import { type FaultTarget, FaultyFileSystem, injectFault } from "../support/faulty-file-system.js";
-import { SimFileSystem } from "../support/sim-file-system.js";
+import type { FaultTarget } from "../support/faulty-file-system.js";
+import { type TracedFiles, tracedFiles } from "../support/traced-files.js";
 
 const directories = { data: "/d", segments: "/d" };
 
@@ -30,30 +30,12 @@ function segmentOf(id = sampleSegmentId, timestampNs = sampleTimestampNs): Segme
   return segment;
 }
 
-async function setUp() {
-  const disk = new SimFileSystem();
-  await disk.makeDirectory("/d");
-  const files = new FaultyFileSystem(disk);
-  const trace: string[] = [];
-  const trouble = { injector: undefined as ReturnType<typeof injectFault> | undefined };
-  files.injector = (operation) => {
-    trace.push(operation.op);
-    return trouble.injector?.(operation);
-  };
-  const fail = (target: FaultTarget, code = "EIO"): void => {
-    trouble.injector = injectFault({ kind: "error", code }, target);
-  };
-  return { disk, files, trace, fail };
-}
-
-type Place = Awaited<ReturnType<typeof setUp>>;
-
-async function lay({ disk }: Place, bytes: Uint8Array, segment = segmentOf()): Promise<void> {
+async function lay({ disk }: TracedFiles, bytes: Uint8Array, segment = segmentOf()): Promise<void> {
   await (await writeDurableFile(disk, segment.name.hintPath, bytes))();
 }
 
 /** What loading says, and how many entries it visited. */
-async function load({ files }: Place, segment = segmentOf(), id = sampleStoreId) {
+async function load({ files }: TracedFiles, segment = segmentOf(), id = sampleStoreId) {
   let entries = 0;
   const result = await loadHint(files, id, segment, (block) => {
     entries += block.count;
@@ -64,7 +46,7 @@ async function load({ files }: Place, segment = segmentOf(), id = sampleStoreId)
 const summaryOf = (result: HintLoad) => (result.kind === "loaded" ? result.summary : undefined);
 
 test("R7: a sound hint is visited block by block, and tells its summary", async () => {
-  const place = await setUp();
+  const place = await tracedFiles();
   await lay(place, fewFile);
   const { why, entries, result } = await load(place);
   assert.deepEqual([why, entries], ["loaded", few.length]);
@@ -73,7 +55,7 @@ test("R7: a sound hint is visited block by block, and tells its summary", async 
 });
 
 test("R7: a visitor that has to wait is waited for, and one that throws makes the hint doubtful", async () => {
-  const place = await setUp();
+  const place = await tracedFiles();
   await lay(place, fewFile);
   let underWay = 0;
   const visits: number[] = [];
@@ -96,7 +78,7 @@ test("R7: a visitor that has to wait is waited for, and one that throws makes th
 });
 
 test("R7 V13: a hint counts for the segment that it was made of, and for no other", async () => {
-  const place = await setUp();
+  const place = await tracedFiles();
   await lay(place, fewFile);
   const shorter = segmentOf();
   shorter.length -= 1;
@@ -115,7 +97,7 @@ test("R7 V13: a hint counts for the segment that it was made of, and for no othe
 });
 
 test("R7: a hint that is missing is missing, and one that is cut is doubtful", async () => {
-  const place = await setUp();
+  const place = await tracedFiles();
   assert.equal((await load(place)).why, "missing");
   for (let left = 0; left < fewFile.length; left += 11) {
     await lay(place, fewFile.subarray(0, left));
@@ -125,7 +107,7 @@ test("R7: a hint that is missing is missing, and one that is cut is doubtful", a
 });
 
 test("R7: a hint without one of its blocks, or with a damaged one, is doubtful", async () => {
-  const place = await setUp();
+  const place = await tracedFiles();
   const other = hintOf([entryOf("a")], sampleFacts, sampleBinding);
   const both = hintOf(few, sampleFacts, sampleBinding, { entriesMax: 7 });
   await lay(place, both);
@@ -152,7 +134,7 @@ function blocksOf(file: Uint8Array): number[] {
 }
 
 test("R7: a hint that lacks a block, has one of another hint, or another head is doubtful, and no such block is visited", async () => {
-  const place = await setUp();
+  const place = await tracedFiles();
   const starts = blocksOf(fewFile);
   assert.equal(starts.length, 4);
   for (let block = 0; block < 3; block += 1) {
@@ -181,7 +163,7 @@ test("R7: a hint that lacks a block, has one of another hint, or another head is
 });
 
 test("R7: a summary that is longer than what is read at first is read", async () => {
-  const place = await setUp();
+  const place = await tracedFiles();
   const requests = Array.from({ length: 1700 }, (_, index) => ({
     requestId: Uint8Array.from({ length: 32 }, () => index & 255),
     offset: BigInt(index * 100),
@@ -195,7 +177,7 @@ test("R7: a summary that is longer than what is read at first is read", async ()
 });
 
 test("R7 M11: what the disk refuses makes a hint doubtful, and its file is closed", async () => {
-  const place = await setUp();
+  const place = await tracedFiles();
   const { trace, fail } = place;
   await lay(place, fewFile);
   fail({ op: "open" }, "EACCES");
@@ -210,7 +192,7 @@ test("R7 M11: what the disk refuses makes a hint doubtful, and its file is close
 });
 
 test("R7 D2: a hint has its name when it is whole and synced, and not before", async () => {
-  const { files, disk, trace } = await setUp();
+  const { files, disk, trace } = await tracedFiles();
   const segment = segmentOf();
   const { hintPath, hintName } = segment.name;
   await (await writeDurableFile(disk, `${hintPath}.tmp`, new Uint8Array(9)))();
@@ -230,7 +212,7 @@ test("R7 D2: a hint has its name when it is whole and synced, and not before", a
 });
 
 test("D4: a long hint is synced as it grows, after every MiB", async () => {
-  const { files, trace } = await setUp();
+  const { files, trace } = await tracedFiles();
   const hint = await HintFile.create(files, segmentOf());
   trace.length = 0;
   const half = new Uint8Array(512 * 1024);
@@ -245,7 +227,7 @@ test("D4: a long hint is synced as it grows, after every MiB", async () => {
 });
 
 test("M11 R9: a hint that is given up is taken away", async () => {
-  const { files, disk, trace } = await setUp();
+  const { files, disk, trace } = await tracedFiles();
   const hint = await HintFile.create(files, segmentOf());
   await hint.append(Uint8Array.of(1));
   await hint.abandon();

@@ -18,33 +18,19 @@ import {
   ManifestUncertainError,
 } from "../../src/storage/manifest-file.js";
 import { decodeStoreMark, readStoreMark, writeStoreMark } from "../../src/storage/store-mark.js";
-import { type FaultTarget, FaultyFileSystem, injectFault } from "../support/faulty-file-system.js";
-import { SimFileSystem } from "../support/sim-file-system.js";
+import type { FaultTarget } from "../support/faulty-file-system.js";
+import type { SimFileSystem } from "../support/sim-file-system.js";
+import { tracedFiles } from "../support/traced-files.js";
 
 const directories = { data: "/d", segments: "/d/s" };
 const storeId = Uint8Array.from({ length: 16 }, (_, index) => index + 1);
-const error = { kind: "error", code: "EIO" } as const;
-
 /** A disk, and what is done on it from now on. */
 async function setUp() {
-  const disk = new SimFileSystem();
-  await disk.makeDirectory("/d/s");
-  const files = new FaultyFileSystem(disk);
-  const trace: string[] = [];
-  const trouble = { injector: undefined as ReturnType<typeof injectFault> | undefined };
-  files.injector = (operation) => {
-    const { op, path, target } = operation;
-    trace.push([op, path, ...(target === undefined ? [] : [target])].join(" "));
-    return trouble.injector?.(operation);
-  };
-  const fail = (target: FaultTarget, code = "EIO"): void => {
-    trouble.injector = injectFault({ ...error, code }, target);
-  };
-  const heal = (): void => {
-    trouble.injector = undefined;
-  };
-  const survivors = (): SimFileSystem => disk.crash({ bytes: "lost", names: "lost" }, 1);
-  return { disk, files, trace, fail, heal, survivors };
+  const traced = await tracedFiles("/d/s", ({ op, path, target }) =>
+    [op, path, ...(target === undefined ? [] : [target])].join(" "),
+  );
+  const survivors = (): SimFileSystem => traced.disk.crash({ bytes: "lost", names: "lost" }, 1);
+  return { ...traced, survivors };
 }
 
 const contentOf = async (files: FileSystem, path: string): Promise<number[] | undefined> => {

@@ -1,10 +1,10 @@
 /**
- * The instrument `sweep`: a life, crashed at every second of its file operations, and
- * with an error at every second of them; the next life of its kind at the others.
+ * The instrument `sweep`: a life, crashed at each of its file operations, and with
+ * an error at each of them.
  *
- *     power-cut   before, midway and after the operation, one way of surviving each
+ *     power-cut   before, midway and after each operation, one way of surviving each
  *     twice       a power cut, and another at every operation of the recovery
- *     kill        of the process, at the operation; some once more, with a power cut
+ *     kill        of the process, at each operation; some once more, with a power cut
  *     errors      an operation that changes something fails, once or for longer
  *     reads       the same of operations that change nothing
  *
@@ -18,7 +18,7 @@ import { compactOn, compactOnThoroughly, liveOn } from "../../support/live-on.js
 import { crashPolicies } from "../../support/sim-survival.js";
 import type { Instrument, LabOptions, LabRuns, RunOutcome } from "../instrument.js";
 import { propertyIds } from "../properties.js";
-import { drawLife, type LifePlan, lifeNames } from "./life-plan.js";
+import { drawLife, type LifePlan } from "./life-plan.js";
 import { Life, LifeCounts, newRunOf } from "./life-run.js";
 
 const parts = ["power-cut", "twice", "kill", "errors", "reads"] as const;
@@ -27,8 +27,6 @@ type Part = (typeof parts)[number];
 
 /** Of the three moments of an operation each has one of the ways of surviving. */
 const rarity = crashPolicies.length / 3;
-/** From one operation that is hit to the next: lives are many, and much the same from each to the next. */
-const stride = 2;
 /** A recovery is crashed at each of its operations after one crash in so many. */
 const twiceStride = 45;
 /** One recovery in so many compacts; one in so many of those is looked at thoroughly. */
@@ -63,12 +61,11 @@ class SweepRun {
     const counts: Record<string, number> = {};
     const findings: string[] = [];
     const operations = await crashes.countOperations();
-    const from = Math.floor(this.#seed / lifeNames.length) % stride;
     const sweepOf: Readonly<Record<Part, () => Promise<number>>> = {
-      "power-cut": () => crashes.cutPower({ stride, rarity, from }),
+      "power-cut": () => crashes.cutPower({ stride: 1, rarity }),
       twice: () => crashes.cutPowerTwice({ stride: twiceStride, from: this.#seed % twiceStride }),
-      kill: () => crashes.kill({ stride, rarity: 5, from }),
-      errors: () => errors.run({ kinds: writeErrors, stride, kindsEach: 1 }),
+      kill: () => crashes.kill({ stride: 1, rarity: 10 }),
+      errors: () => errors.run({ kinds: writeErrors, stride: 1, kindsEach: 1 }),
       reads: () => errors.run({ kinds: readErrors, stride: 8, kindsEach: 1 }),
     };
     for (const part of chosen) {
@@ -127,13 +124,13 @@ function textOf(error: unknown): string {
 /** See the head of this file. */
 export const sweepInstrument: Instrument = {
   name: "sweep",
-  sentence: "Crashes and errors at every second file operation of lives on a simulated disk.",
-  oneRun: "one life, crashed and failed at every second of its file operations",
+  sentence: "Crashes and errors at every file operation of a life on a simulated disk.",
+  oneRun: "one life, crashed and failed at each of its file operations",
   parts: { names: parts },
   properties: propertyIds(
     "V1 V2 V3 V5 V6 V7 V8 V10 V14 V15 V16 D1 D2 D3 D4 D5 D6 R2 R7 R8 R11 M1 M2 M3 M4 M5 I8 T1 T2 T3 T5 B1 B3 P7",
   ),
-  runs: { default: 24, ci: 6 },
+  runs: { default: 12, ci: 6 },
   runSecondsMax: 600,
   isParallel: true,
   start: ({ only }: LabOptions): LabRuns => {
