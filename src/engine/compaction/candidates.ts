@@ -8,7 +8,9 @@
  *
  * The elders of some segments are all others that hold bytes the index does not
  * point at: only there can an older record of a key lie. The horizon is the lowest
- * version of all elders: a tombstone below it hides nothing.
+ * version of all elders: a tombstone below it hides nothing. One of which nothing could
+ * be read, so that no version of it is known, may be read another time: it is an elder
+ * from the first version that its damage may have had.
  */
 import type { Segment } from "../../storage/segment.js";
 import type { SegmentSet } from "../../storage/segment-set.js";
@@ -132,8 +134,9 @@ export class Candidates {
     let unknownFrom = NO_HORIZON;
     const elders: SegmentRef[] = [];
     for (const segment of this.#context.segments) {
-      const { lowestVersion, name, file, isSealed } = segment;
-      if (chosen.has(segment) || !isElder(segment)) continue;
+      const { name, file, isSealed } = segment;
+      const lowestVersion = chosen.has(segment) ? undefined : this.#elderFrom(segment);
+      if (lowestVersion === undefined) continue;
       horizon = Math.min(horizon, lowestVersion);
       if (lowestVersion > newest) continue;
       const isObscure =
@@ -152,20 +155,24 @@ export class Candidates {
     let second = NO_HORIZON;
     let lowestOf: Segment | undefined;
     for (const segment of this.#context.segments) {
-      if (!isElder(segment)) continue;
-      if (segment.lowestVersion < lowest) {
+      const lowestVersion = this.#elderFrom(segment);
+      if (lowestVersion === undefined) continue;
+      if (lowestVersion < lowest) {
         second = lowest;
-        lowest = segment.lowestVersion;
+        lowest = lowestVersion;
         lowestOf = segment;
       } else {
-        second = Math.min(second, segment.lowestVersion);
+        second = Math.min(second, lowestVersion);
       }
     }
     return (segment) => (segment === lowestOf ? second : lowest);
   }
-}
 
-/** Whether there may be records in it that something hides. */
-function isElder({ length, liveBytes, lowestVersion }: Segment): boolean {
-  return length > liveBytes && lowestVersion > 0;
+  /** The lowest version of the records in it that something may hide; undefined: there are none. */
+  #elderFrom({ name, length, liveBytes, lowestVersion }: Segment): number | undefined {
+    if (length <= liveBytes) return undefined;
+    if (lowestVersion > 0) return lowestVersion;
+    const unread = this.#context.damage.of(name).map(({ firstVersion }) => firstVersion);
+    return unread.length === 0 ? undefined : Math.min(...unread);
+  }
 }

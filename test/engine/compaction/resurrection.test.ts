@@ -2,6 +2,8 @@
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import { choosing, compacted, onDemand, takingAll } from "../../support/compaction-rig.js";
+import type { Fault } from "../../support/faulty-file-system.js";
+import type { OperationFacts } from "../../support/file-operation.js";
 import { simHost } from "../../support/sim-host.js";
 import { Rig } from "../../support/store-rig.js";
 
@@ -77,6 +79,35 @@ test("M2 V6: an expired record is compacted alone: what it replaced does not com
   const bare = await withoutHints(again);
   assert.deepEqual(await bare.values("k", "last"), { last: filler });
 });
+
+for (const unread of ["all", "its first block"] as const) {
+  test(`M1 V6 V13: what was deleted stays so, though the disk refused ${unread} of the log's end meanwhile`, async () => {
+    const blockBytes = 4096;
+    const options = { ...onDemand, segmentBytesMax: 2 * blockBytes };
+    const large = "x".repeat(blockBytes);
+    const rig = await Rig.open(options, simHost({ seed: 1 }));
+    await rig.set("k", filler);
+    await rig.set("other", large + filler);
+    await rig.set("k", `2${large}`);
+    await rig.set("z", filler);
+    await rig.store.hintsWritten();
+    const sim = simHost({ seed: 2, files: rig.sim.files.kill(), clock: rig.sim.clock });
+    const refuse = ({ op, path, position }: OperationFacts): Fault | undefined => {
+      const isRefused = op === "read" && /_00001_.*seg$/.test(path);
+      if (!isRefused || (unread !== "all" && position !== 0)) return undefined;
+      return { kind: "error", code: "EIO" };
+    };
+    const ill = await Rig.open(options, sim, refuse, { chooseVictims: takingAll(2) });
+    assert.equal(await ill.get("k"), filler, "nobody knows of the newer one");
+    assert.equal(await ill.get("z"), unread === "all" ? undefined : filler);
+    assert.equal((await ill.delete("k")).deleted, true);
+    for (const key of ["a", "b", "c"]) await ill.set(key, large);
+    await ill.store.hintsWritten();
+    assert.ok((await compacted(ill)).segmentsDone > 0);
+    const well = await ill.killed();
+    assert.deepEqual(Object.keys(await well.values("k", "z")), ["z"]);
+  });
+}
 
 test("M2: a lifetime that an overwrite removed or shortened is that of the newest record", async () => {
   const sim = simHost({ seed: 1 });
