@@ -52,6 +52,7 @@ import { Staging } from "./staging.js";
 import type { StoreParts } from "./store-parts.js";
 import { Sweep } from "./sweep.js";
 import { UnmetReader } from "./unmet-reader.js";
+import { newestUnread } from "./unread.js";
 import { Upkeep } from "./upkeep.js";
 import { removeStagingFiles, Uploads } from "./uploads.js";
 import { ValueSource } from "./value-source.js";
@@ -106,14 +107,19 @@ export async function openStore(
       host.log.warn({ files: stray.names }, "files that are not the store's are left alone");
     }
     await removeStagingFiles(host, directories, stray.staged);
-    const world = { ...context, keydir, found };
+    // A checkpoint is made of all.
+    const { fromCheckpoint } = found.progress;
+    const unreadVersion = fromCheckpoint
+      ? 0
+      : await newestUnread(segments, damage, manifest.current);
+    const world = { ...context, keydir, found, unreadVersion };
     const parts = assemble(world, stray, seams);
     const openStats = found.progress.toStats(stray.names);
     const closing = { ...inputs, storeId: manifest.current.storeId };
     const { checkpointKeysMin = CHECKPOINT_KEYS_MIN } = seams;
     // What was damaged when segments were read is not in the index; another time the disk may
     // read it. A checkpoint has it all, whatever becomes of the segments.
-    const isIndexWhole = found.progress.fromCheckpoint || damage.count === 0;
+    const isIndexWhole = fromCheckpoint || damage.count === 0;
     const save: CheckpointSaver = async () =>
       // An index that names what a compaction has removed is good for this session only, too.
       keydir.count < checkpointKeysMin || parts.steps.isIndexBehind || !isIndexWhole
@@ -141,6 +147,8 @@ interface OpenedWorld {
   readonly segments: SegmentSet;
   readonly requests: RequestMemory;
   readonly found: Recovered;
+  /** See unread.ts. */
+  readonly unreadVersion: number;
 }
 
 function assemble(
@@ -149,7 +157,7 @@ function assemble(
   seams: StoreSeams,
 ): Omit<StoreParts, "locks" | "openStats" | "saveCheckpoint"> {
   const { host, options, directories, manifest, keydir, damage, pool, segments } = world;
-  const { requests, found } = world;
+  const { requests, found, unreadVersion } = world;
   const { clock, log: hostLog } = host;
   const latch = new Latch(hostLog);
   const pins = new Pins();
@@ -304,7 +312,7 @@ function assemble(
     compactor,
     steps,
     newestTimestampMs: () => Math.max(newestTimestampMs, evaluator.newestTimestampMs),
-    sweepWith: (expire) => new Sweep({ ...sweepContext, expire }),
+    sweepWith: (expire) => new Sweep({ ...sweepContext, unreadVersion, expire }),
   };
 }
 

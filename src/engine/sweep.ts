@@ -8,7 +8,8 @@
  * destroys, so it pauses while the wall clock cannot be trusted: when wall and
  * monotonic time have parted by more than a minute since the start, or when the
  * wall clock at the opening was before, or more than 30 days after, the newest
- * frame; until an hour has passed, or for good with `trustClock` (T6).
+ * frame; until an hour has passed, or for good with `trustClock` (T6). And it leaves
+ * alone what may have been replaced by a record that could not be read (unread.ts).
  */
 import type { Clock, Log as HostLog } from "../host/host.js";
 import type { Keydir } from "./keydir/keydir.js";
@@ -32,6 +33,8 @@ export interface SweepContext {
   readonly trustClock: boolean;
   /** The newest frame's timestamp at the opening; 0: there is none. */
   readonly newestTimestampMs: number;
+  /** Records up to this version may have been replaced by what could not be read; 0: none. */
+  readonly unreadVersion: number;
   /** Whether the queue has room for more now. */
   readonly isIdle: () => boolean;
   /** Submits the conditional write; answers whether it appended anything, never rejects. */
@@ -115,10 +118,11 @@ export class Sweep {
   }
 
   async #tick(): Promise<void> {
-    const { clock, keydir, expire } = this.#context;
+    const { clock, keydir, expire, unreadVersion } = this.#context;
     const writes: Promise<boolean>[] = [];
     keydir.soonestDue(clock.wallMs(), EXPIRES_PER_TICK_MAX, (entry) => {
-      writes.push(expire(keydir.keyOf(entry), keydir.versionOf(entry)));
+      const version = keydir.versionOf(entry);
+      if (version > unreadVersion) writes.push(expire(keydir.keyOf(entry), version));
     });
     for (const isExpired of await Promise.all(writes)) if (isExpired) this.expired += 1;
   }

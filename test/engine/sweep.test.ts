@@ -26,7 +26,7 @@ class LongClock extends SimClock {
 }
 
 /** A sweep over an index in which two entries are always due; what it did. */
-function setUp({ ageMs = 0, trustClock = false } = {}) {
+function setUp({ ageMs = 0, trustClock = false, unreadVersion = 0 } = {}) {
   const { log } = simHost({ seed: 1 });
   const clock = new LongClock();
   const facts = {
@@ -55,6 +55,7 @@ function setUp({ ageMs = 0, trustClock = false } = {}) {
     keydir,
     trustClock,
     newestTimestampMs: clock.wallMs() - ageMs,
+    unreadVersion,
     isIdle: () => facts.isIdle,
     expire: async (key, version) => {
       facts.expired.push(`${key}:${version}`);

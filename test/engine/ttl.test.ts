@@ -4,6 +4,8 @@ import { test } from "node:test";
 import { EXPIRES_AT_MS_MAX } from "../../src/base/limits.js";
 import { Keydir } from "../../src/engine/keydir/keydir.js";
 import type { Expiry } from "../../src/engine/store.js";
+import { injectFault } from "../support/faulty-file-system.js";
+import { simHost } from "../support/sim-host.js";
 import {
   bytes,
   Gate,
@@ -239,4 +241,26 @@ test("T1: a delete of an expired, unswept key answers deleted = false and append
   const next = await rig.powerCut();
   assert.equal(next.store.stats().keys, 0);
   await next.store.close();
+});
+
+test("V16 T1 V13: what the disk refuses to read at an opening is not replaced by an expiry that it may have undone", async () => {
+  const rig = await Rig.open({ segmentBytesMax: 150 });
+  await rig.set("k", "brief", { expiry: { kind: "ttl", ttlMs: 60_000 } });
+  await rig.set("filler", "x".repeat(100));
+  await rig.store.hintsWritten();
+  await rig.set("k", "for ever");
+  const sim = simHost({ seed: 2, files: rig.sim.files.kill(), clock: rig.sim.clock });
+  const refusal = { op: "read", path: /_00002_.*seg$/, sticky: true } as const;
+  const ill = await Rig.open(
+    rig.options,
+    sim,
+    injectFault({ kind: "error", code: "EIO" }, refusal),
+  );
+  await ill.set("young", "1", { expiry: { kind: "ttl", ttlMs: 60_000 } });
+  await sim.clock.advance(61_000);
+  assert.equal(await ill.get("k"), undefined, "nobody knows of the newer one");
+  const { expired, keys } = ill.store.stats();
+  const well = await ill.killed();
+  assert.equal(await well.get("k"), "for ever");
+  assert.deepEqual([expired, keys], [1, 2], "of the young one it is known");
 });
