@@ -57,7 +57,8 @@ export class DiskSpace {
   #watermarkBytes = 0;
   #isFull = false;
   #hasReserve = false;
-  #restoring: Promise<void> | undefined;
+  /** The reserve is being given back, or made again. */
+  #changing: Promise<void> | undefined;
   #appendedBytes = 0;
   #checkedAtMs: number;
   /** What was refused last though the disk is not full, and when. */
@@ -132,21 +133,24 @@ export class DiskSpace {
         "disk space is short: only deletes are written",
       );
     } else if (!isBelow && this.#isFull) {
-      this.#restoring ??= this.#recover();
+      this.#changing ??= this.#recover();
     }
   }
 
   /** To be called on a hard ENOSPC: gives the reserve back to the disk. */
   async exhausted(): Promise<void> {
-    const { files, log, reservePath, reserveBytes } = this.#context;
-    await this.#restoring;
+    await this.idle();
     this.#isFull = true;
-    // Also one of an earlier session, which this one has not looked for yet.
-    if (reserveBytes > 0) await removeIfThere(files, reservePath);
-    this.#hasReserve = false;
-    log.warn({}, "the disk is full: only deletes are written");
-    this.onFull();
-    this.#ask();
+    // A look at the disk meanwhile must not find the reserve that is about to go.
+    this.#changing = this.#release().finally(() => {
+      this.#changing = undefined;
+    });
+    await this.#changing;
+  }
+
+  /** Resolves when the reserve is neither being made nor given back. */
+  async idle(): Promise<void> {
+    while (this.#changing !== undefined) await this.#changing.catch(() => undefined);
   }
 
   /** Makes the reserve if it is not there; never throws, a store without one still works. */
@@ -188,12 +192,22 @@ export class DiskSpace {
     }
   }
 
+  async #release(): Promise<void> {
+    const { files, log, reservePath, reserveBytes } = this.#context;
+    // Also one of an earlier session, which this one has not looked for yet.
+    if (reserveBytes > 0) await removeIfThere(files, reservePath);
+    this.#hasReserve = false;
+    log.warn({}, "the disk is full: only deletes are written");
+    this.onFull();
+    this.#ask();
+  }
+
   async #recover(): Promise<void> {
     if (await this.keepReserve()) {
       this.#isFull = false;
       this.#context.log.info({ freeBytes: this.#freeBytes }, "there is disk space again");
     }
-    this.#restoring = undefined;
+    this.#changing = undefined;
   }
 }
 

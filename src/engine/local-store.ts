@@ -372,6 +372,7 @@ export class LocalStore implements Store {
     const newestMs = Math.max(this.#parts.newestTimestampMs(), host.clock.wallMs());
     await attempt(() => log.markClean(versions.last, newestMs, this.#parts.saveCheckpoint));
     await letGo(host.log, [
+      () => this.#parts.space.idle(),
       () => log.close(),
       ...Array.from(segments.all(), (segment) => () => segment.file?.close()),
       ...locks.map((lock) => () => lock.release()),

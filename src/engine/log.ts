@@ -259,8 +259,9 @@ export class Log {
     if (this.#requireActive().length > 0) await this.#rotate();
   }
 
-  /** Lets go of a file that was made for a segment that never came. */
+  /** Changes the manifest no more, and lets go of a file that was made for a segment that never came. */
   async close(): Promise<void> {
+    await this.#context.keeper.end();
     await this.#prepared?.file.close();
   }
 

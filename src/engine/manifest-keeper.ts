@@ -27,6 +27,7 @@ export interface ManifestKeeperContext {
 export class ManifestKeeper {
   readonly #context: ManifestKeeperContext;
   #savingDamage: Promise<void> | undefined;
+  #isEnded = false;
   /** Whether the session has begun: before that nothing is changed but to begin it. */
   hasBegun = false;
 
@@ -56,7 +57,8 @@ export class ManifestKeeper {
   /** Puts damage that a read has found into the manifest; only once the session has begun. */
   saveDamageSoon(): void {
     const { damage, latch, host } = this.#context;
-    if (!this.hasBegun || latch.isClosed || this.#savingDamage !== undefined) return;
+    if (!this.hasBegun || this.#isEnded || latch.isClosed) return;
+    if (this.#savingDamage !== undefined) return;
     this.#savingDamage = (async () => {
       while (damage.hasUnsaved) await this.change(() => undefined);
     })()
@@ -64,6 +66,15 @@ export class ManifestKeeper {
       .finally(() => {
         this.#savingDamage = undefined;
       });
+  }
+
+  /**
+   * Resolves when no damage is being saved, nor will be any more: what a read that is
+   * still under way finds is for the next session to find, whose manifest it is then.
+   */
+  async end(): Promise<void> {
+    this.#isEnded = true;
+    await this.idle();
   }
 
   /** Resolves when no damage is being saved. */

@@ -3,7 +3,7 @@ import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import { KvixError } from "../../src/base/kvix-error.js";
 import { simHost } from "../support/sim-host.js";
-import { bytes, Rig, rejects, segmentFiles } from "../support/store-rig.js";
+import { bytes, Gate, Rig, rejects, segmentFiles, watch } from "../support/store-rig.js";
 
 const MiB = 1024 * 1024;
 const reserve = "/store/segments/RESERVE";
@@ -299,4 +299,32 @@ test("D6 M8 M14: where a disk has filled up deletes go on, a compaction frees it
     }
     await rig.store.close();
   }
+});
+
+test("D6: a look at the disk while the reserve is given back does not take the store for served again", async () => {
+  const rig = await Rig.open(options);
+  await rig.set("a", "1");
+  const removing = new Gate();
+  // The owner's share is full, of which the free space of the disk says nothing.
+  rig.injector = ({ op, path }) => {
+    if (op === "write") return { kind: "error", code: "EDQUOT" };
+    return op === "remove" && path === reserve ? removing.fault : undefined;
+  };
+  const refused = rejects(rig.set("b", "1"), "NO_SPACE", "not-applied");
+  await rig.settle();
+  assert.equal(removing.held, 1);
+  await rig.sim.clock.advance(300);
+  const meanwhile = watch(rig.set("c", "1"));
+  await rig.settle();
+  removing.open();
+  await refused;
+  await rig.settle();
+  assert.equal(meanwhile.state, "rejected");
+  assert.ok(rig.store.stats().condition.full, "nothing but deletes without a reserve");
+  rig.injector = undefined;
+  await lookAgain(rig);
+  assert.ok(!rig.store.stats().condition.full);
+  assert.ok((await reserveBytes(rig)) !== undefined, "it is restored first");
+  await rig.set("c", "1");
+  await rig.store.close();
 });
