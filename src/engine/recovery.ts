@@ -236,6 +236,7 @@ class Recovery {
       host.log.warn({ file, why: hint.why }, "a hint is ignored and will be written anew");
     }
     if (segment.file === undefined) return;
+    segment.forgetTombstones();
     const findings = await this.#readFrames(segment, {
       fileLength: Math.min(fileLength, segment.length),
       syncedLength: Math.min(fileLength, segment.length),

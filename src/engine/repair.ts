@@ -30,6 +30,7 @@ import { checksumOf, findFrame, type ScanRange, scanFrames } from "../storage/se
 import { readStoreMark } from "../storage/store-mark.js";
 import { holdDirectories, openFailed } from "./directories.js";
 import { visitFrame } from "./frame-loader.js";
+import { letGo } from "./let-go.js";
 import { resolveStoreOptions, type StoreOptionsInput } from "./options.js";
 import { findYoungerSegment } from "./outdated-manifest.js";
 import { VERSION_BLOCK } from "./versions.js";
@@ -69,7 +70,10 @@ export async function repairStore(
   } catch (error) {
     throw openFailed(error);
   } finally {
-    for (const lock of locks) await lock.release();
+    await letGo(
+      host.log,
+      locks.map((lock) => () => lock.release()),
+    );
   }
 }
 

@@ -13,6 +13,7 @@ import { errorCode, type FileLock } from "../host/file-system.js";
 import type { Host } from "../host/host.js";
 import { dataPath, FileName, type StoreDirectories, segmentPath } from "../storage/layout.js";
 import { openFailed } from "./directories.js";
+import { letGo } from "./let-go.js";
 import { resolveStoreOptions, type StoreOptionsInput } from "./options.js";
 import { StoreCheck, type VerifyProgress, type VerifyReport } from "./store-check.js";
 
@@ -36,7 +37,10 @@ export async function verifyStore(
   } catch (error) {
     throw openFailed(error);
   } finally {
-    for (const lock of locks) await lock.release();
+    await letGo(
+      host.log,
+      locks.map((lock) => () => lock.release()),
+    );
   }
 }
 

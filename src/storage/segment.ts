@@ -113,6 +113,12 @@ export class Segment {
     if (version > this.highestTombstone) this.highestTombstone = version;
   }
 
+  /** It is read anew: those that were counted come again. */
+  forgetTombstones(): void {
+    this.tombstoneBytes = 0;
+    this.highestTombstone = 0;
+  }
+
   /** Takes note of when a frame in it was accepted. */
   coverTimestamp(timestampMs: number): void {
     if (timestampMs > this.newestTimestampMs) this.newestTimestampMs = timestampMs;

@@ -12,6 +12,7 @@ import {
   fileOf,
   flipped,
   hintPathOf,
+  hostOf,
   imageOf,
   manifestOf,
   type StoreImage,
@@ -208,4 +209,45 @@ test("V13 R7: bytes that the disk refuses to read for a while are in no hint: on
   const again = await openStore(smallStore, host);
   assert.deepEqual(await stateOf(again, built.keys), expected);
   await again.close();
+});
+
+test("R7 I8: tombstones in the sound blocks of a hint that is damaged further on count once", async () => {
+  // The keys of a segment fill several blocks.
+  const keys = Array.from({ length: 40 }, (_, index) => `${index}`.padEnd(60_000, "k"));
+  const options = { segmentBytesMax: 3 * 1024 * 1024, compaction: "manual" } as const;
+  const built = await buildStore(
+    async (store) => {
+      for (const key of keys) await put(store, key, "1");
+      await put(store, "large", "x".repeat(1024 * 1024));
+      for (const key of keys) await store.delete(bytesOf(key));
+      await put(store, "large", "x".repeat(1024 * 1024));
+    },
+    "closed",
+    options,
+  );
+  assert.equal(built.sealed.length, 2);
+  const path = hintPathOf(built.sealed.at(-1) as ListedSegment);
+  const hint = fileOf(built.image, path);
+  const kept = async (image: StoreImage): Promise<unknown> => {
+    const input: { kept?: unknown } = {};
+    const store = await openStore(
+      { ...smallStore, ...options, watchRetentionMs: 0 },
+      hostOf(image),
+      {
+        chooseVictims: ({ candidates }) => {
+          input.kept ??= candidates.map(({ id, keptBytes }) => [id, keptBytes]);
+          return { kind: "nothing" };
+        },
+      },
+    );
+    await store.hintsWritten();
+    for await (const _ of store.compact());
+    await store.close();
+    return input.kept;
+  };
+  const plain = await kept(withFile(built.image, path));
+  assert.deepEqual(
+    await kept(withFile(built.image, path, flipped(hint, 8 * (hint.length - 70_000)))),
+    plain,
+  );
 });

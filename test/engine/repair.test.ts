@@ -2,8 +2,10 @@
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import { repairStore } from "../../src/engine/repair.js";
+import { verifyStore } from "../../src/engine/verify.js";
 import { compactedLife, eventfulLife } from "../support/crash-life.js";
 import { CrashRun, tinyStore } from "../support/crash-run.js";
+import { FaultyFileSystem, injectFault } from "../support/faulty-file-system.js";
 import { isMutating } from "../support/file-operation.js";
 import { crashAt } from "../support/sim-hook.js";
 import { simHost } from "../support/sim-host.js";
@@ -48,6 +50,18 @@ test("a sound manifest is left alone", async () => {
   const run = await storeWithout([]);
   assert.equal((await repairStore(tinyStore, run.host)).isRepaired, false);
   await run.openAndJudge("after no repair");
+});
+
+test("P1: a repair and a check give both locks back, though the first cannot be released properly", async () => {
+  const run = await storeWithout(["MANIFEST"]);
+  const refuse = injectFault({ kind: "error", code: "EIO" }, { op: "release" });
+  const host = { ...run.host, files: new FaultyFileSystem(run.host.files, refuse) };
+  assert.ok((await repairStore(tinyStore, host)).isRepaired);
+  assert.equal(refuse.seen, 2);
+  refuse.seen = 0;
+  await verifyStore(tinyStore, host);
+  assert.equal(refuse.seen, 2);
+  await run.openAndJudge("after both");
 });
 
 test("V6 M5 R8: a manifest that is lost in the middle of a compaction costs nothing", async () => {
