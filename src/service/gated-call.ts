@@ -72,6 +72,8 @@ export class GatedCall {
   #refusal: KvixError | undefined;
   /** Nobody reads the request any more. */
   #isOver = false;
+  /** Its stream is closed: it has given back all, and nobody would give back what it took now. */
+  #isClosed = false;
   /** Since when the request is arriving. */
   #sinceMs: number;
   /** Since when the call was seen to wait; 0: it does not. */
@@ -175,8 +177,9 @@ export class GatedCall {
     if (bytes > 0) this.#holdForRequest(this.#heldForRequest - bytes);
   }
 
-  /** An answer goes out. */
+  /** An answer goes out; or is made too late, when its caller is gone. */
   answered(answerBytes: number): void {
+    if (this.#isClosed) return;
     if (this.isReport) {
       // The one before it is on its way, or it would not be made (rpc/calls.ts).
       this.#rooms.answers.addSmall(this.#answer, -this.#answer.smallBytes);
@@ -233,6 +236,7 @@ export class GatedCall {
 
   /** The stream is closed. */
   close(): void {
+    this.#isClosed = true;
     this.#rooms.requests.release(this.#request);
     this.#rooms.answers.release(this.#answer);
     this.room?.close();
