@@ -104,6 +104,8 @@ export class Watch implements WatchSteps, Waiter {
       return { done: false, value: step };
     } catch (error) {
       this.#close();
+      // What was left while it waited for room was closed before it was given any.
+      this.#giveStep();
       if (this.#isLeft) return { done: true, value: undefined };
       const why = this.#endedBecause ?? error;
       throw why instanceof KvixError ? why.resumingAt(this.resume) : why;

@@ -6,7 +6,14 @@ import type { WatchOptions, WatchStep } from "../../../src/engine/store-watch.js
 import { TAIL_BYTES_MAX } from "../../../src/engine/watch/shared-tail.js";
 import { compacted, onDemand, takingAll } from "../../support/compaction-rig.js";
 import { simHost } from "../../support/sim-host.js";
-import { bytes, Gate, Rig, rejects, segmentFiles } from "../../support/store-rig.js";
+import {
+  bytes,
+  Gate,
+  Rig,
+  rejects,
+  segmentFiles,
+  watch as watched,
+} from "../../support/store-rig.js";
 import { requireTold, Watcher } from "../../support/watcher.js";
 
 const buffered = { durability: "buffered" } as const;
@@ -181,5 +188,35 @@ test("V11: a watch that is abandoned after its signal was aborted is kept by nob
   await rejects((async () => rig.store.watch({}))(), "OVERLOADED", "none");
   await open[0]?.return?.();
   await rig.store.watch({}).return?.();
+  await rig.store.close();
+});
+
+test("V11: a watch that is left while it waits for room leaves none of it taken", async () => {
+  const rig = await Rig.open({ segmentBytesMax: 512 * 1024 * 1024 });
+  const value = new Uint8Array(40 * 1024 * 1024);
+  await rig.store.set(bytes("large"), value, { kind: "never" });
+  const large = { afterVersion: 0, bytesMax: 64 * 1024 * 1024 };
+  /** One that has its large step, which holds its room until the next is asked for. */
+  const holding = async (options: WatchOptions) => {
+    const steps = rig.store.watch(options);
+    for (;;) {
+      const { value: step } = await steps.next();
+      if (step === undefined || step.events.length > 0) return steps;
+    }
+  };
+  for (const options of [large, { includeCurrent: true, bytesMax: large.bytesMax }]) {
+    const first = await holding(large);
+    const left = rig.store.watch(options);
+    if (options === large) await left.next();
+    const waiting = left.next();
+    await rig.settle();
+    await left.return();
+    await first.return();
+    assert.equal((await waiting).done, true);
+    const second = watched(holding(large));
+    await rig.settle();
+    assert.equal(second.state, "resolved", "there is room");
+    await second.value?.return();
+  }
   await rig.store.close();
 });
