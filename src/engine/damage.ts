@@ -28,7 +28,7 @@ export interface Damage {
 }
 
 /** What stands around damaged bytes. */
-interface Neighbours {
+export interface Neighbours {
   /** The highest version in front of it. */
   readonly versionBefore: number;
   /** That of the frame behind it; where none is, the ceiling. */
@@ -131,7 +131,7 @@ export class DamageRegister {
 }
 
 /** The versions that a run may have had. */
-function versionsOf({ versionBefore, versionAfter, versionCeiling }: Neighbours) {
+export function versionsOf({ versionBefore, versionAfter, versionCeiling }: Neighbours) {
   // Frames have changed places: what lay here is of about their time.
   if (versionAfter <= versionBefore) {
     return { firstVersion: versionAfter, lastVersion: versionBefore };

@@ -24,6 +24,7 @@ import { KvixError } from "../base/kvix-error.js";
 import type { File } from "../host/file-system.js";
 import type { Segment } from "../storage/segment.js";
 import { findFrame, scanFrames } from "../storage/segment-scan.js";
+import { versionsOf } from "./damage.js";
 import { visitFrame } from "./frame-loader.js";
 import type { Lease } from "./leases.js";
 import { decodeRun, type LogChange, type Run } from "./log-events.js";
@@ -261,18 +262,15 @@ export class LogReader {
       const after = segment.isSealed ? segment.highestVersion : lastVersion;
       const { end, versionAfter } = await nextFrame(segment, offset, to, after + 1);
       const length = end - offset;
-      const firstVersion = seenVersion + 1;
       // The head of a batch has no version of its own, but what it held together is lost.
-      const lostVersion = Math.max(versionAfter - 1, firstVersion);
+      const lostVersion = Math.max(versionAfter - 1, seenVersion + 1);
       const isKnown = this.#history.isKnownUpTo(this.#version, segment, offset, length);
       if (lostVersion > this.#version && !isKnown) {
-        const run = { segment, offset, length, versionBefore: seenVersion, versionAfter };
-        const { isComplete } = await salvageRun(run);
+        const around = { versionBefore: seenVersion, versionAfter, versionCeiling: after + 1 };
+        const { isComplete } = await salvageRun({ segment, offset, length, ...around });
+        const versions = versionsOf(around);
         throw this.#history.damaged(segment, {
-          offset,
-          length,
-          firstVersion,
-          lastVersion: lostVersion,
+          ...{ offset, length, ...versions },
           keysUnknown: !isComplete,
         });
       }

@@ -198,3 +198,34 @@ test("whoever begins at the newest version reads nothing of what was before", as
   assert.ok(read > 0 && read < 100, `${read} bytes`);
   await rig.store.close();
 });
+
+test("V13 V15: damage that a reader meets among frames that have changed places is told between its neighbours", async () => {
+  // The newest frame of a segment lies over its third; the fourth, or the newest, is gone.
+  for (const [gone, versions] of [
+    [3, [5, 6]],
+    [5, [6, 6]],
+  ] as const) {
+    const rig = await Rig.open({ segmentBytesMax: 750 });
+    for (let index = 1; index <= 8; index += 1) await rig.set(`k${index}`, "v".repeat(80));
+    await rig.store.hintsWritten();
+    const frames = await rig.frames();
+    const [first] = frames;
+    const own = frames.filter(({ segment }) => segment === first?.segment);
+    assert.equal(own.length, 6);
+    const file = await rig.sim.files.open(`/store/segments/${first?.segment}`, "write");
+    const newest = own[5] as (typeof own)[number];
+    const bytesOfNewest = new Uint8Array(newest.length);
+    await file.read(bytesOfNewest, newest.offset);
+    assert.equal(own[2]?.length, newest.length);
+    await file.write(bytesOfNewest, own[2]?.offset ?? 0);
+    await file.write(new Uint8Array(newest.length), own[gone]?.offset ?? 0);
+    await file.close();
+    const reader = rig.store.logReaders.open({ afterVersion: 0 });
+    const { metadata } = await rejects(versionsOf(reader), "RECORD_CORRUPT");
+    assert.deepEqual([metadata["first_version"], metadata["last_version"]], versions);
+    assert.equal(rig.store.logReaders.floor, 6);
+    const rest = rig.store.logReaders.open({ afterVersion: 6 });
+    assert.deepEqual(await versionsOf(rest), [7, 8]);
+    await rig.store.close();
+  }
+});
