@@ -175,6 +175,11 @@ export class DiskSpace {
     }
   }
 
+  /** Resolves when the reserve is not being restored; to be awaited before the locks go. */
+  async idle(): Promise<void> {
+    await this.#restoring;
+  }
+
   #hasRoomFor(bytes: number): boolean {
     return this.#freeBytes - bytes - this.#appendedBytes >= this.#watermarkBytes;
   }

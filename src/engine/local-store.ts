@@ -352,6 +352,7 @@ export class LocalStore implements Store {
 
   async #close(): Promise<void> {
     const { queue, uploads, hints, log, latch, segments, locks, versions, host } = this.#parts;
+    const { space } = this.#parts;
     const failures: unknown[] = [];
     const attempt = async (step: () => Promise<void>): Promise<void> => {
       await step().catch((error: unknown) => failures.push(error));
@@ -371,6 +372,7 @@ export class LocalStore implements Store {
     await attempt(() => hints.stop());
     const newestMs = Math.max(this.#parts.newestTimestampMs(), host.clock.wallMs());
     await attempt(() => log.markClean(versions.last, newestMs, this.#parts.saveCheckpoint));
+    await attempt(() => space.idle());
     await letGo(host.log, [
       () => this.#parts.space.idle(),
       () => log.close(),

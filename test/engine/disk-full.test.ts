@@ -196,6 +196,23 @@ test("D6: the reserve is restored first, then service resumes by itself", async 
   await rig.store.close();
 });
 
+test("R11 M13: a close waits for the reserve that is being restored: nothing is written behind it", async () => {
+  const rig = await exhausted();
+  await rig.delete("key-0");
+  leaveFree(rig, 64 * MiB);
+  const gate = new Gate();
+  rig.injector = ({ op, path }) =>
+    op === "syncData" && path === reserve ? gate.fault : undefined;
+  await lookAgain(rig);
+  assert.equal(gate.held, 1, "it is being restored");
+  const closed = watch(rig.store.close());
+  await rig.settle();
+  assert.equal(closed.state, "pending");
+  gate.open();
+  await rig.settle();
+  assert.equal(closed.state, "resolved");
+});
+
 test("D6: a store opened on a disk that is full to the last byte still frees space", async () => {
   const rig = await exhausted();
   const next = await rig.killed();
