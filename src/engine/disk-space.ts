@@ -148,7 +148,7 @@ export class DiskSpace {
     await this.#changing;
   }
 
-  /** Resolves when the reserve is neither being made nor given back. */
+  /** Resolves when the reserve is neither being made nor given back; to be awaited before the locks go. */
   async idle(): Promise<void> {
     while (this.#changing !== undefined) await this.#changing.catch(() => undefined);
   }
@@ -173,11 +173,6 @@ export class DiskSpace {
       await removeIfThere(files, reservePath).catch(() => undefined);
       return false;
     }
-  }
-
-  /** Resolves when the reserve is not being restored; to be awaited before the locks go. */
-  async idle(): Promise<void> {
-    await this.#restoring;
   }
 
   #hasRoomFor(bytes: number): boolean {

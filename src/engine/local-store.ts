@@ -374,7 +374,6 @@ export class LocalStore implements Store {
     await attempt(() => log.markClean(versions.last, newestMs, this.#parts.saveCheckpoint));
     await attempt(() => space.idle());
     await letGo(host.log, [
-      () => this.#parts.space.idle(),
       () => log.close(),
       ...Array.from(segments.all(), (segment) => () => segment.file?.close()),
       ...locks.map((lock) => () => lock.release()),
