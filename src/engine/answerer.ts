@@ -23,6 +23,9 @@ export interface AnswererContext {
 /** Resolves operations whose answer may be given now. */
 export class Answerer {
   readonly #context: AnswererContext;
+  /** Answers that are being read. */
+  #reading = 0;
+  #idle: (() => void)[] = [];
 
   constructor(context: AnswererContext) {
     this.#context = context;
@@ -34,11 +37,24 @@ export class Answerer {
     if (answer === undefined) throw new Error("an operation is answered before it is accepted");
     if (answer.kind === "refused") op.reject(answer.error);
     else if (op.readsLog) {
-      this.#read(op, answer).then(
-        (result) => op.resolve(result),
-        (error: unknown) => op.reject(afterWrite(error, op)),
-      );
+      this.#reading += 1;
+      this.#read(op, answer)
+        .finally(() => this.#readOne())
+        .then(
+          (result) => op.resolve(result),
+          (error: unknown) => op.reject(afterWrite(error, op)),
+        );
     } else op.resolve(resultOf(op, answer, undefined));
+  }
+
+  /** Resolves when no answer is being read. */
+  async idle(): Promise<void> {
+    if (this.#reading > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+  }
+
+  #readOne(): void {
+    this.#reading -= 1;
+    if (this.#reading === 0) for (const wake of this.#idle.splice(0)) wake();
   }
 
   async #read(op: WriteOp, answer: Answer): Promise<WriteResult> {

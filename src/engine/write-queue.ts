@@ -162,7 +162,8 @@ export class WriteQueue {
     this.#flushTimer.abort();
     this.#syncAsked = true;
     this.#kick();
-    await this.#untilIdle();
+    // The log is still open for the answers that are read from it.
+    await this.#untilIdle().then(() => this.#context.answerer.idle());
   }
 
   #hasRoomFor(op: WriteOp): boolean {

@@ -227,6 +227,32 @@ test("D5 V11: a close under load finishes all that was taken in, and makes it du
   }
 });
 
+test("D5 V13: a close waits for the answers that are read from the log", async () => {
+  const rig = await Rig.open({ cacheBytesMax: 0 });
+  const keys = Array.from({ length: 200 }, (_, index) => bytes(`key-${index}`));
+  for (const key of keys) await rig.store.set(key, bytes("v"), { kind: "never" });
+  const [once, twice] = [Buffer.alloc(16, 1), Buffer.alloc(16, 2)];
+  await rig.store.increment(bytes("once"), 1n, { requestId: once });
+  await rig.store.increment(bytes("twice"), 2n, { requestId: twice });
+  const conditions = keys.map((key) => ({ key, condition: { kind: "absent" } as const }));
+  const unmet = rig.store.commit([], { conditions });
+  const repeats = [
+    rig.store.increment(bytes("once"), 1n, { requestId: once }),
+    rig.store.increment(bytes("twice"), 2n, { requestId: twice }),
+  ];
+  await rig.store.close();
+  for (const { current } of (await unmet).unmet) {
+    assert.equal(typeof current?.record, "object", "it was read");
+  }
+  assert.deepEqual(
+    (await Promise.all(repeats)).map(({ value, repeated }) => [value, repeated]),
+    [
+      [1n, true],
+      [2n, true],
+    ],
+  );
+});
+
 test("V4 V11: after a close everything is STORE_CLOSING, and a second close is the first", async () => {
   const rig = await Rig.open();
   await rig.set("a", "1");
