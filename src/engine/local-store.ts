@@ -352,7 +352,7 @@ export class LocalStore implements Store {
 
   async #close(): Promise<void> {
     const { queue, uploads, hints, log, latch, segments, locks, versions, host } = this.#parts;
-    const { space } = this.#parts;
+    const { space, keeper } = this.#parts;
     const failures: unknown[] = [];
     const attempt = async (step: () => Promise<void>): Promise<void> => {
       await step().catch((error: unknown) => failures.push(error));
@@ -376,6 +376,8 @@ export class LocalStore implements Store {
     await letGo(host.log, [
       () => log.close(),
       ...Array.from(segments.all(), (segment) => () => segment.file?.close()),
+      // Reads that were under way have ended with that; damage that they have found is saved yet.
+      () => keeper.close(),
       ...locks.map((lock) => () => lock.release()),
     ]);
     if (latch.isClosed) throw latch.uncertain();

@@ -259,9 +259,8 @@ export class Log {
     if (this.#requireActive().length > 0) await this.#rotate();
   }
 
-  /** Changes the manifest no more, and lets go of a file that was made for a segment that never came. */
+  /** Lets go of a file that was made for a segment that never came. */
   async close(): Promise<void> {
-    await this.#context.keeper.end();
     await this.#prepared?.file.close();
   }
 

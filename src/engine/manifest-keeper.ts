@@ -27,9 +27,9 @@ export interface ManifestKeeperContext {
 export class ManifestKeeper {
   readonly #context: ManifestKeeperContext;
   #savingDamage: Promise<void> | undefined;
-  #isEnded = false;
   /** Whether the session has begun: before that nothing is changed but to begin it. */
   hasBegun = false;
+  #isClosed = false;
 
   constructor(context: ManifestKeeperContext) {
     this.#context = context;
@@ -38,6 +38,7 @@ export class ManifestKeeper {
   /** Makes `edit` of the manifest durable. Throws NO_SPACE, WRITE_FAILED, STORE_READ_ONLY. */
   async change(edit: (draft: Manifest) => void): Promise<void> {
     const { manifest, latch, damage, space } = this.#context;
+    if (this.#isClosed) throw new KvixError("STORE_CLOSING");
     if (latch.isClosed) throw latch.readOnly();
     let saved = 0;
     try {
@@ -57,7 +58,7 @@ export class ManifestKeeper {
   /** Puts damage that a read has found into the manifest; only once the session has begun. */
   saveDamageSoon(): void {
     const { damage, latch, host } = this.#context;
-    if (!this.hasBegun || this.#isEnded || latch.isClosed) return;
+    if (!this.hasBegun || this.#isClosed || latch.isClosed) return;
     if (this.#savingDamage !== undefined) return;
     this.#savingDamage = (async () => {
       while (damage.hasUnsaved) await this.change(() => undefined);
@@ -68,18 +69,15 @@ export class ManifestKeeper {
       });
   }
 
-  /**
-   * Resolves when no damage is being saved, nor will be any more: what a read that is
-   * still under way finds is for the next session to find, whose manifest it is then.
-   */
-  async end(): Promise<void> {
-    this.#isEnded = true;
-    await this.idle();
-  }
-
   /** Resolves when no damage is being saved. */
   async idle(): Promise<void> {
     await this.#savingDamage;
+  }
+
+  /** Finishes what is being saved, and changes nothing more: the locks go, and others may open the store. */
+  async close(): Promise<void> {
+    while (this.#savingDamage !== undefined) await this.#savingDamage;
+    this.#isClosed = true;
   }
 
   #putDamage(draft: Manifest): void {

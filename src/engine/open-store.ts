@@ -304,6 +304,7 @@ function assemble(
     versions,
     publisher,
     log,
+    keeper,
     queue,
     uploads,
     space,

@@ -13,6 +13,7 @@ import type { Keydir } from "./keydir/keydir.js";
 import type { Latch } from "./latch.js";
 import type { Log } from "./log.js";
 import type { LogReaders } from "./log-readers.js";
+import type { ManifestKeeper } from "./manifest-keeper.js";
 import type { StoreOptions } from "./options.js";
 import type { Pins } from "./pins.js";
 import type { Publisher } from "./publisher.js";
@@ -42,6 +43,7 @@ export interface StoreParts {
   readonly versions: Versions;
   readonly publisher: Publisher;
   readonly log: Log;
+  readonly keeper: ManifestKeeper;
   readonly queue: WriteQueue;
   readonly uploads: Uploads;
   readonly space: DiskSpace;

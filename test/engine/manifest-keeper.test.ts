@@ -196,3 +196,19 @@ test("damage that could not be saved is saved when it is tried again", async () 
   await keeper.idle();
   assert.deepEqual(offsetsOf(draft), [100]);
 });
+
+test("V4: a keeper that is closed has finished what it was saving, and changes nothing more", async () => {
+  const { keeper, damage, find, changes } = setUp();
+  keeper.hasBegun = true;
+  find(0, 5);
+  keeper.saveDamageSoon();
+  await keeper.close();
+  assert.equal(changes(), 1);
+  assert.equal(damage.hasUnsaved, false);
+  find(20, 6);
+  keeper.saveDamageSoon();
+  await keeper.idle();
+  const error = await keeper.change(name).catch((thrown: unknown) => thrown);
+  assert.ok(error instanceof KvixError && error.reason === "STORE_CLOSING");
+  assert.equal(changes(), 1);
+});
