@@ -40,6 +40,8 @@ export interface AcceptanceContext {
   readonly values: ValueSource;
   readonly indexBytesMax: number;
   readonly wallMs: () => number;
+  /** Whether there may be records that the index does not know of; see unread.ts. */
+  readonly hasUnread: boolean;
   /** Bytes accepted and not yet written. */
   readonly stagedBytes: () => number;
 }

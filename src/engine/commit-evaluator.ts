@@ -155,7 +155,8 @@ export class CommitEvaluator {
     const { key, kind } = mutation;
     if (kind === "delete") {
       const tombstone = { key, standing, value: undefined, expiresAtMs: 0 };
-      const change = standing.exists ? tombstone : undefined;
+      const isThere = standing.exists || this.#acceptance.context.hasUnread;
+      const change = isThere ? tombstone : undefined;
       return { change, found: standing.isVisible, number: 0n };
     }
     if (kind === "touch" && !standing.isVisible) {

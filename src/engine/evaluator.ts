@@ -84,12 +84,13 @@ export class Evaluator {
       return;
     }
     const unmoved = { kind: "delete", applied: true, deleted: false, version: 0 } as const;
-    if (!standing.exists) {
+    if (!standing.exists && !acceptance.context.hasUnread) {
       op.answer = { ...unmoved, place: undefined };
       acceptance.observe(op, standing);
       return;
     }
-    const version = this.#appendTombstone(op, key, !standing.isVisible, nowMs);
+    const isExpired = standing.exists && !standing.isVisible;
+    const version = this.#appendTombstone(op, key, isExpired, nowMs);
     if (!standing.isVisible) {
       op.answer = { ...unmoved, place: undefined };
       return;

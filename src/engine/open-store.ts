@@ -210,6 +210,7 @@ function assemble(
     values,
     indexBytesMax,
     wallMs: () => clock.wallMs(),
+    hasUnread: unreadVersion > 0,
     stagedBytes: () => queue.inFlightBytes + staging.elsewhereBytes,
   });
   const answerer = new Answerer({

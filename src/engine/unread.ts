@@ -1,7 +1,8 @@
 /**
  * What an opening could not read, though another one may: a record that the disk refuses
  * today, or in a file that is away, may be newer than what the index has of its key. Users
- * write over it as they like; what the store does by itself must not.
+ * write over it as they like, and a delete of a key that seems absent leaves a tombstone,
+ * lest the record be back; what the store does by itself leaves alone what is as old.
  */
 import type { Manifest } from "../../gen/kvix/v1/kvix_pb.js";
 import type { File } from "../host/file-system.js";

@@ -201,8 +201,7 @@ test("R11 M13: a close waits for the reserve that is being restored: nothing is 
   await rig.delete("key-0");
   leaveFree(rig, 64 * MiB);
   const gate = new Gate();
-  rig.injector = ({ op, path }) =>
-    op === "syncData" && path === reserve ? gate.fault : undefined;
+  rig.injector = ({ op, path }) => (op === "syncData" && path === reserve ? gate.fault : undefined);
   await lookAgain(rig);
   assert.equal(gate.held, 1, "it is being restored");
   const closed = watch(rig.store.close());

@@ -5516,7 +5516,7 @@ export const KvService: GenService<{
   },
   /**
    * Delete removes a record, if its precondition is met. Deleting an absent
-   * key is no error and writes nothing.
+   * key is no error and changes nothing.
    *
    * @generated from rpc kvix.v1.KvService.Delete
    */
@@ -5714,7 +5714,7 @@ export const KvTextService: GenService<{
   },
   /**
    * Delete removes a record, if its precondition is met. Deleting an absent
-   * key is no error and writes nothing.
+   * key is no error and changes nothing.
    *
    * @generated from rpc kvix.v1.KvTextService.Delete
    */

@@ -7,6 +7,7 @@
  *     kill        of the process, at each operation; some once more, with a power cut
  *     errors      an operation that changes something fails, once or for longer
  *     reads       the same of operations that change nothing
+ *     unread      a file that one opening cannot read, and another can
  *
  * What an operation is followed by differs from seed to seed: which life, what
  * survives, which error.
@@ -15,13 +16,15 @@ import type { CrashRun } from "../../support/crash-run.js";
 import { CrashSweep } from "../../support/crash-sweep.js";
 import { ErrorSweep, readErrors, writeErrors } from "../../support/error-sweep.js";
 import { compactOn, compactOnThoroughly, liveOn } from "../../support/live-on.js";
+import { SimRandom } from "../../support/sim-random.js";
 import { crashPolicies } from "../../support/sim-survival.js";
 import type { Instrument, LabOptions, LabRuns, RunOutcome } from "../instrument.js";
 import { propertyIds } from "../properties.js";
 import { drawLife, type LifePlan } from "./life-plan.js";
 import { Life, LifeCounts, newRunOf } from "./life-run.js";
+import { liveUnread, type UnreadEnd } from "./unread.js";
 
-const parts = ["power-cut", "twice", "kill", "errors", "reads"] as const;
+const parts = ["power-cut", "twice", "kill", "errors", "reads", "unread"] as const;
 
 type Part = (typeof parts)[number];
 
@@ -31,6 +34,8 @@ const rarity = crashPolicies.length / 3;
 const twiceStride = 45;
 /** One recovery in so many compacts; one in so many of those is looked at thoroughly. */
 const compactInterval = 4;
+/** One operation in so many is that before which the file comes to be unreadable. */
+const unreadStride = 8;
 const thoroughInterval = 3;
 
 /** The kinds of faults of one life. */
@@ -58,6 +63,16 @@ class SweepRun {
       recover: (run, where) => this.#recover(run, where),
     });
     const errors = new ErrorSweep({ ...options, liveOn: (run, where) => this.#liveOn(run, where) });
+    const random = new SimRandom(this.#seed);
+    const ends: Record<UnreadEnd, number> = { refused: 0, whole: 0, degraded: 0 };
+    const unread = new CrashSweep({
+      ...options,
+      liveOn: async (run, where) => {
+        const { end, next } = await liveUnread(run, where, random);
+        ends[end] += 1;
+        await this.#liveOn(next, where);
+      },
+    });
     const counts: Record<string, number> = {};
     const findings: string[] = [];
     const operations = await crashes.countOperations();
@@ -67,6 +82,7 @@ class SweepRun {
       kill: () => crashes.kill({ stride: 1, rarity: 10 }),
       errors: () => errors.run({ kinds: writeErrors, stride: 1, kindsEach: 1 }),
       reads: () => errors.run({ kinds: readErrors, stride: 8, kindsEach: 1 }),
+      unread: () => unread.kill({ stride: unreadStride, from: this.#seed % unreadStride }),
     };
     for (const part of chosen) {
       try {
@@ -87,7 +103,7 @@ class SweepRun {
         "refused calls": refusals,
         "latched stores": latches,
         "refused openings": refusedOpenings,
-        "degraded openings": degradedOpenings,
+        "degraded openings": degradedOpenings + ends.degraded,
         "full disks": fullDisks,
       },
       findings,
@@ -115,6 +131,7 @@ const countNames: Readonly<Record<Part, string>> = {
   kill: "kills",
   errors: "errors of writing operations",
   reads: "errors of reading operations",
+  unread: "files that were not read",
 };
 
 function textOf(error: unknown): string {
