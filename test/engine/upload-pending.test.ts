@@ -185,6 +185,21 @@ test("a write waits for one large upload at most, however many are finished (G-U
   await rig.store.close();
 });
 
+test("V11: an upload on its way counts for what it takes of memory, and keeps no write from being accepted (G-UP-11)", async () => {
+  const rig = await Rig.open({ inFlightBytesMax: 1024 * 1024 });
+  await rig.set("first", "1");
+  const { gate, uploading } = await withPending(random.bytes(3 * STAGED_SLICE_BYTES), rig);
+  assert.ok(rig.store.stats().inFlightBytes < 1024, "its value lies in a file");
+  const beside = watch(rig.set("beside", "1"));
+  await rig.settle();
+  assert.equal(rig.store.stats().waitingCalls, 0);
+  gate.open();
+  await rig.settle();
+  assert.deepEqual([uploading.state, beside.state], ["resolved", "resolved"]);
+  assert.equal(rig.store.stats().inFlightBytes, 0);
+  await rig.store.close();
+});
+
 test("an upload whose group fails is not applied, and service goes on; after a failed sync it is unknown (D4, V10)", async () => {
   const value = random.bytes(3_000);
   for (const failing of ["write", "syncData"] as const) {
