@@ -225,3 +225,24 @@ test("an upload whose group fails is not applied, and service goes on; after a f
     await rig.store.close().catch(() => undefined);
   }
 });
+
+test("D5: an upload whose condition is looked at while the store closes is not begun, and the close ends", async () => {
+  const rig = await Rig.open({ inFlightBytesMax: 1000 });
+  await rig.set("first", "1");
+  const gate = new Gate();
+  rig.injector = ({ op, path }) =>
+    op === "syncData" && segmentFiles.test(path) ? gate.fault : undefined;
+  const before = watch(rig.set("large", "v".repeat(2000)));
+  await rig.settle();
+  assert.deepEqual([before.state, gate.held], ["pending", 1]);
+  const expiry = { kind: "never" } as const;
+  const condition = { kind: "absent" } as const;
+  const begun = rejects(rig.store.upload(key, 3000, expiry, { condition }), "STORE_CLOSING");
+  await rig.settle();
+  assert.equal(rig.store.stats().waitingCalls, 1);
+  const closed = watch(rig.store.close());
+  gate.open();
+  await begun;
+  await rig.settle();
+  assert.equal(closed.state, "resolved");
+});

@@ -282,3 +282,23 @@ test("V14: the previous record may be one that is pending; it is the one that wa
   assert.deepEqual(previous, [undefined, "1", "2", undefined, "x".repeat(150), "old"]);
   await rig.store.close();
 });
+
+test("V14 V1: of several conditions the newest that is looked at is durable before the answer, wherever it stands", async () => {
+  for (const last of [false, true]) {
+    const { rig, gate } = await held();
+    await rig.set("b", "pending", { durability: "buffered" });
+    const conditions = [
+      { key: bytes("b"), condition: { kind: "absent" } as const },
+      { key: bytes("a"), condition: { kind: "present" } as const },
+    ];
+    const answer = watch(
+      rig.store.commit([], { conditions: last ? conditions.reverse() : conditions }),
+    );
+    await rig.settle();
+    assert.deepEqual([answer.state, gate.held], ["pending", 1]);
+    gate.open();
+    await rig.settle();
+    assert.equal(answer.value?.applied, false);
+    await rig.store.close();
+  }
+});
