@@ -46,6 +46,8 @@ const MESSAGE_OPERATIONS_MAX = 10_000;
 const OPERATION_BYTES = 256;
 /** How often it is looked whether a call's time is over, in milliseconds. */
 const LOOK_INTERVAL_MS = 20;
+/** How many ids of calls that were given up may lie about before they are swept out. */
+const LEFT_IDS_MAX = 1024;
 
 /** How a batched call ends before its answer. */
 export interface BatchedLimits {
@@ -74,7 +76,8 @@ export class PipelineCalls {
   readonly #aborts = new AbortListeners();
   /** In the order in which they were made; a call leaves when it is settled. */
   readonly #calls = new Map<number, Call>();
-  #unsent: Call[] = [];
+  /** The ids of those that were not sent: one that is given up is kept by nothing. */
+  #unsent: number[] = [];
   #stream: ClientExchange | undefined;
   #inFlightBytes = 0;
   #lastId = 0;
@@ -111,7 +114,7 @@ export class PipelineCalls {
       const call: Call = { id, bytes, limits, resolve, reject, leave, isSent: false };
       this.#calls.set(id, call);
       this.#inFlightBytes += bytes.length + OPERATION_BYTES;
-      this.#unsent.push(call);
+      this.#unsent.push(id);
       this.#askTurn();
       this.#lookAtTimes();
     });
@@ -148,11 +151,12 @@ export class PipelineCalls {
     const calls: Call[] = [];
     let bytes = 0;
     let taken = 0;
-    for (const call of this.#unsent) {
-      const isFull = bytes > 0 && bytes + call.bytes.length > MESSAGE_BYTES;
+    for (const id of this.#unsent) {
+      const call = this.#calls.get(id);
+      const isFull = bytes > 0 && bytes + (call?.bytes.length ?? 0) > MESSAGE_BYTES;
       if (isFull || calls.length === MESSAGE_OPERATIONS_MAX) break;
       taken += 1;
-      if (!this.#calls.has(call.id)) continue;
+      if (call === undefined) continue;
       calls.push(call);
       bytes += call.bytes.length;
     }
@@ -202,9 +206,15 @@ export class PipelineCalls {
 
   #giveUp(call: Call, reason: "CANCELLED" | "DEADLINE_PASSED"): void {
     this.#settle(call);
+    this.#sweepOut();
     const { isRead } = call.limits;
     const outcome = isRead ? "none" : call.isSent ? "unknown" : "not-applied";
     call.reject(new KvixError(reason, "", { outcome }));
+  }
+
+  #sweepOut(): void {
+    if (this.#unsent.length <= 2 * this.#calls.size + LEFT_IDS_MAX) return;
+    this.#unsent = this.#unsent.filter((id) => this.#calls.has(id));
   }
 
   #settle(call: Call): void {

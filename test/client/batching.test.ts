@@ -1,6 +1,8 @@
 /** Calls of one turn on one stream: how many messages, and what a stream's end means. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import {
   type KvService,
@@ -15,6 +17,8 @@ import type { RpcClient } from "../../src/rpc/client.js";
 import type { ExchangeEvents } from "../../src/rpc/client-exchange.js";
 import { refusal } from "../conformance/suite.js";
 
+setFlagsFromString("--expose-gc");
+const collectGarbage = runInNewContext("gc") as () => void;
 const never = { dueMs: Number.POSITIVE_INFINITY, signal: undefined, isRead: true };
 const turn = () => new Promise<void>((resolve) => setImmediate(() => setImmediate(resolve)));
 const getOf = (key: string) => ({ case: "get", value: { key: Buffer.from(key) } }) as never;
@@ -129,6 +133,35 @@ test("beyond the bytes in flight a call is OVERLOADED, and not sent (G-CLIENT-7,
   void calls.call(getOf("k".repeat(500)), never);
   await turn();
   assert.equal(streams[0]?.messages.length, 2);
+});
+
+test("V11: what is given up behind a stream that takes nothing is not kept (G-CLIENT-7)", async () => {
+  const { calls, streams } = makeCalls();
+  void calls.call(getOf("a"), never);
+  await turn();
+  const stream = streams[0] as FakeStream;
+  stream.isFull = true;
+  void calls.call(getOf("b"), never);
+  await turn();
+  const key = "k".repeat(60_000);
+  const usedBytes = (): number => {
+    collectGarbage();
+    return process.memoryUsage().arrayBuffers;
+  };
+  const before = usedBytes();
+  for (let round = 0; round < 500; round += 1) {
+    const giveUp = new AbortController();
+    const call = calls.call(getOf(key), { ...never, signal: giveUp.signal });
+    giveUp.abort();
+    await refusal(call as Promise<unknown>, "CANCELLED");
+  }
+  await turn();
+  usedBytes();
+  const keptBytes = usedBytes() - before;
+  assert.ok(keptBytes < 5_000_000, `${keptBytes} bytes are kept`);
+  stream.isFull = false;
+  stream.events.onDrained();
+  assert.equal(stream.messages.length, 2, "and nothing of it is sent");
 });
 
 test("a call that is given up before its turn is not sent (G-CLIENT-5)", async () => {
