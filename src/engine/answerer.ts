@@ -37,13 +37,10 @@ export class Answerer {
     if (answer === undefined) throw new Error("an operation is answered before it is accepted");
     if (answer.kind === "refused") op.reject(answer.error);
     else if (op.readsLog) {
-      this.#reading += 1;
-      this.#read(op, answer)
-        .finally(() => this.#readOne())
-        .then(
-          (result) => op.resolve(result),
-          (error: unknown) => op.reject(afterWrite(error, op)),
-        );
+      this.#read(op, answer).then(
+        (result) => op.resolve(result),
+        (error: unknown) => op.reject(afterWrite(error, op)),
+      );
     } else op.resolve(resultOf(op, answer, undefined));
   }
 
@@ -52,12 +49,17 @@ export class Answerer {
     if (this.#reading > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
-  #readOne(): void {
-    this.#reading -= 1;
-    if (this.#reading === 0) for (const wake of this.#idle.splice(0)) wake();
+  async #read(op: WriteOp, answer: Answer): Promise<WriteResult> {
+    this.#reading += 1;
+    try {
+      return await this.#readAnswer(op, answer);
+    } finally {
+      this.#reading -= 1;
+      if (this.#reading === 0) for (const wake of this.#idle.splice(0)) wake();
+    }
   }
 
-  async #read(op: WriteOp, answer: Answer): Promise<WriteResult> {
+  async #readAnswer(op: WriteOp, answer: Answer): Promise<WriteResult> {
     if (answer.kind === "unmet") {
       const { unmetBytesMax } = op.request as CommitRequest;
       const unmet = await this.#context.unmet.read(answer.unmet, unmetBytesMax);
