@@ -196,6 +196,31 @@ test("D6: the reserve is restored first, then service resumes by itself", async 
   await rig.store.close();
 });
 
+test("D6: a disk that is full again while the reserve is being restored has given it back, and stays full", async () => {
+  const rig = await exhausted();
+  await rig.delete("key-0");
+  leaveFree(rig, 64 * MiB);
+  const gate = new Gate();
+  let isRefused = false;
+  rig.injector = ({ op, path }) => {
+    if (op === "syncData" && path === reserve) return gate.fault;
+    if (op !== "write" || !segmentFiles.test(path) || isRefused) return undefined;
+    isRefused = true;
+    return { kind: "error", code: "ENOSPC" };
+  };
+  await lookAgain(rig);
+  assert.equal(gate.held, 1, "it is being restored");
+  const deleted = rig.delete("key-1");
+  await rig.settle();
+  gate.open();
+  assert.equal((await deleted).deleted, true);
+  assert.ok(isRefused);
+  await rig.settle();
+  assert.ok(rig.store.stats().condition.full);
+  assert.equal(await reserveBytes(rig), undefined);
+  await rig.store.close();
+});
+
 test("R11 M13: a close waits for the reserve that is being restored: nothing is written behind it", async () => {
   const rig = await exhausted();
   await rig.delete("key-0");

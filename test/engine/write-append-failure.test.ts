@@ -262,3 +262,21 @@ test("D6 V14: a cut that is synced has made durable what was written before it, 
   assert.deepEqual(await left.values("first", "a", "b"), { first: "1", a: "1" });
   await left.store.close();
 });
+
+test("M11 I3: a rotation that is refused again and again makes one file, which the next one takes up", async () => {
+  const rig = await Rig.open({ segmentBytesMax: 300 });
+  await rig.set("a", "v".repeat(200));
+  rig.injector = ({ op, path }) =>
+    op === "write" && path.endsWith("MANIFEST.tmp") ? { kind: "error", code: "EIO" } : undefined;
+  for (let turn = 0; turn < 4; turn += 1) {
+    await rejects(rig.set("b", "v".repeat(200)), "WRITE_FAILED", "not-applied");
+  }
+  rig.injector = undefined;
+  await rig.set("b", "v".repeat(200));
+  const created = rig.trace.filter(({ op, path }) => op === "create" && segmentFiles.test(path));
+  assert.equal(created.length, 2);
+  const next = await rig.reopened();
+  assert.deepEqual(next.store.stats().open.strayFiles, []);
+  assert.deepEqual(await next.values("a", "b"), { a: "v".repeat(200), b: "v".repeat(200) });
+  await next.store.close();
+});
