@@ -207,6 +207,45 @@ test("V9 V13: the segments of another store, or none at all where some must be, 
   }
 });
 
+test("V9: what is left of a store without a manifest, in either directory, is refused and never begun anew", async () => {
+  const only = (...paths: readonly string[]): StoreImage => {
+    const image = new Map<string, Uint8Array>([[`${segmentDir}/`, new Uint8Array(0)]]);
+    for (const path of paths) image.set(path, fileOf(closed.image, path));
+    return image;
+  };
+  const segment = segmentPathOf(closed.active);
+  const moved = new Map(only(segment));
+  moved.set(segment.replace(segmentDir, dataDir), fileOf(closed.image, segment));
+  moved.delete(segment);
+  const left = [only(`${dataDir}/MANIFEST.prev`), only(segment), moved];
+  for (const image of left) await requireRefusal(image, "MANIFEST_DAMAGED");
+});
+
+test("V4 V9: a mark without a manifest is what a making has left: the store goes by it", async () => {
+  const mark = `${segmentDir}/STORE`;
+  const begun = new Map<string, Uint8Array>([[`${segmentDir}/`, new Uint8Array(0)]]);
+  begun.set(mark, fileOf(closed.image, mark));
+  const { host, store } = await openImage(begun);
+  await put(store, "a", "1");
+  await store.close();
+  const after = imageOf(host.files);
+  assert.deepEqual(fileOf(after, mark), fileOf(closed.image, mark));
+  assert.deepEqual(manifestOf(after).storeId, manifestOf(closed.image).storeId);
+});
+
+test("V9 V13: without its mark a directory must show a segment of the manifest, by id and timestamp", async () => {
+  const { prefix, id, timestamp } = closed.active;
+  for (const name of [
+    segmentFileName(prefix, id + 1, timestamp),
+    segmentFileName(prefix, id, timestamp - 1n),
+  ]) {
+    const image = new Map([...closed.image].filter(([path]) => !path.startsWith(`${segmentDir}/`)));
+    image.set(`${segmentDir}/`, new Uint8Array(0));
+    image.set(`${segmentDir}/${name}`, new Uint8Array(0));
+    await requireRefusal(image, "STORE_MISMATCH", name);
+  }
+});
+
 test("D2 D3 V1: an opening whose directories could not be synced, and another one, keep what is written", async () => {
   const options = { ...smallStore, dataDir: "/new/store", segmentDir: "/new/store/segments" };
   // The parents, from the top, of which "/" is there, and is synced once for who may have made
