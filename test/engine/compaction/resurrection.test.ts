@@ -1,6 +1,7 @@
 /** What was deleted, has expired or was overwritten stays so, whichever segments are compacted. */
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
+import type { Choice, PolicyInput } from "../../../src/engine/compaction/policy.js";
 import { choosing, compacted, onDemand, takingAll } from "../../support/compaction-rig.js";
 import type { Fault } from "../../support/faulty-file-system.js";
 import type { OperationFacts } from "../../support/file-operation.js";
@@ -60,6 +61,30 @@ test("M1 V6: a value that a compaction moved, its tombstone in the log, all of t
   assert.deepEqual(await again.values("k", "other", "last", "end"), rest);
   const bare = await withoutHints(again);
   assert.deepEqual(await bare.values("k", "other", "last", "end"), rest);
+});
+
+test("M1 V6: a tombstone that a compaction has moved hides as before, when nothing lives beside it any more", async () => {
+  let victim = 1;
+  const chooseVictims = ({ candidates }: PolicyInput): Choice => {
+    const isThere = candidates.some(({ id }) => id === victim);
+    return isThere ? { kind: "victims", ids: [victim] } : { kind: "nothing" };
+  };
+  const rig = await Rig.open(oneEach, simHost({ seed: 1 }), undefined, { chooseVictims });
+  await rig.set("k", filler + filler.slice(30));
+  await rig.delete("k");
+  await rig.set("l", filler);
+  await rig.set("last", filler);
+  await rig.set("end", filler);
+  await rig.store.hintsWritten();
+  await compacted(rig);
+  const output = rig.store.segments().find(({ role }) => role === "compacted");
+  assert.match(output?.file ?? "", /_00004_/);
+  await rig.set("l", `2${filler}`);
+  victim = 4;
+  await compacted(rig);
+  assert.equal(rig.store.stats().compaction.segmentsRemoved, 2);
+  const bare = await withoutHints(await rig.killed());
+  assert.equal(await bare.get("k"), undefined);
 });
 
 test("M2 V6: an expired record is compacted alone: what it replaced does not come back", async () => {

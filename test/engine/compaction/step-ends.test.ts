@@ -3,9 +3,14 @@ import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import { SegmentNamer } from "../../../src/engine/segment-namer.js";
 import { choosing, compact, compacted, onDemand, takingAll } from "../../support/compaction-rig.js";
-import { type Fault, type Injector, injectFault } from "../../support/faulty-file-system.js";
+import {
+  type Fault,
+  flipBitAtRest,
+  type Injector,
+  injectFault,
+} from "../../support/faulty-file-system.js";
 import { simHost } from "../../support/sim-host.js";
-import { Gate, Rig, rejects } from "../../support/store-rig.js";
+import { Gate, Rig, rejects, watch } from "../../support/store-rig.js";
 
 /** Four records fill a segment. */
 const small = { ...onDemand, segmentBytesMax: 400 };
@@ -149,9 +154,79 @@ for (const [how, victims] of [
     assert.equal(count, 2);
     snapshot.close();
     await rig.settle();
+    const files = rig.store.segments().map(({ file }) => file);
+    const left = (await filesOf(rig)).filter((name) => name.endsWith("seg"));
+    assert.deepEqual(left.sort(), files.sort());
     assert.equal(rig.store.stats().compaction.pinnedBytes, 0);
     const again = await rig.reopened();
     const after = again.store.stats();
     assert.deepEqual([after.keys, after.liveBytes, after.deadBytes], [count, liveBytes, deadBytes]);
   });
 }
+
+/** A checkpoint is worth it for few keys, too. */
+const withCheckpoint = (...turns: readonly (readonly number[])[]) => {
+  return { chooseVictims: choosing(...turns), checkpointKeysMin: 0 };
+};
+
+test("V16 M5 R7: an index that names a victim yet is kept in no checkpoint", async () => {
+  const rig = await Rig.open(small, simHost({ seed: 1 }), undefined, withCheckpoint([0, 1]));
+  for (const key of keys) await rig.set(key, filler);
+  await rig.store.hintsWritten();
+  const refusals = [
+    injectFault({ kind: "error", code: "EMFILE" }, { op: "open", path: /_00003_.*hint$/ }),
+    injectFault(
+      { kind: "error", code: "EIO" },
+      { op: "read", path: /_00003_.*seg$/, sticky: true },
+    ),
+  ];
+  rig.injector = (operation) => refusals.map((refuse) => refuse(operation)).find(Boolean);
+  assert.equal((await compact(rig)).outcome, "failed");
+  rig.injector = undefined;
+  assert.deepEqual(await rig.values(...keys), all);
+  await rig.store.close();
+  const again = await Rig.open(small, rig.sim, undefined, withCheckpoint());
+  assert.equal(again.store.stats().open.fromCheckpoint, false);
+  assert.deepEqual(await again.values(...keys), all);
+  await again.store.close();
+  const third = await Rig.open(small, rig.sim, undefined, withCheckpoint());
+  assert.deepEqual(await third.values(...keys), all);
+});
+
+test("M13 M5: a close waits until nobody points the index at an output any more", async () => {
+  const rig = await Rig.open(small, simHost({ seed: 1 }), undefined, withCheckpoint([0, 1]));
+  for (const key of keys) await rig.set(key, filler);
+  await rig.store.hintsWritten();
+  const gate = new Gate();
+  rig.injector = ({ op, path }) =>
+    op === "open" && /_00003_.*hint$/.test(path) ? gate.fault : undefined;
+  const running = compact(rig);
+  await rig.settle();
+  assert.equal(gate.held, 1, "the output is committed");
+  const closing = watch(rig.store.close());
+  await rig.settle();
+  assert.equal((await running).outcome, "cancelled");
+  await rig.settle();
+  assert.equal(closing.state, "pending");
+  gate.open();
+  await rig.settle();
+  assert.equal(closing.state, "resolved");
+  const again = await Rig.open(small, rig.sim, undefined, withCheckpoint());
+  assert.deepEqual(await again.values(...keys), all);
+});
+
+test("V13 M12: of a victim with rot the frame is known that is damaged, and that its keys are", async () => {
+  const rig = await filled(4);
+  const [, second] = await rig.frames();
+  assert.ok(second);
+  const { segment, offset, length } = second;
+  await flipBitAtRest(rig.sim.files, `/store/segments/${segment}`, 8 * (offset + length - 9));
+  await compacted(rig);
+  const [damage, ...others] = rig.store.stats().damage;
+  assert.deepEqual(others, []);
+  const { file, keysUnknown } = damage ?? {};
+  assert.deepEqual(
+    [file, damage?.offset, damage?.length, keysUnknown],
+    [segment, offset, length, false],
+  );
+});
