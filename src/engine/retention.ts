@@ -36,6 +36,7 @@ export interface RetentionInput {
 export function dateSegments(segments: Iterable<Segment>, clock: Clock): void {
   const wallMs = clock.wallMs();
   for (const segment of segments) {
+    if (segment.newestTimestampMs === 0) continue;
     const ageMs = wallMs - segment.newestTimestampMs;
     // From the future: the clock is wrong now, or was then. Then it is asked each time.
     if (ageMs >= 0) segment.appendedMs = clock.monotonicMs() - ageMs;
@@ -49,16 +50,18 @@ export function retainedSegments(input: RetentionInput): Set<Segment> {
   const sealed = Array.from(input.segments).filter(({ isLog, isSealed }) => isLog && isSealed);
   sealed.sort((one, other) => (one.name.timestampNs < other.name.timestampNs ? 1 : -1));
   let bytes = 0;
+  let ageMs = 0;
   for (const segment of sealed) {
     bytes += segment.length;
-    if (ageOf(segment, input.clock) >= input.retentionMs || bytes > input.bytesMax) break;
+    ageMs = ageOf(segment, input.clock) ?? ageMs;
+    if (ageMs >= input.retentionMs || bytes > input.bytesMax) break;
     retained.add(segment);
   }
   return retained;
 }
 
-function ageOf({ appendedMs, newestTimestampMs }: Segment, clock: Clock): number {
-  return appendedMs === undefined
-    ? clock.wallMs() - newestTimestampMs
-    : clock.monotonicMs() - appendedMs;
+/** Undefined: nothing of it could be read, so that it is only known to be no younger than the next. */
+function ageOf({ appendedMs, newestTimestampMs }: Segment, clock: Clock): number | undefined {
+  if (appendedMs !== undefined) return clock.monotonicMs() - appendedMs;
+  return newestTimestampMs === 0 ? undefined : clock.wallMs() - newestTimestampMs;
 }

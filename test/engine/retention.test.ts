@@ -39,6 +39,8 @@ const cases: readonly (readonly [string, readonly Made[], Partial<RetentionInput
   ["all are old", [log(5000), log(4000), active(0)], {}, []],
   ["outputs lie between", [log(900), output(800), log(700), output(1), active(0)], {}, [0, 2]],
   ["an older one is newer by the clock", [log(10), log(2000), log(500), active(0)], {}, [2]],
+  ["of one nobody knows how old it is", [log(1001), log(900), log(nowMs), active(0)], {}, [1, 2]],
+  ["of the one before an old one nobody knows", [log(nowMs), log(2000), log(9)], {}, [2]],
   ["the clock was set back", [log(-500), log(-100), active(0)], {}, [0, 1]],
   ["they are as large as may be", [log(900, 40), log(500, 60), active(0, 999)], {}, [0, 1]],
   ["they are larger than may be", [log(900, 41), log(500, 60), active(0)], {}, [1]],

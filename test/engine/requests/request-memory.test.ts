@@ -7,7 +7,7 @@ import type { LocalStore } from "../../../src/engine/local-store.js";
 import { openStore, type StoreSeams } from "../../../src/engine/open-store.js";
 import type { StoreOptionsInput } from "../../../src/engine/options.js";
 import { compact } from "../../support/compaction-rig.js";
-import { flipBitAtRest } from "../../support/faulty-file-system.js";
+import { FaultyFileSystem, flipBitAtRest, injectFault } from "../../support/faulty-file-system.js";
 import { type SimHost, simHost } from "../../support/sim-host.js";
 import { bytes, Rig, rejects } from "../../support/store-rig.js";
 import { unpaced } from "../../support/unpaced.js";
@@ -111,6 +111,31 @@ test("T6 I2: a clock set forth by an hour takes nothing out of the window (G-REQ
   await compact({ store });
   assert.equal((await add(store, "request-0")).repeated, false, "a minute has passed");
   await store.close();
+});
+
+test("V13 R4: the end of the log that cannot be read takes nothing out of the window that lies before it (G-REQID-6)", async () => {
+  const sim = simHost({ seed: 1 });
+  const store = await open(sim, fromHints);
+  const added: string[] = [];
+  for (const name of names) {
+    if (store.segments().length === 2) break;
+    await add(store, name);
+    added.push(name);
+  }
+  await store.hintsWritten();
+  const next = simHost({ seed: 2, files: sim.files.kill(), clock: sim.clock });
+  const refusal = { op: "read", path: /_00001_.*seg$/, sticky: true } as const;
+  const files = new FaultyFileSystem(
+    next.files,
+    injectFault({ kind: "error", code: "EIO" }, refusal),
+  );
+  const seams = { ...fromHints, pacer: unpaced(sim.clock) };
+  const second = await openStore(options, { ...next, files }, seams);
+  assert.equal(second.stats().condition.degraded, true);
+  await second.set(bytes("other"), bytes("1"), { kind: "never" });
+  await compact({ store: second });
+  await requireKnown(second, added.slice(0, -1));
+  await second.close();
 });
 
 test("an id is known as long as anybody writes to its segment inside the window (G-REQID-6)", async () => {
