@@ -230,3 +230,18 @@ test("V13 M12: of a victim with rot the frame is known that is damaged, and that
     [segment, offset, length, false],
   );
 });
+
+test("V16 M12 V13: what an opening could not read is no victim, though the disk reads it by now", async () => {
+  const rig = await filled(0);
+  const sim = simHost({ seed: 2, files: rig.sim.files.kill(), clock: rig.sim.clock });
+  const refuse = { op: "read", path: /_00002_.*seg$/, sticky: true } as const;
+  const unread = injectFault({ kind: "error", code: "EIO" }, refuse);
+  const ill = await Rig.open(small, sim, unread, { chooseVictims: takingAll(3) });
+  assert.equal(await ill.get("i"), undefined, "its keys are not known");
+  ill.injector = undefined;
+  for (const key of ["a", "b", "x", "y", "z"]) await ill.set(key, filler);
+  await ill.store.hintsWritten();
+  await compacted(ill);
+  assert.ok(ill.store.segments().every(({ id, role }) => role !== "sealed" || id === 2));
+  assert.deepEqual(await (await ill.killed()).values(...keys), all);
+});
