@@ -65,10 +65,11 @@ function filesOf({ host }: CrashRun): string[] {
 /** What a store does whose user knows nothing of what it could not read. */
 async function workOn(run: CrashRun, random: SimRandom): Promise<void> {
   await run.makeRoom();
-  for (let turn = random.below(4); turn > 0; turn -= 1) {
+  for (let turn = random.below(9); turn > 0; turn -= 1) {
     const key = random.pick([...run.keys, "unread"]);
     if (random.chance(0.5)) await run.delete(key);
-    else await run.set(key, `unread ${turn}`);
+    // Some fill a segment, so that what is in it may be compacted.
+    else await run.set(key, `unread ${turn}`.padEnd(random.pick([10, 500]), "x"));
   }
   await run.host.clock.advance(random.pick([0, 500, 2_000]));
   for (let round = random.below(3); round > 0; round -= 1) await run.compact();
