@@ -17,6 +17,7 @@ interface Case {
   readonly offset?: number;
   readonly length?: number;
   readonly keysUnknown?: boolean;
+  readonly newest?: number;
   /** What the manifest has of it: all, less of its bytes, that its keys are known, or nothing. */
   readonly known?: "all" | "less" | "keys" | "nothing";
 }
@@ -41,7 +42,8 @@ async function unreadOf(cases: readonly Case[]): Promise<number> {
     segments.push(
       new Segment(name, isThere ? await faulty.open(name.path, "read") : undefined, true),
     );
-    const versions = { firstVersion: 10 * index, lastVersion: 10 * index + 9 };
+    const { newest = 10 * index + 9 } = each;
+    const versions = { firstVersion: 1, lastVersion: newest };
     const range = { segment: name, offset, length, ...versions, keysUnknown };
     damage.add(range);
     const inManifest = {
@@ -76,5 +78,6 @@ for (const [what, found] of [
   test(`V13: damage that ${what} may be read another time`, async () => {
     assert.equal(await unreadOf([rot, found, rot]), 19);
     assert.equal(await unreadOf([found, rot, found]), 29);
+    assert.equal(await unreadOf([{ ...found, newest: 50 }, found]), 50);
   });
 }
