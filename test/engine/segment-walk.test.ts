@@ -2,7 +2,10 @@
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import { type WalkItem, walkSegment } from "../../src/engine/segment-walk.js";
+import { crc32 } from "../../src/format/checksum.js";
 import { Segment, SegmentName } from "../../src/storage/segment.js";
+import { concat, falseStarts, frameOf, recordOf, text, viewOf } from "../format/frames.js";
+import { MemoryFile } from "../support/memory-file.js";
 import { simHost } from "../support/sim-host.js";
 import { SimRandom } from "../support/sim-random.js";
 import {
@@ -136,6 +139,71 @@ test("V11: many records come in many bunches, and noise is walked too", async ()
     walked.items.map(({ kind }) => kind),
     ["tail"],
   );
+});
+
+/** Walks these bytes as a segment. */
+async function walkBytes(make: (salt: number) => Uint8Array, withValues = false) {
+  const name = new SegmentName(directories, new Uint8Array(16), "segment", 0, 1n);
+  const content = make(name.salt);
+  const segment = new Segment(name, new MemoryFile(content).asFile(), true);
+  const items: WalkItem[] = [];
+  let bunches = 0;
+  for await (const bunch of walkSegment(segment, content.length, withValues)) {
+    items.push(...bunch);
+    bunches += 1;
+    assert.ok(bunches < 100, "it comes to an end");
+  }
+  assertTiles(items, content.length, "all bytes");
+  return { items, bunches };
+}
+
+const kindsOf = ({ items }: { items: readonly WalkItem[] }): string[] =>
+  items.map(({ kind }) => kind);
+
+test("R10 V11: sound frames that are not ours are unknown, and what follows them is met", async () => {
+  const sound = (salt: number, version: number, valueBytes = 9): Uint8Array =>
+    frameOf(recordOf(text(`k${version}`), new Uint8Array(valueBytes), version), 0, salt);
+  const later = (salt: number): Uint8Array => {
+    const frame = sound(salt, 7);
+    frame[8] = 2;
+    viewOf(frame).setUint32(0, crc32(frame.subarray(4), salt), true);
+    return frame;
+  };
+  // Its checksum is right, and what it holds begins like a record and is none.
+  const strange = (salt: number): Uint8Array => frameOf(Uint8Array.of(0x0a, 1, 0x6b), 0, salt);
+  for (const unknown of [strange, later]) {
+    const between = await walkBytes((salt) =>
+      concat(sound(salt, 1), unknown(salt), sound(salt, 2)),
+    );
+    assert.deepEqual(kindsOf(between), ["frame", "unknown", "frame"]);
+    const last = await walkBytes((salt) => concat(sound(salt, 1), unknown(salt)));
+    assert.deepEqual(kindsOf(last), ["frame", "unknown"]);
+  }
+  const many = await walkBytes((salt) => falseStarts(100, sound(salt, 1)));
+  assert.deepEqual(kindsOf(many), ["given-up"]);
+});
+
+test("V11: keys are its own, values come only if they are asked for, and end a bunch at 4 MiB", async () => {
+  const count = 12;
+  const frames = (salt: number): Uint8Array =>
+    concat(
+      ...Array.from({ length: count }, (_, index) =>
+        frameOf(recordOf(text(`key-${index}`), new Uint8Array(1024 * 1024), index + 1), 0, salt),
+      ),
+    );
+  for (const withValues of [true, false]) {
+    const { items, bunches } = await walkBytes(frames, withValues);
+    const records = items.flatMap((item) => (item.kind === "frame" ? item.records : []));
+    const keys = records.map(({ key }) => decoder.decode(key));
+    assert.deepEqual(
+      keys,
+      Array.from({ length: count }, (_, index) => `key-${index}`),
+    );
+    assert.ok(
+      records.every(({ value }) => value?.length === (withValues ? 1024 * 1024 : undefined)),
+    );
+    assert.equal(bunches, withValues ? 3 : 1);
+  }
 });
 
 test("a segment without its file is nothing", async () => {
