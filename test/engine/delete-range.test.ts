@@ -2,6 +2,9 @@
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import fc from "fast-check";
+import { KvixError } from "../../src/base/kvix-error.js";
+import { Keydir } from "../../src/engine/keydir/keydir.js";
+import { RangeDeleter } from "../../src/engine/range-deleter.js";
 import type { DeleteRangeOptions } from "../../src/engine/store-ranges.js";
 import { bytes, Gate, Rig, rejects, segmentFiles, text, watch } from "../support/store-rig.js";
 
@@ -259,4 +262,34 @@ test("every range delete leaves what a sorted map has, random keys, ranges and l
     }),
     { numRuns: 80 },
   );
+});
+
+test("a range of which one Delete is uncertain is uncertain, whatever failed first", async () => {
+  const rig = await Rig.open();
+  for (const key of ["a", "b"]) await rig.set(key, "1");
+  const errors = [
+    new KvixError("WRITE_FAILED", "", { outcome: "not-applied" }),
+    new KvixError("SYNC_FAILED", "", { outcome: "unknown" }),
+  ];
+  for (const [first, second, outcome] of [
+    [errors[0], errors[1], "unknown"],
+    [errors[0], errors[0], "not-applied"],
+  ] as const) {
+    const results = [first, second];
+    const keydir = new Keydir({ seed: new Uint8Array(16) });
+    for (const [index, key] of ["a", "b"].entries()) {
+      keydir.put(bytes(key), 0, 1, 0, index * 100, 100, 0, index + 1);
+    }
+    const deleter = new RangeDeleter({
+      keydir,
+      clock: rig.sim.clock,
+      // Both are under way before the first has failed.
+      remove: () => {
+        const error = results.shift();
+        return new Promise((_, reject) => setImmediate(() => reject(error)));
+      },
+      settle: async () => undefined,
+    });
+    await rejects(deleter.deleteRange({ all: true }), "WRITE_FAILED", outcome);
+  }
 });

@@ -6,6 +6,8 @@ import { test } from "node:test";
 import type { LocalStore } from "../../../src/engine/local-store.js";
 import { openStore, type StoreSeams } from "../../../src/engine/open-store.js";
 import type { StoreOptionsInput } from "../../../src/engine/options.js";
+import { RequestMemory } from "../../../src/engine/requests/request-memory.js";
+import { Segment, SegmentName } from "../../../src/storage/segment.js";
 import { compact } from "../../support/compaction-rig.js";
 import { FaultyFileSystem, flipBitAtRest, injectFault } from "../../support/faulty-file-system.js";
 import { type SimHost, simHost } from "../../support/sim-host.js";
@@ -271,4 +273,45 @@ test("a batch that is torn was never applied, and its repeat is the first (G-REQ
     await store.close();
   }
   await rig.store.close();
+});
+
+test("R7 B3: a request whose segment is sealed is known for ten minutes, or for the window if that is longer (G-REQID-6)", () => {
+  const minuteMs = 60_000;
+  for (const [retentionMs, keptMs] of [
+    [0, 10 * minuteMs],
+    [minuteMs, 10 * minuteMs],
+    [30 * minuteMs, 30 * minuteMs],
+  ] as const) {
+    let nowMs = 1000;
+    const memory = new RequestMemory({
+      seed: new Uint8Array(16),
+      monotonicMs: () => nowMs,
+      retentionMs,
+    });
+    const directories = { data: "/store", segments: "/store" };
+    const segment = new Segment(
+      new SegmentName(directories, new Uint8Array(16), "s", 1, 1n),
+      undefined,
+      true,
+    );
+    const identities = ["first", "second"].map((name) => {
+      return { id: id(name), digest: new Uint8Array(32), name };
+    });
+    for (const [index, identity] of identities.entries()) {
+      memory.publish(identity, { segment, offset: index * 100, length: 100, version: index + 1 });
+      nowMs += minuteMs;
+    }
+    const isKnown = (): boolean[] =>
+      identities.map((identity) => memory.find(identity) !== undefined);
+    // They are forgotten together: so long after the last.
+    for (const [ms, known] of [
+      [0, true],
+      [keptMs - minuteMs, true],
+      [1, false],
+    ] as const) {
+      nowMs += ms;
+      memory.sealed();
+      assert.deepEqual(isKnown(), [known, known], `${ms} ms later, of ${keptMs}`);
+    }
+  }
 });

@@ -59,3 +59,24 @@ test("V11: the table knows what was added and not forgotten, whatever its size (
   assert.ok(next > 4_000);
   assert.ok(table.bytes <= 16 * 32 * Math.max(1024, known().length), "it has shrunk");
 });
+
+test("B3 R7: while the table grows every request is found and listed once, wherever it stands (G-REQID-5)", () => {
+  const random = new SimRandom(6);
+  const table = new RequestTable(() => true);
+  const count = 1024 * 0.75 + 1;
+  const marks = Array.from({ length: count }, (_, number) => markOf(number, random));
+  const slotOf = (number: number): RequestSlot => {
+    return { ordinal: 1, offset: number, length: 1, version: number };
+  };
+  // The last one begins the growth; each that follows moves a quarter of the old table.
+  for (const [number, mark] of marks.entries()) table.add(mark, slotOf(number), number + 1);
+  for (let step = 0; step < 5; step += 1) {
+    for (const [number, mark] of marks.entries()) {
+      assert.deepEqual(table.find(mark), slotOf(number), `${number} after ${step} steps`);
+    }
+    assert.equal([...table.live()].length, count);
+    // One that is added again stands in both until the old one is passed.
+    const again = count - 2 - step;
+    table.add(marks[again] as RequestMark, slotOf(again), count);
+  }
+});
