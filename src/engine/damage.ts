@@ -10,7 +10,7 @@ import {
   type Manifest,
   VersionRangeSchema,
 } from "../../gen/kvix/v1/kvix_pb.js";
-import type { SegmentName } from "../storage/segment.js";
+import type { Segment, SegmentName } from "../storage/segment.js";
 import type { DamageStats } from "./store-stats.js";
 
 /** How many ranges are told apart; beyond it neighbours of one segment are joined. */
@@ -208,4 +208,19 @@ export function knownDamageEnd({ damagedRanges }: Manifest, segmentTimestamp: bi
     end = Math.max(end, Number(range.offset + range.length));
   }
   return end;
+}
+
+/**
+ * Where the end of a sealed segment begins that nobody has judged: it was sealed by an
+ * opening that could not read it, so a write that was cut short may lie there. Its versions
+ * are above those that the segment is listed with. Without such an end: the length.
+ */
+export function unjudgedFrom({ name, length, highestVersion }: Segment, damage: DamageRegister) {
+  let from = length;
+  for (const range of damage.of(name)) {
+    const isEnd = range.offset + range.length >= length;
+    if (!isEnd || !range.keysUnknown || range.firstVersion <= highestVersion) continue;
+    from = Math.min(from, range.offset);
+  }
+  return from;
 }

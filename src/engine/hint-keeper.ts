@@ -6,7 +6,8 @@
  *
  * A hint only accelerates: when one cannot be written, the store goes on, and
  * the next opening reads the segment instead. None is written of a segment that the
- * disk cannot read wholly: a later opening may read what would not be in it.
+ * disk cannot read wholly: a later opening may read what would not be in it; nor of one
+ * that was sealed by an opening that could not read its end.
  */
 import { create } from "@bufbuild/protobuf";
 import { type HintRequest, HintRequestSchema } from "../../gen/kvix/v1/kvix_pb.js";
@@ -16,7 +17,7 @@ import { HintFile } from "../storage/hint-file.js";
 import type { StoreDirectories } from "../storage/layout.js";
 import type { Segment } from "../storage/segment.js";
 import { findFrame, type ScanRange, type ScanStop, scanFrames } from "../storage/segment-scan.js";
-import { type DamageRegister, damageMessage } from "./damage.js";
+import { type DamageRegister, damageMessage, unjudgedFrom } from "./damage.js";
 import { type FrameEntry, type FrameRequest, type FrameSink, visitFrame } from "./frame-loader.js";
 import { addLostToHint, addToHint } from "./hint-entry.js";
 import { type Keydir, NO_ENTRY } from "./keydir/keydir.js";
@@ -62,6 +63,8 @@ export class HintKeeper {
   /** Asks for the hint of a sealed segment. */
   add(segment: Segment): void {
     if (this.#isStopped) return;
+    // What of its end counts is for another opening to say.
+    if (unjudgedFrom(segment, this.#context.damage) < segment.length) return;
     this.#queue.push(segment);
     this.#working ??= this.#work();
   }

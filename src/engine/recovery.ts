@@ -31,7 +31,7 @@ import { Segment, SegmentName } from "../storage/segment.js";
 import { checksumOf } from "../storage/segment-scan.js";
 import type { SegmentSet } from "../storage/segment-set.js";
 import { openCheckpoint } from "./checkpoint.js";
-import { type DamageRegister, damageFromMessage, knownDamageEnd } from "./damage.js";
+import { type DamageRegister, damageFromMessage, knownDamageEnd, unjudgedFrom } from "./damage.js";
 import { IndexLoader } from "./index-loader.js";
 import type { Keydir } from "./keydir/keydir.js";
 import { OpenProgress } from "./open-progress.js";
@@ -237,13 +237,14 @@ class Recovery {
     }
     if (segment.file === undefined) return;
     segment.forgetTombstones();
+    const judgedLength = unjudgedFrom(segment, damage);
     const findings = await this.#readFrames(segment, {
       fileLength: Math.min(fileLength, segment.length),
-      syncedLength: Math.min(fileLength, segment.length),
+      syncedLength: Math.min(fileLength, judgedLength),
       versionCeiling: segment.highestVersion + 1,
     });
     this.#newestTimestampMs = Math.max(this.#newestTimestampMs, findings.newestTimestampMs);
-    this.#withoutHint.push(segment);
+    if (judgedLength === segment.length) this.#withoutHint.push(segment);
   }
 
   #loadRequests(segment: Segment, requests: readonly HintRequest[]): void {

@@ -8,9 +8,10 @@
  * is rot: it is reported and stepped over, never cut. In an active segment
  * after a crash, damage is rot only if a frame with BARRIER follows, for that
  * frame was written when every byte before it had been synced; otherwise the
- * tail from p is torn and does not count, sound frames behind p included. Bytes
- * that the disk cannot read are never called torn: what was acknowledged may lie
- * in them, and they may be read another time.
+ * tail from p is torn and does not count, sound frames behind p included. So it is
+ * in the end of a sealed segment that the opening which sealed it could not read;
+ * there nothing is cut. Bytes that the disk cannot read are never called torn: what
+ * was acknowledged may lie in them, and they may be read another time.
  */
 import { KvixError } from "../base/kvix-error.js";
 import { FrameFlag } from "../format/frame.js";
