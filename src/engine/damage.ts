@@ -213,7 +213,8 @@ export function knownDamageEnd({ damagedRanges }: Manifest, segmentTimestamp: bi
 /**
  * Where the end of a sealed segment begins that nobody has judged: it was sealed by an
  * opening that could not read it, so a write that was cut short may lie there. Its versions
- * are above those that the segment is listed with. Without such an end: the length.
+ * are above those that the segment is listed with, as those of an end that was synced for
+ * certain are not (segment-recovery.ts). Without such an end: the length.
  */
 export function unjudgedFrom({ name, length, highestVersion }: Segment, damage: DamageRegister) {
   let from = length;

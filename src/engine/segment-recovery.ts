@@ -18,7 +18,7 @@ import { FrameFlag } from "../format/frame.js";
 import { isReadable } from "../storage/byte-window.js";
 import type { Segment } from "../storage/segment.js";
 import { findFrame, type Resync, type ScannedFrame, scanFrames } from "../storage/segment-scan.js";
-import type { DamageRegister } from "./damage.js";
+import { type DamageRegister, versionsOf } from "./damage.js";
 import { type FrameEntry, visitFrame } from "./frame-loader.js";
 import type { EntrySink } from "./index-loader.js";
 import { loadLost, salvageRun } from "./salvage.js";
@@ -83,8 +83,11 @@ export class SegmentReader {
         versionBefore: this.#highestVersion,
       };
       from = next;
-      if (next >= fileLength) await this.#closeRun(this.#reading.versionCeiling);
-      else await this.#peekAndCloseRun(next);
+      if (next < fileLength) await this.#peekAndCloseRun(next);
+      else {
+        await this.#closeRun(this.#reading.versionCeiling);
+        if (stop.offset < this.#reading.syncedLength) this.#coverEnd();
+      }
     }
     return {
       length,
@@ -198,6 +201,16 @@ export class SegmentReader {
       versionCeiling: this.#reading.versionCeiling,
       keysUnknown: !isComplete,
     });
+  }
+
+  /** What it had at its end was synced, though nothing sound says so: it is never called torn. */
+  #coverEnd(): void {
+    const { segment, versionCeiling } = this.#reading;
+    const versionBefore = this.#highestVersion;
+    const around = { versionBefore, versionAfter: versionCeiling, versionCeiling };
+    const { firstVersion, lastVersion } = versionsOf(around);
+    segment.coverVersion(firstVersion);
+    segment.coverVersion(lastVersion);
   }
 
   #tooNew(offset: number): KvixError {

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import type { Mutation } from "../../src/engine/store.js";
 import { injectFault } from "../support/faulty-file-system.js";
 import { simHost } from "../support/sim-host.js";
-import { bytes, Rig } from "../support/store-rig.js";
+import { bytes, Rig, rejects } from "../support/store-rig.js";
 
 const requestId = bytes("a request of seconds ago");
 const mutations: Mutation[] = [
@@ -55,3 +55,38 @@ test("V1 R3: what is whole in the end of a log counts, though another opening co
   assert.equal((await again.store.commit(mutations, { requestId })).repeated, true);
   await again.store.close();
 });
+
+for (const how of ["is rotten", "cannot be read at one opening, and is rotten at the next"]) {
+  test(`R2 R7 V13: the end of a log that was closed properly is never torn: it ${how}, and is sealed`, async () => {
+    const rig = await Rig.open({ segmentBytesMax: 600, compaction: "manual" });
+    await rig.set("a", "1");
+    await rig.store.increment(bytes("n"), 1n, { requestId });
+    const frame = (await rig.frames()).find(({ isBatch }) => isBatch);
+    assert.ok(frame);
+    await rig.store.close();
+    const path = `/store/segments/${frame.segment}`;
+    const rot = async (): Promise<void> => {
+      const file = await rig.sim.files.open(path, "write");
+      await file.write(new Uint8Array(30), frame.offset + frame.length - 30);
+      await file.close();
+    };
+    const refusal = { op: "read", path: new RegExp(`${frame.segment}$`), sticky: true } as const;
+    const fault =
+      how === "is rotten" ? undefined : injectFault({ kind: "error", code: "EIO" }, refusal);
+    if (fault === undefined) await rot();
+    const ill = await Rig.open(rig.options, rig.sim, fault);
+    ill.injector = undefined;
+    // It does not fit: what was read is sealed as it is.
+    await ill.set("large", "x".repeat(500));
+    assert.equal(ill.store.segments().length, 2);
+    await ill.store.close();
+    if (fault !== undefined) await rot();
+    const next = await Rig.open(rig.options, rig.sim);
+    await rejects(
+      next.store.increment(bytes("n"), 1n, { requestId }),
+      "PREVIOUS_CORRUPT",
+      "applied",
+    );
+    await next.store.close();
+  });
+}
