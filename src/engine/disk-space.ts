@@ -139,7 +139,8 @@ export class DiskSpace {
 
   /** To be called on a hard ENOSPC: gives the reserve back to the disk. */
   async exhausted(): Promise<void> {
-    await this.idle();
+    // Not by way of idle: of two that waited for the same, the second waits for the first.
+    while (this.#changing !== undefined) await this.#changing.catch(() => undefined);
     this.#isFull = true;
     // A look at the disk meanwhile must not find the reserve that is about to go.
     this.#changing = this.#release().finally(() => {
