@@ -323,7 +323,9 @@ class Recovery {
         keysUnknown: true,
       });
     }
-    if (segment.file === undefined) return { fileLength: 0, length: 0, from: 0, sealFirst: true };
+    if (segment.file === undefined) {
+      return { fileLength: 0, length: 0, from: 0, sealFirst: true, knownVersion: 0 };
+    }
     const findings = await this.#readFrames(segment, {
       fileLength,
       syncedLength: Math.min(
@@ -336,7 +338,9 @@ class Recovery {
     this.#newestTimestampMs = Math.max(this.#newestTimestampMs, findings.newestTimestampMs);
     const { length, lastBarrier, hasUnreadable } = findings;
     const from = clean === undefined ? lastBarrier : length;
-    return { fileLength, length, from, sealFirst: fileLength < syncedLength || hasUnreadable };
+    const knownVersion = hasUnreadable ? findings.highestVersion : Number.POSITIVE_INFINITY;
+    const sealFirst = fileLength < syncedLength || hasUnreadable;
+    return { fileLength, length, from, sealFirst, knownVersion };
   }
 
   /** Cuts what is torn, writes the last group again, and syncs all of it. */
@@ -349,6 +353,9 @@ class Recovery {
     if (!isUntouched) await this.#rewrite(file, tail);
     const isAsClosed = clean !== undefined && BigInt(tail.length) === clean.syncedLength;
     segment.checksum = isAsClosed ? clean.syncedChecksum : await checksumOf(file, tail.length);
+    // A record that was guessed from what nobody could read is not known to be there.
+    segment.highestVersion = Math.min(segment.highestVersion, tail.knownVersion);
+    segment.lowestVersion = Math.min(segment.lowestVersion, segment.highestVersion);
   }
 
   async #rewrite(file: File, tail: ActiveTail): Promise<void> {
@@ -388,4 +395,6 @@ interface ActiveTail {
   /** From here to `length` is written again. */
   readonly from: number;
   readonly sealFirst: boolean;
+  /** No version above it is known to be there. */
+  readonly knownVersion: number;
 }

@@ -11,10 +11,11 @@
  * tail from p is torn and does not count, sound frames behind p included. So it is
  * in the end of a sealed segment that the opening which sealed it could not read;
  * there nothing is cut. Bytes that the disk cannot read are never called torn: what
- * was acknowledged may lie in them, and they may be read another time.
+ * was acknowledged may lie in them, and they may be read another time. Sound frames behind
+ * them count, unless they may be the members of a batch that was cut short.
  */
 import { KvixError } from "../base/kvix-error.js";
-import { FrameFlag } from "../format/frame.js";
+import { FRAME_HEADER_BYTES, FrameFlag, readFrameHeader } from "../format/frame.js";
 import { isReadable } from "../storage/byte-window.js";
 import type { Segment } from "../storage/segment.js";
 import { findFrame, type Resync, type ScannedFrame, scanFrames } from "../storage/segment-scan.js";
@@ -55,6 +56,8 @@ export class SegmentReader {
   #hasUnreadable = false;
   #newestTimestampMs = 0;
   #highestVersion = 0;
+  /** From here on nothing is taken, nor guessed at, though it could be read; see #judge. */
+  #waitingFrom = Number.POSITIVE_INFINITY;
   /** A damaged run whose versions are known only when the next sound frame is. */
   #openRun: { offset: number; length: number; versionBefore: number } | undefined;
 
@@ -150,7 +153,33 @@ export class SegmentReader {
     const { file, to } = this.#range(offset);
     if (await isReadable(file, offset, to)) return "torn";
     this.#hasUnreadable = true;
-    return found.kind === "frame" ? found.offset : fileLength;
+    if (found.kind !== "frame") return fileLength;
+    if (!(await this.#isTornBehind(found))) return found.offset;
+    // They may be members of a commit that was cut short: all waits for who can read its head.
+    this.#waitingFrom = found.offset;
+    return fileLength;
+  }
+
+  /**
+   * Whether what is behind the frame found ends in a frame that was cut short, and was
+   * begun before all in front of it had been synced.
+   */
+  async #isTornBehind(found: Resync): Promise<boolean> {
+    let next = found;
+    while (next.kind === "frame") {
+      const range = this.#range(next.offset);
+      const { file, to } = range;
+      const stop = await scanFrames(range, () => true);
+      if (stop.offset >= to || stop.kind === "unknown") return false;
+      if (await isReadable(file, stop.offset, to)) {
+        const header = new Uint8Array(FRAME_HEADER_BYTES);
+        if ((await file.read(header, stop.offset)) < header.length) return true;
+        const { flags } = readFrameHeader(new DataView(header.buffer), 0);
+        return (flags & FrameFlag.BARRIER) === 0;
+      }
+      next = await findFrame(this.#range(stop.offset + 1));
+    }
+    return false;
   }
 
   /** Whether some sound frame with BARRIER starts at or after the one found. */
@@ -188,7 +217,8 @@ export class SegmentReader {
     if (run === undefined) return;
     this.#openRun = undefined;
     const { segment } = this.#reading;
-    const salvage = await salvageRun({ segment, ...run, versionAfter });
+    const length = Math.min(run.length, this.#waitingFrom - run.offset);
+    const salvage = await salvageRun({ segment, ...run, length, versionAfter });
     const { lost, isComplete } = salvage;
     loadLost(segment, lost, this.#loader);
     for (const request of salvage.requests) this.#loader.loadRequest(segment, request);
@@ -199,7 +229,7 @@ export class SegmentReader {
       versionBefore: run.versionBefore,
       versionAfter,
       versionCeiling: this.#reading.versionCeiling,
-      keysUnknown: !isComplete,
+      keysUnknown: !isComplete || length < run.length,
     });
   }
 
