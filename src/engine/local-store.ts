@@ -376,7 +376,7 @@ export class LocalStore implements Store {
     await letGo(host.log, [
       () => log.close(),
       ...Array.from(segments.all(), (segment) => () => segment.file?.close()),
-      // Reads that were under way have ended with that; damage that they have found is saved yet.
+      // Reads that were under way have ended with that; damage that they found is still saved.
       () => keeper.close(),
       ...locks.map((lock) => () => lock.release()),
     ]);

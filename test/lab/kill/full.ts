@@ -160,7 +160,7 @@ async function compact(life: Life, session: Session): Promise<void> {
   }
 }
 
-/** One that serves again may do so: a delete makes the cheapest compaction cheaper, and it was full by bytes. */
+/** Or that it serves again, where it then takes a write: a delete may lower the watermark. */
 async function assertFull(life: Life, session: Session): Promise<void> {
   const why = "a store that refuses for want of space says so";
   const { state } = await session.client.call(AdminService.method.getStatus, {});

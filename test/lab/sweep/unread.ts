@@ -16,16 +16,15 @@ import type { CrashRun } from "../../support/crash-run.js";
 import { simHost } from "../../support/sim-host.js";
 import type { SimRandom } from "../../support/sim-random.js";
 import { imageOf } from "../../support/store-image.js";
+import type { LifeCounts } from "./life-run.js";
 
-/** What an opening that met a refused file came to. */
-export type UnreadEnd = "refused" | "whole" | "degraded";
-
-/** Lives over what is left of a store and answers what came of it; `run` is not open yet. */
+/** Lives over what is left of a store, which is not open yet, and answers the next life of it. */
 export async function liveUnread(
   run: CrashRun,
   where: string,
   random: SimRandom,
-): Promise<{ readonly end: UnreadEnd; readonly next: CrashRun }> {
+  counts: LifeCounts,
+): Promise<CrashRun> {
   const sound = run.capture();
   await sound.openAndJudge(where);
   run.oracle = sound.oracle;
@@ -35,26 +34,29 @@ export async function liveUnread(
   run.isFaulty = true;
   run.host.files.onOperation = ({ op, path }) =>
     op === "read" && path === file ? { code: "EIO", done: "nothing" } : undefined;
-  const end = await openUnread(run);
+  const isOpen = await openUnread(run, counts);
   run.host.files.onOperation = undefined;
-  if (end !== "refused") await workOn(run, random);
-  const isKilled = end === "refused" || random.chance(0.5);
+  if (isOpen) await workOn(run, random);
+  const isKilled = !isOpen || random.chance(0.5);
   if (!isKilled) await run.close();
   const left = isKilled ? run.host.files.kill() : run.host.files;
   const next = run.next(simHost({ seed: 1, files: left, clock: run.host.clock }));
   next.mayBeDamaged = true;
-  return { end, next };
+  return next;
 }
 
-async function openUnread(run: CrashRun): Promise<UnreadEnd> {
+/** Whether it opens: without what it cannot read, or not at all. */
+async function openUnread(run: CrashRun, counts: LifeCounts): Promise<boolean> {
   try {
     await run.open();
   } catch (error) {
     assert.ok(error instanceof KvixError, String(error));
     assert.equal(error.reason, "OPEN_FAILED", error.message);
-    return "refused";
+    counts.refusedOpenings += 1;
+    return false;
   }
-  return run.store.stats().damage.length > 0 ? "degraded" : "whole";
+  if (run.store.stats().damage.length > 0) counts.degradedOpenings += 1;
+  return true;
 }
 
 /** What the disk may refuse: with a manifest that it refuses nothing opens. */
